@@ -1,0 +1,134 @@
+"""The same steps from a shell: ``fer --help``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from fer_lib.errors import FerError
+from fer_lib.settings import Settings, describe_settings, make_settings
+
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Rerun the study of an expression network, step by step."
+)
+
+Preset = Annotated[str, typer.Option(help="Scale: smoke, book or paper.", envvar="FER_PRESET")]
+FacesOption = Annotated[
+    str, typer.Option(help="CK+ folder or table of own faces; empty: rendered faces.", envvar="FER_FACES")
+]
+Given = Annotated[
+    list[str], typer.Option("--set", "-s", help="A parameter as name=value; see `fer parameters`.")
+]
+
+
+def _settings(preset: str, faces: str, given: list[str]) -> Settings:
+    values: dict[str, Any] = {}
+    kinds = get_type_hints(Settings)
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise FerError(f"--set {item!r}: name=value expected")
+        kind = kinds.get(name, str)
+        try:
+            values[name] = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            raise FerError(f"--set {item!r}: {name} takes a value of type {kind.__name__}") from None
+    return make_settings(preset, faces=faces, **values)
+
+
+@cli.command()
+def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
+    """Render or read the faces, train, record and test; say how long each step took."""
+    from fer_lib.study import Study
+
+    study = Study(_settings(preset, faces, given))
+    steps: dict[str, Callable[[], object]] = {
+        "faces": lambda: study.rendered,
+        "pictures": lambda: study.pictures,
+        "training": lambda: study.training,
+        "responses": lambda: study.responses,
+        "projections": lambda: study.projections_of("relu3"),
+        "verdicts": lambda: study.verdicts,
+    }
+    for name, step in steps.items():
+        typer.echo(f"{name} ...", err=True)
+        start = time.perf_counter()
+        step()
+        typer.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
+    typer.echo(f"results: {study.store.root}")
+
+
+@cli.command()
+def render(
+    out: Path,
+    subjects: int = 123,
+    sequences: Annotated[int, typer.Option(help="Labelled sequences; 0: CK+'s 327.")] = 0,
+    frames: int = 6,
+    size: int = 256,
+    seed: int = 0,
+) -> None:
+    """Render faces with exact action units into OUT, in CK+'s layout."""
+    from fer_lib.render.dataset import render_faces
+
+    typer.echo(
+        render_faces(out, subjects=subjects, sequences=sequences or None, frames=frames, size=size, seed=seed)
+    )
+
+
+@cli.command()
+def audit(folder: Path) -> None:
+    """Compare a CK+ folder with the published counts and list every problem; exit 1 if there is one."""
+    from fer_lib.audit import audit as check
+
+    report = check(folder)
+    typer.echo(report.summary())
+    raise typer.Exit(1 if len(report.problems) else 0)
+
+
+@cli.command()
+def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
+    """Train the network (or find it trained) and print its folder and its accuracy on the test pictures."""
+    from fer_lib.study import Study
+
+    study = Study(_settings(preset, faces, given))
+    right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
+    typer.echo(f"{study.training.path}\naccuracy on {len(right)} test pictures: {right.mean():.3f}")
+
+
+@cli.command()
+def parameters() -> None:
+    """List every parameter with its help and its values in the three presets."""
+    presets = {name: make_settings(name) for name in ("smoke", "book", "paper")}
+    for name, text in describe_settings().items():
+        values = " | ".join(repr(getattr(s, name)) for s in presets.values())
+        typer.echo(f"{name:16} {values:32} {text}")
+
+
+@cli.command()
+def store(
+    remove: Annotated[list[str], typer.Option(help="Key, or its beginning, of an artifact to remove.")] = [],  # noqa: B006
+) -> None:
+    """List the stored results with size and settings, or remove those that are named."""
+    from fer_lib.store import Store
+
+    here = Store()
+    for key in remove:
+        typer.echo(f"removed {here.remove(key)}")
+    listing = here.list()
+    typer.echo(f"{here.root}: {len(listing)} artifacts")
+    if len(listing):
+        typer.echo(listing.to_string(index=False))
+
+
+def app() -> None:
+    """Run the command line; bad input ends in one line and exit code 2."""
+    try:
+        cli()
+    except FerError as error:
+        typer.echo(f"fer: {error}", err=True)
+        sys.exit(2)
