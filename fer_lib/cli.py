@@ -114,9 +114,9 @@ def store(
     remove: Annotated[list[str], typer.Option(help="Key, or its beginning, of an artifact to remove.")] = [],  # noqa: B006
 ) -> None:
     """List the stored results with size and settings, or remove those that are named."""
-    from fer_lib.store import Store
+    from fer_lib.store import Store, default_root
 
-    here = Store()
+    here = Store(default_root())
     for key in remove:
         typer.echo(f"removed {here.remove(key)}")
     listing = here.list()

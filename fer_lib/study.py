@@ -1,0 +1,400 @@
+"""The chain from faces to evidence as one object: each step is computed once and kept in the artifact store.
+
+A notebook asks for what it needs (``study.responses``); whatever lies before it is found or made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fer_lib import activations, deconv, distance, evidence, facs, model, preprocess, splits, training
+from fer_lib import faces as faces_module
+from fer_lib.settings import Settings
+from fer_lib.store import Artifact, Store, default_root
+
+RENDERED = ("subjects", "sequences", "frames", "size", "faces_seed")
+SELECTED = ("last_frames",)
+SPLIT = ("split", "test_fraction", "test_pictures", "seed", "neutral")
+TRAINED = (
+    *("degrees", "flip", "resize", "crop", "padding", "initialisation", "batch_size"),
+    *("learning_rate", "momentum", "weight_decay", "dropout", "epochs"),
+)
+
+
+class Study:
+    """Everything that one set of parameters leads to, computed when asked for.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to run.
+    store : Store, optional
+        Where results are kept; by default the project's own store.
+    progress : bool
+        Whether long steps show a progress bar.
+    """
+
+    def __init__(self, settings: Settings, store: Store | None = None, *, progress: bool = True) -> None:
+        self.settings = settings
+        self.store = store if store is not None else Store(default_root())
+        self.progress = progress
+
+    # ------------------------------------------------------------------ faces
+
+    @cached_property
+    def rendered(self) -> Artifact | None:
+        """The rendered CK+ folder, or None where the user brought faces."""
+        if self.settings.faces:
+            return None
+        s = self.settings
+
+        def compute(folder: Path) -> None:
+            from fer_lib.render import dataset
+
+            dataset.render_faces(
+                folder / "faces",
+                subjects=s.subjects,
+                sequences=s.sequences or None,
+                frames=s.frames,
+                size=s.size,
+                seed=s.faces_seed,
+                processes=os.cpu_count() or 1,
+                progress=self.progress,
+            )
+
+        return self.store.fetch("faces", compute, settings=s.part(*RENDERED), sources=["render.dataset"])
+
+    @cached_property
+    def faces_root(self) -> Path:
+        """Folder, in CK+'s layout, or table that the pictures come from."""
+        return self.rendered.path / "faces" if self.rendered else Path(self.settings.faces).expanduser()
+
+    @cached_property
+    def pictures(self) -> Artifact:
+        """The selected frames: table, landmarks and native-size crops."""
+        root = self.faces_root
+        upstream = [self.rendered.key] if self.rendered else [_fingerprint(root)]
+
+        def compute(folder: Path) -> None:
+            read = faces_module.read(root)
+            chosen = faces_module.select_frames(read, last=self.settings.last_frames, labelled_only=False)
+            chosen = faces_module.with_box(chosen)
+            preprocess.load_crops(chosen, progress=self.progress).save(folder)
+            faces_module.save(chosen, folder)
+
+        return self.store.fetch(
+            "pictures",
+            compute,
+            settings=self.settings.part(*SELECTED),
+            upstream=upstream,
+            sources=["faces", "ckplus", "preprocess"],
+        )
+
+    @cached_property
+    def faces(self) -> faces_module.Faces:
+        """The selected frames as the one tidy table, with landmarks."""
+        return faces_module.load(self.pictures.path, self.faces_root)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row for each selected frame."""
+        return self.faces.table
+
+    @cached_property
+    def crops(self) -> preprocess.Crops:
+        """Face crops at their native size, in the table's order."""
+        return preprocess.Crops.load(self.pictures.path)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Whether each picture may be published: rendered people may, of others only those listed."""
+        subject = self.table["subject"]
+        if self.rendered or self.settings.publish == "all":
+            return np.ones(len(subject), bool)
+        return subject.isin([name.strip() for name in self.settings.publish.split(",")]).to_numpy()
+
+    # ---------------------------------------------------------------- network
+
+    @cached_property
+    def expressions(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the network's outputs."""
+        return facs.EXPRESSIONS if self.settings.neutral else facs.EXPRESSIONS[1:]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class of each picture, (N,) int64; -1 where it has no expression label."""
+        order = {name: i for i, name in enumerate(self.expressions)}
+        return self.table["label"].map(order).fillna(-1).to_numpy(np.int64)
+
+    @cached_property
+    def split(self) -> splits.Split:
+        """Training and test pictures, among the labelled ones."""
+        s = self.settings
+        labelled = np.flatnonzero(self.labels >= 0)
+        table = self.table.iloc[labelled].reset_index(drop=True)
+        if s.split == "leak":
+            chosen = splits.paper_leak(table, test=s.test_pictures, seed=s.seed)
+        else:
+            chosen = splits.by_subject(table, test=s.test_fraction, seed=s.seed)
+        return splits.Split(train=labelled[chosen.train], test=labelled[chosen.test])
+
+    @cached_property
+    def hyperparameters(self) -> training.Hyperparameters:
+        """What training is told, from the settings."""
+        s = self.settings
+        return training.Hyperparameters(
+            epochs=s.epochs,
+            batch_size=s.batch_size,
+            learning_rate=s.learning_rate,
+            momentum=s.momentum,
+            weight_decay=s.weight_decay,
+            dropout=s.dropout,
+            initialisation=s.initialisation,
+            padding=s.padding,
+            degrees=s.degrees,
+            flip=s.flip,
+            resize=s.resize,
+            crop=s.crop,
+            classes=len(self.expressions),
+        )
+
+    @cached_property
+    def training(self) -> Artifact:
+        """The finished training run."""
+
+        def compute(folder: Path) -> None:
+            training.train(
+                self.crops,
+                self.labels,
+                self.split.train,
+                self.split.test,
+                self.hyperparameters,
+                seed=self.settings.seed,
+                folder=folder,
+                progress=self.progress,
+                device="cuda" if torch.cuda.is_available() else "cpu",
+            )
+
+        return self.store.fetch(
+            "training",
+            compute,
+            settings=self.settings.part(*TRAINED, *SPLIT),
+            upstream=[self.pictures.key],
+            sources=["training", "splits", "model", "preprocess"],
+        )
+
+    @cached_property
+    def trained(self) -> training.Trained:
+        """Network, curve and test predictions."""
+        return training.load_trained(self.training.path)
+
+    @cached_property
+    def network(self) -> model.ExpressionNet:
+        """The trained network, in evaluation mode."""
+        return self.trained.model.eval()
+
+    @cached_property
+    def untrained(self) -> Study:
+        """The same study with the network as it was before the first step: the control of every claim."""
+        return Study(self.settings.but(epochs=0), self.store, progress=self.progress)
+
+    # --------------------------------------------------------------- responses
+
+    def inputs(self, pictures: np.ndarray) -> torch.Tensor:
+        """Pictures as the network sees them without chance, (n, 1, crop, crop) float32."""
+        evaluate = preprocess.Evaluate(size=self.settings.resize, crop=self.settings.crop)
+        return torch.stack([evaluate(self.crops[int(i)]) for i in pictures])
+
+    @cached_property
+    def responses(self) -> activations.Responses:
+        """Maximum and position of every conv3 map on every picture."""
+        return self.responses_of("relu3")
+
+    def responses_of(self, layer: str) -> activations.Responses:
+        """Maximum and position of every map of a layer on every picture, in the table's order."""
+
+        def compute(folder: Path) -> None:
+            everything = np.arange(len(self.crops))
+            batches = (
+                self.inputs(part) for part in np.array_split(everything, max(1, len(everything) // 64))
+            )
+            activations.record(self.network.features, batches, layer=layer).save(folder)
+
+        artifact = self.store.fetch(
+            "responses",
+            compute,
+            settings={"layer": layer},
+            upstream=[self.training.key],
+            sources=["activations", "preprocess"],
+        )
+        return activations.Responses.load(artifact.path)
+
+    @cached_property
+    def exemplars(self) -> activations.Exemplars:
+        """The strongest training pictures of every conv3 map (section 3.2, steps 1 to 3)."""
+        return self.exemplars_of("relu3")
+
+    def exemplars_of(self, layer: str) -> activations.Exemplars:
+        """Strongest training pictures of every map of a layer."""
+        train = self.split.train
+        groups = self.table["subject"].to_numpy() if self.settings.one_per_subject else None
+        found = activations.exemplars(
+            self.responses_of(layer).of(train),
+            n=self.settings.strongest,
+            groups=None if groups is None else groups[train],
+        )
+        return found.renumbered(train)
+
+    def projections_of(self, layer: str, rule: str = "deconvnet") -> deconv.Projections:
+        """Every exemplar of a layer projected to the pixels, one row a unit, maps first: (maps * n) rows."""
+        units = self.exemplars_of(layer).units()
+
+        def compute(folder: Path) -> None:
+            needed, where = np.unique(units.picture, return_inverse=True)
+            local = deconv.Units(where, units.map, units.row, units.column)
+            deconv.project(self.network.features, self.inputs(needed), local, layer=layer, rule=rule).save(
+                folder
+            )
+
+        artifact = self.store.fetch(
+            "projections",
+            compute,
+            settings={"layer": layer, "rule": rule, **self.settings.part("strongest", "one_per_subject")},
+            upstream=[self.training.key],
+            sources=["deconv", "activations", "preprocess"],
+        )
+        return deconv.Projections.load(artifact.path)
+
+    # ---------------------------------------------------------------- distance
+
+    @cached_property
+    def present(self) -> pd.DataFrame:
+        """Whether each AU (column) is present in each picture (row): 1, 0, or NaN where it was not coded."""
+        return faces_module.au_present(self.table)
+
+    @cached_property
+    def people(self) -> splits.Split:
+        """All pictures, with an expression label or without, of the training and of the held-out people.
+
+        With the paper's leak there are no held-out people, and the labelled pictures are divided as they are.
+        """
+        if self.settings.split == "leak":
+            return self.split
+        subject = self.table["subject"]
+        held_out = subject.isin(subject.iloc[self.split.test]).to_numpy()
+        return splits.Split(train=np.flatnonzero(~held_out), test=np.flatnonzero(held_out))
+
+    @cached_property
+    def coded_aus(self) -> tuple[int, ...]:
+        """AUs that at least n training pictures show and at least n do not, so that D compares n with n."""
+        train = self.present.iloc[self.people.train]
+        n = self.settings.strongest
+        return tuple(int(au) for au in train if (train[au] == 1).sum() >= n and (train[au] == 0).sum() >= n)
+
+    @cached_property
+    def distances(self) -> pd.DataFrame:
+        """The paper's D of every coded AU (row) on every conv3 map (column), on the pictures of training people."""
+        train = self.people.train
+        values = distance.distances(
+            self.responses.maximum[train],
+            self.present.iloc[train][list(self.coded_aus)].to_numpy(),
+            n=self.settings.strongest,
+            zero=self.settings.zero_rule,
+        )
+        return pd.DataFrame(values, index=pd.Index(self.coded_aus, name="AU"))
+
+    def apexes(self, pictures: np.ndarray) -> np.ndarray:
+        """Those of some pictures that are the last of their sequence: one item a sequence, for every test."""
+        table = self.table.iloc[pictures]
+        return pictures[(table["position"] == table["length"] - 1).to_numpy()]
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """For each coded AU the map that D chooses and the map that AUC chooses, tested on unseen people.
+
+        Columns: ``au``; ``d``, ``map_d``, ``auc_d`` (test AUC of the map that maximises D); ``map_auc``, ``auc_auc`` (of the map
+        with the largest training AUC); controls ``auc_untrained`` (the same choice in the untrained network) and ``auc_expression``
+        (how often training people show the AU with that expression); ``p`` (of the best map on the test people, corrected for all maps);
+        ``with_au``, ``without`` (test sequences). NaN where the test people have fewer than three on a side.
+        """
+
+        def compute(folder: Path) -> None:
+            self._tested().to_parquet(folder / "verdicts.parquet")
+
+        artifact = self.store.fetch(
+            "verdicts",
+            compute,
+            settings=self.settings.part("strongest", "zero_rule", "permutations", "seed"),
+            upstream=[self.training.key],
+            sources=["evidence", "distance", "activations", "study"],
+        )
+        return pd.read_parquet(artifact.path / "verdicts.parquet")
+
+    def _tested(self) -> pd.DataFrame:
+        train, test = self.apexes(self.people.train), self.apexes(self.people.test)
+        aus = list(self.coded_aus)
+        present, maximum = self.present[aus].to_numpy(), self.responses.maximum
+        by_d = distance.best_maps(self.distances.to_numpy())
+        chosen = {
+            "d": evidence.select_and_test(maximum, present, train, test, units=aus, chosen=by_d),
+            "auc": evidence.select_and_test(maximum, present, train, test, units=aus),
+            "untrained": evidence.select_and_test(
+                self.untrained.responses.maximum, present, train, test, units=aus
+            ),
+        }
+        null = evidence.permutation_null(
+            maximum[test],
+            present[test],
+            self.table["subject"].to_numpy()[test],
+            permutations=self.settings.permutations,
+            seed=self.settings.seed,
+        )
+        expression = self.table["expression"].to_numpy()
+        tested = pd.DataFrame(
+            {
+                "au": aus,
+                "d": self.distances.max(axis=1).to_numpy(),
+                "map_d": by_d,
+                "map_auc": chosen["auc"]["map"],
+                **{f"auc_{name}": table["test_auc"] for name, table in chosen.items()},
+                "auc_expression": _auc_of_expression(expression, present, train, test),
+                "p": np.nanmin(np.where(np.isnan(null.p_values()), 1.0, null.p_values()), axis=1),
+                "with_au": chosen["d"]["test_with"],
+                "without": chosen["d"]["test_without"],
+            }
+        )
+        measured = [*(f"auc_{name}" for name in chosen), "auc_expression", "p"]
+        tested.loc[tested[["with_au", "without"]].min(axis=1) < 3, measured] = np.nan
+        return tested
+
+
+def _auc_of_expression(
+    expression: np.ndarray, present: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """AUC of a control that knows only the expression: the share of training rows of that expression with the AU."""
+    names, code = np.unique(expression, return_inverse=True)
+    member = code[train][None] == np.arange(len(names))[:, None]  # (expressions, train)
+    known = ~np.isnan(present[train])
+    share = (member @ np.nan_to_num(present[train])) / np.maximum(member @ known, 1)
+    scores = share[code[test]]  # (test, AUs)
+    return np.array(
+        [evidence.auc(scores[:, [j]], present[test][:, [j]])[0, 0] for j in range(present.shape[1])]
+    )
+
+
+def _fingerprint(root: Path) -> str:
+    """Key of a user's faces: names, sizes and times of all files, so that an edit is noticed."""
+    files = sorted(root.rglob("*")) if root.is_dir() else [root]
+    digest = hashlib.sha256(str(root.resolve()).encode())
+    for file in files:
+        if file.is_file():
+            stat = file.stat()
+            digest.update(f"{file.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
