@@ -1,0 +1,203 @@
+"""AUC and precision against scikit-learn; nulls against brute force, for their level and for their power."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from fer_lib import evidence
+from fer_lib.errors import FerError
+from fer_lib.evidence import auc, average_precision, by_sequence, permutation_null, select_and_test
+
+
+def table(seed=0, rows=80, maps=6, units=5, unknown=0.1, ties=True):
+    rng = np.random.default_rng(seed)
+    scores = np.maximum(rng.normal(0.3, 1, (rows, maps)), 0)
+    present = (rng.random((rows, units)) < 0.3).astype(float)
+    present[rng.random((rows, units)) < unknown] = np.nan
+    return (np.round(scores, 1) if ties else scores), present
+
+
+@pytest.mark.parametrize(
+    ("ours", "reference"), [(auc, roc_auc_score), (average_precision, average_precision_score)]
+)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 9999), unknown=st.sampled_from([0, 0.3]), ties=st.booleans())
+def test_equal_to_scikit_learn(ours, reference, seed, unknown, ties):
+    scores, present = table(seed, unknown=unknown, ties=ties)
+    result = ours(scores, present)
+    for unit, label in enumerate(present.T):
+        coded = ~np.isnan(label)
+        for c in range(scores.shape[1]):
+            assert abs(result[unit, c] - reference(label[coded], scores[coded, c])) < 1e-12
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 9999))
+def test_auc_knows_only_the_order(seed):
+    scores, present = table(seed)
+    shuffled = np.random.default_rng(seed).permutation(len(scores))
+    expected = auc(scores, present)
+    assert np.array_equal(auc(np.exp(scores) * 7 - 2, present), expected)
+    assert np.array_equal(auc(scores[shuffled], present[shuffled]), expected)
+    assert np.allclose(auc(-scores, present), 1 - expected, atol=1e-15)
+    assert np.allclose(auc(scores, 1 - present), 1 - expected, atol=1e-15)
+
+
+def test_units_without_both_kinds_of_pictures_have_no_value():
+    scores, present = table(unknown=0)
+    present[:, 0], present[:, 1], present[:, 2] = 0, 1, np.nan
+    assert np.isnan(auc(scores, present)[:3]).all()
+    precision = average_precision(scores, present)
+    assert np.isnan(precision[[0, 2]]).all()
+    assert (precision[1] == 1).all()
+    null = permutation_null(scores, present, np.arange(80) // 8, permutations=20)
+    assert np.isnan(null.p_values()[:3]).all()
+    assert np.isnan(null.joint_p_values()[:3]).all()
+    assert np.isfinite(null.joint_p_values()[3:]).all()
+
+
+def test_by_sequence():
+    scores, names = [[1.0], [3.0], [5.0], [7.0]], ["b", "b", "a", "c"]
+    reduced, labels, first = by_sequence(scores, [[0, np.nan], [1, 0], [0, np.nan], [np.nan, 1]], names)
+    assert reduced.tolist() == [[2], [5], [7]]
+    assert np.array_equal(labels, [[1, 0], [0, np.nan], [np.nan, 1]], equal_nan=True)
+    assert first.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("alternative", ["greater", "two-sided"])
+def test_null_holds_exactly_the_permutations_within_groups(alternative):
+    rng = np.random.default_rng(5)
+    scores, present = (
+        rng.normal(size=(6, 3)),
+        np.array([[1, 0], [0, 0], [0, 1], [1, 1], [0, 0], [1, 0]], float),
+    )
+    within = np.array(["x", "x", "x", "y", "y", "z"])
+    null = permutation_null(scores, present, within, permutations=400, alternative=alternative)
+    every = []
+    for x in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
+        for y in ([3, 4], [4, 3]):
+            area = auc(scores, present[[*x, *y, 5]])
+            every.append((area if alternative == "greater" else abs(area - 0.5)).max(axis=1))
+    # Both columns at once: a unit's partner has to move with it.
+    assert {tuple(np.round(row, 12)) for row in null.maxima} == {tuple(np.round(row, 12)) for row in every}
+    expected = auc(scores, present)
+    assert np.allclose(
+        null.observed, expected if alternative == "greater" else abs(expected - 0.5), atol=1e-15
+    )
+    p = (1 + (null.maxima[:, :, None] >= null.observed).sum(axis=0)) / 401
+    assert np.allclose(null.p_values(), p)
+
+
+def test_standardised_statistic_has_mean_0_and_sd_1_and_ignores_what_groups_have_in_common():
+    rng = np.random.default_rng(6)
+    within = np.repeat(np.arange(12), 5)
+    scores = rng.normal(size=(60, 1)) + np.repeat(rng.normal(0, 9, 12), 5)[:, None]  # an identity detector
+    present = (rng.random((60, 1)) < np.repeat(rng.random(12), 5)[:, None]).astype(float)
+    null = permutation_null(scores, present, within, permutations=4000, statistic="standardised")
+    assert abs(null.maxima.mean()) < 0.06
+    assert abs(null.maxima.std() - 1) < 0.05
+    constant = permutation_null(np.ones((60, 1)), present, within, permutations=10, statistic="standardised")
+    assert constant.observed.item() == 0
+    assert constant.p_values().item() == 1
+
+
+def test_rows_that_are_coded_for_other_units_are_not_exchanged():
+    scores, present = table(rows=40, unknown=0)
+    present[::2, 1] = np.nan
+    null = permutation_null(scores, present, np.zeros(40), permutations=50)
+    half = permutation_null(scores[1::2], present[1::2], np.zeros(20), permutations=50)
+    assert np.allclose(null.observed[1], half.observed[1])
+
+
+@pytest.mark.parametrize("statistic", ["auc", "standardised"])
+def test_level_and_power(statistic):
+    rng = np.random.default_rng(7)
+    false, found = [], []
+    for trial in range(120):
+        within = np.repeat(np.arange(20), 5)
+        present = (rng.random((100, 2)) < 0.3).astype(float)
+        scores = np.maximum(rng.normal(size=(100, 30)), 0) + np.repeat(rng.normal(size=(20, 30)), 5, axis=0)
+        scores[:, 4] += 3 * present[:, 0]
+        null = permutation_null(scores, present, within, permutations=99, seed=trial, statistic=statistic)
+        p = null.p_values()
+        found.append(p[0, 4] <= 0.05)
+        false.append(p[1].min() <= 0.05)
+    assert np.mean(found) > 0.9
+    assert np.mean(false) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 120)
+
+
+def test_joint_p_values_correct_for_the_choice_of_unit_too():
+    rng = np.random.default_rng(8)
+    scores, present = rng.normal(size=(90, 8)), (rng.random((90, 10)) < 0.4).astype(float)
+    scores[:, 2] += 3 * present[:, 7]
+    null = permutation_null(scores, present, np.repeat(np.arange(30), 3), permutations=499)
+    joint, single = null.joint_p_values(), null.p_values().min(axis=1)
+    assert joint[7] < 0.01
+    assert (joint >= single - 1e-12).all()
+
+
+def test_the_same_seed_gives_the_same_null_and_a_picture_order_does_not_bias_it():
+    scores, present = table()
+    within = np.arange(80) // 4
+    first, again = (permutation_null(scores, present, within, permutations=60, seed=2) for _ in range(2))
+    assert np.array_equal(first.maxima, again.maxima, equal_nan=True)
+
+
+def test_null_for_256_maps_and_25_units_is_fast():
+    rng = np.random.default_rng(9)
+    scores, present = rng.normal(size=(593, 256)), (rng.random((593, 25)) < 0.2).astype(float)
+    began = time.perf_counter()
+    permutation_null(scores, present, np.arange(593) // 5, permutations=500)
+    assert time.perf_counter() - began < 5  # the bar is 30 s for 10,000 on two idle cores
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_benjamini_hochberg_equals_scipy(p):
+    assert np.allclose(evidence.benjamini_hochberg(p), false_discovery_control(p))
+
+
+def test_benjamini_hochberg_skips_nan():
+    adjusted = evidence.benjamini_hochberg([[0.01, np.nan], [0.04, 0.5]])
+    assert np.allclose(adjusted, [[0.03, np.nan], [0.06, 0.5]], equal_nan=True)
+
+
+def test_select_and_test_finds_a_planted_detector_and_reports_unseen_rows():
+    rng = np.random.default_rng(10)
+    present = (rng.random((400, 3)) < 0.3).astype(float)
+    present[:, 2] = np.nan
+    scores = rng.normal(size=(400, 50))
+    scores[:, 17] += 2 * present[:, 0]
+    train, test = np.arange(300), np.arange(300, 400)
+    result = select_and_test(scores, present, train, test, units=[1, 4, 9]).set_index("au")
+    assert result.loc[1, "map"] == 17
+    assert result.loc[1, "test_auc"] == pytest.approx(roc_auc_score(present[test, 0], scores[test, 17]))
+    assert result.loc[1, "hit_rate"] > 0.6 > 0.4 > result.loc[1, "false_alarm_rate"]
+    assert result.loc[4, "train_auc"] > result.loc[4, "test_auc"]  # chosen by luck
+    assert result.loc[9, "map"] == -1
+    assert pd.isna(result.loc[9, "test_auc"])
+    assert result.loc[1, "test_with"] + result.loc[1, "test_without"] == 100
+    given = select_and_test(scores, present, train, test, units=[1, 4, 9], chosen=[3, 3, -1])
+    assert given["map"].tolist() == [3, 3, -1]
+
+
+def test_bad_input_is_refused_by_name():
+    scores, present = table()
+    within = np.arange(80) // 4
+    for call, words in [
+        (lambda: permutation_null(scores, present, np.arange(80)), "nothing can be permuted"),
+        (lambda: permutation_null(scores, present, within[:-1]), "names the group"),
+        (lambda: permutation_null(scores, present, within, permutations=0), "no null"),
+        (lambda: permutation_null(scores, present, within, statistic="t"), "unknown"),
+        (lambda: permutation_null(scores, present, within, alternative="less"), "unknown"),
+        (lambda: evidence.benjamini_hochberg([1.5]), "between 0 and 1"),
+        (lambda: select_and_test(scores, present, [0, 1], [1, 2], units=range(5)), "overlap"),
+        (lambda: select_and_test(scores, present, [0], [1], units=[1]), "unit numbers"),
+    ]:
+        with pytest.raises(FerError, match=words):
+            call()
