@@ -55,14 +55,15 @@ def _prototype(
     return Prototype(name, tuple(groups), MappingProxyType(dict(strength)))
 
 
-# The shares were set so that, over 327 labelled and 266 unlabelled sequences, every AU comes about as often as
-# Lucey's Table 1 says; the shares of the core within an expression follow Table 2.
+# The shares were set so that, over 327 labelled and 266 unlabelled sequences, every AU comes about as
+# often as Lucey's Table 1 says; the shares of the core within an expression follow Table 2.
 PROTOTYPES: Mapping[str, Prototype] = MappingProxyType(
     {
         "anger": _prototype(
             "anger",
             {(23, 24): 1.0},
-            {4: 0.89, 7: 0.76, 17: 0.87, 5: 0.09, 9: 0.07, 38: 0.11, 39: 0.04},
+            {4: 0.89, 7: 0.76, 17: 0.87, 5: 0.09, 9: 0.07},
+            either={38: 0.11, 39: 0.04},
             strength={4: (3, 5), 7: (2, 5), 17: (2, 4), 23: (3, 5), 24: (3, 5)},
         ),
         "contempt": _prototype(
@@ -74,7 +75,8 @@ PROTOTYPES: Mapping[str, Prototype] = MappingProxyType(
         "disgust": _prototype(
             "disgust",
             {(9,): 0.86, (10,): 0.09, (9, 10): 0.05},
-            {4: 0.71, 7: 0.78, 17: 0.63, 6: 0.31, 24: 0.08, 11: 0.10, 16: 0.05, 25: 0.17, 38: 0.05},
+            {4: 0.71, 7: 0.78, 17: 0.63, 6: 0.41, 11: 0.10, 16: 0.05, 38: 0.05},
+            either={24: 0.08, 25: 0.17},
             strength={9: (3, 5), 10: (3, 5), 4: (2, 5), 7: (2, 5)},
         ),
         "fear": _prototype(
@@ -115,7 +117,7 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             _prototype(
                 "corners down",
                 {(15,): 1.0},
-                {17: 0.87, 4: 0.20, 1: 0.18, 23: 0.10, 24: 0.04, 11: 0.10, 38: 0.05},
+                {17: 0.87, 4: 0.24, 1: 0.18, 23: 0.12, 24: 0.04, 11: 0.10, 38: 0.12},
                 strength={15: (2, 5)},
             ),
         ),
@@ -124,7 +126,7 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             _prototype(
                 "stretch",
                 {(20,): 1.0},
-                {25: 0.86, 16: 0.17, 12: 0.04, 4: 0.10, 5: 0.05, 21: 0.02},
+                {25: 0.84, 16: 0.21, 12: 0.04, 4: 0.10, 5: 0.05, 21: 0.02},
                 strength={20: (2, 5)},
             ),
         ),
@@ -133,7 +135,7 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             _prototype(
                 "smile",
                 {(12,): 1.0},
-                {25: 0.64, 6: 0.40, 7: 0.06, 16: 0.06},
+                {25: 0.60, 6: 0.60, 7: 0.06, 16: 0.08},
                 either={26: 0.06},
                 strength={12: (2, 5)},
             ),
@@ -143,7 +145,8 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             _prototype(
                 "jaw",
                 {(25, 26): 0.61, (25, 27): 0.29, (25,): 0.10},
-                {5: 0.25, 1: 0.13, 2: 0.13, 38: 0.10, 39: 0.06},
+                {5: 0.25, 1: 0.13, 2: 0.13},
+                either={38: 0.10, 39: 0.06},
                 strength={26: (2, 5), 27: (2, 5)},
             ),
         ),
@@ -152,7 +155,8 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             _prototype(
                 "brow",
                 {(1, 4): 0.48, (4,): 0.30, (1,): 0.16, (1, 2): 0.06},
-                {7: 0.20, 17: 0.30, 43: 0.20, 25: 0.10},
+                {17: 0.30, 25: 0.10},
+                either={7: 0.20, 43: 0.20},
                 strength={1: (2, 5), 4: (2, 5)},
             ),
         ),
@@ -160,8 +164,8 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             20,
             _prototype(
                 "nose",
-                {(9,): 0.60, (10,): 0.30, (11,): 0.10},
-                {4: 0.35, 7: 0.35, 17: 0.45, 25: 0.35, 6: 0.10, 11: 0.25, 38: 0.1},
+                {(9,): 0.65, (9, 10): 0.20, (10,): 0.15},
+                {4: 0.35, 7: 0.45, 17: 0.30, 25: 0.25, 6: 0.30, 11: 0.25, 38: 0.1},
                 strength={9: (2, 5), 10: (2, 5)},
             ),
         ),
@@ -170,7 +174,7 @@ DIRECTED: Mapping[str, tuple[int, Prototype]] = MappingProxyType(
             _prototype(
                 "chin",
                 {(17,): 0.56, (17, 23): 0.24, (17, 24): 0.20},
-                {18: 0.36, 14: 0.44, 39: 0.40, 11: 0.20, 10: 0.12},
+                {18: 0.36, 14: 0.44, 39: 0.40, 11: 0.28, 10: 0.18},
                 strength={17: (2, 5), 14: (2, 5)},
             ),
         ),
