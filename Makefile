@@ -1,0 +1,73 @@
+# Two commands: `make book` and `make test`. Each sets up what it needs; `make help` lists the rest.
+
+PRESET ?= book
+FACES ?=
+BIN := .venv/bin
+TIMES := out/times.txt
+STRICT := -W -n --keep-going
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+
+# Notebooks run in their own folder, so the faces' path has to be absolute.
+FACES_PATH := $(if $(FACES),$(shell realpath -- "$(FACES)"))
+
+# $(call timed,name,command): run it, stop if it fails, and note its seconds.
+define timed
+@printf '\n== %s\n' '$(1)'; start=$$(date +%s); $(2) || exit 1; \
+	printf '%6d s  %s\n' $$(( $$(date +%s) - start )) '$(1)' >> $(TIMES)
+endef
+
+.PHONY: help book pdf test test-slow lint bench clean start
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make book   render faces, train, run the notebooks, build the book  [PRESET=smoke|book|paper] [FACES=folder]'
+	@echo 'make test   lint, types, unit tests, notebooks and book at the smoke preset, browser tests'
+	@echo 'make lint   ruff and mypy only          make test-slow  the tests that take minutes'
+	@echo 'make bench  the speed table             make clean      remove what was built (keeps .venv and .fer)'
+
+.venv/.installed: pyproject.toml constraints.txt
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer was not found; name one: make PYTHON=/path/to/python3'; exit 1; }
+	@echo '== installing into .venv (some minutes, some gigabytes the first time)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@mkdir -p out; start=$$(date +%s); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,test]' || exit 1; \
+	printf '%6d s  installation\n' $$(( $$(date +%s) - start )) > out/installed.txt
+	@touch $@
+
+# Starts the list of times; the installation's is on it when it has just been made.
+start: .venv/.installed
+	@mkdir -p out; : > $(TIMES); test ! -f out/installed.txt || mv out/installed.txt $(TIMES)
+
+book: export FER_PRESET := $(PRESET)
+book: export FER_FACES := $(FACES_PATH)
+book: start
+	$(call timed,faces; network; measurements,$(BIN)/fer run)
+	$(call timed,notebooks and book,$(BIN)/jupyter-book build $(STRICT) book)
+	@echo; cat $(TIMES); echo 'open file://$(CURDIR)/book/_build/html/index.html'
+
+test: export FER_PRESET := smoke
+test: export FER_FACES :=
+test: export FER_BOOK := $(CURDIR)/out/test/_build/html
+test: start lint
+	$(call timed,unit tests,$(BIN)/python -m pytest -n 2 -m 'not slow and not browser')
+	$(call timed,smoke run,$(BIN)/fer run)
+	$(call timed,notebooks,$(BIN)/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks)
+	$(call timed,strict book,$(BIN)/jupyter-book build $(STRICT) --path-output out/test book)
+	$(call timed,browser tests,$(BIN)/python -m pytest -m browser -rs)
+	@echo; cat $(TIMES); echo 'all tests passed'
+
+test-slow: start
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: start
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf book/_build out .mypy_cache .pytest_cache .ruff_cache .hypothesis

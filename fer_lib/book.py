@@ -1,0 +1,114 @@
+"""Sphinx extension of the book (``sphinx.config.extensions`` in ``_config.yml``).
+
+It does three things that Jupyter Book leaves open:
+
+* an executed notebook is reused only while everything that shapes its outputs is the same. jupyter-cache looks
+  at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
+* prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
+* the buttons that lead to the repository appear once its address is known, and not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+
+PACKAGES = ("matplotlib", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
+"""The packages whose versions can change a notebook's outputs."""
+
+REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
+
+
+def execution_key(library: Path, preset: str, faces: str) -> str:
+    """Return a name for everything that shapes a notebook's outputs, besides the notebook.
+
+    Parameters
+    ----------
+    library : Path
+        Folder of the library's sources.
+    preset : str
+        Value of ``FER_PRESET``.
+    faces : str
+        Value of ``FER_FACES``: a folder or file, or empty for the rendered faces. Its files enter by path,
+        size and time of change.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(library, preset, faces):
+        digest.update(part + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _parts(library: Path, preset: str, faces: str) -> Iterator[bytes]:
+    yield preset.encode()
+    for package in PACKAGES:
+        yield f"{package} {metadata.version(package)}".encode()
+    for source in sorted(library.rglob("*")):
+        if source.is_file() and "__pycache__" not in source.parts:
+            yield source.relative_to(library).as_posix().encode()
+            yield source.read_bytes()
+    if faces:
+        root = Path(faces).resolve()
+        for path in [root, *sorted(p for p in root.rglob("*") if p.is_file())]:
+            stat = path.stat()
+            yield f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()
+
+
+def repository_options(url: str, branch: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the theme options and the template values that follow from the repository's address.
+
+    Parameters
+    ----------
+    url : str
+        Public address, or empty while it is unknown.
+    branch : str
+        Branch that the book is built from.
+
+    Returns
+    -------
+    tuple of dict
+        Entries for ``html_theme_options`` and for ``html_context``. Without an address the buttons are off.
+    """
+    if not url:
+        return dict.fromkeys(REPOSITORY_BUTTONS, False) | {"repository_url": "", "launch_buttons": {}}, {}
+    # Prose lies in book/; the notebooks are linked into it and edited where they really are.
+    folder = "{{ '' if file_name.startswith('notebooks/') else 'book/' }}"
+    template = f"{url.rstrip('/')}/edit/{branch}/{folder}{{{{ file_name }}}}"
+    context = {"edit_page_url_template": template, "edit_page_provider_name": "GitHub"}
+    return dict.fromkeys(REPOSITORY_BUTTONS, True), context
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    key = execution_key(
+        Path(__file__).parent, os.environ.get("FER_PRESET", "book"), os.environ.get("FER_FACES", "")
+    )
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / key)
+    theme = config.html_theme_options
+    options, context = repository_options(
+        theme.get("repository_url", ""), theme.get("repository_branch", "main")
+    )
+    theme.update(options)
+    config.html_context.update(context)
+
+
+def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    return [name for name in env.found_docs if not name.startswith("notebooks/")]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the extension to Sphinx."""
+    app.connect("config-inited", _configure, priority=100)
+    app.connect("env-updated", _prose)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,168 @@
+"""The book: what its extension promises, and the built pages in a real browser without a network."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fer_lib import book
+
+ROOT = Path(__file__).parents[1]
+HTML = Path(os.environ.get("FER_BOOK", ROOT / "book" / "_build" / "html"))
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+
+
+def test_key_changes_with_everything_that_shapes_outputs(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    (library / "render").mkdir(parents=True)
+    source = library / "render" / "scene.py"
+    source.write_text("a = 1\n")
+    key = book.execution_key(library, "book", "")
+    assert key == book.execution_key(library, "book", "")
+    assert key != book.execution_key(library, "smoke", "")
+    source.write_text("a = 2\n")
+    assert key != book.execution_key(library, "book", "")
+
+
+def test_key_sees_the_users_faces(tmp_path: Path) -> None:
+    library, faces = tmp_path / "library", tmp_path / "faces"
+    library.mkdir()
+    faces.mkdir()
+    (faces / "a.png").write_bytes(b"1")
+    key = book.execution_key(library, "book", str(faces))
+    assert key != book.execution_key(library, "book", "")
+    (faces / "a.png").write_bytes(b"12")
+    assert key != book.execution_key(library, "book", str(faces))
+
+
+def test_no_button_without_an_address() -> None:
+    options, context = book.repository_options("", "main")
+    assert not any(options.values())
+    assert context == {}
+
+
+def test_edit_links_lead_to_the_real_folders() -> None:
+    from jinja2 import Template
+
+    options, context = book.repository_options("https://example.org/a/b/", "main")
+    template = Template(context["edit_page_url_template"])
+    assert all(options[button] is True for button in book.REPOSITORY_BUTTONS)
+    assert template.render(file_name="intro.md") == "https://example.org/a/b/edit/main/book/intro.md"
+    assert (
+        template.render(file_name="notebooks/02_training.ipynb")
+        == "https://example.org/a/b/edit/main/notebooks/02_training.ipynb"
+    )
+
+
+def test_links_of_the_book_folder() -> None:
+    for name in ("_config.yml", "_toc.yml", "notebooks"):
+        assert (ROOT / "book" / name).readlink() == Path("..") / name
+
+
+def test_every_citation_key_is_unique() -> None:
+    keys = re.findall(r"^@\w+\{(\S+),$", (ROOT / "book" / "references.bib").read_text("utf-8"), re.MULTILINE)
+    assert len(keys) == len(set(keys)) > 20
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    if not (HTML / "index.html").is_file():
+        pytest.skip(f"no built book at {HTML}; build it with `make book`")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine; install Debian's package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Visit:
+    """An open page, and what went wrong while it loaded."""
+
+    def __init__(self, browser, url: str, **context: object) -> None:
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        own = ("file:", "data:", "blob:", "http://127.0.0.1:")
+        self.page.route(
+            lambda target: not target.startswith(own),
+            lambda route: (self.foreign.append(route.request.url), route.abort()),
+        )
+        self.page.on(
+            "console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
+        self.page.goto(url, wait_until="load")
+        self.page.wait_for_timeout(300)
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("over", ["file", "http"])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_loads_without_errors_or_network(browser, address: str, name: str, over: str) -> None:
+    base = address if over == "http" else HTML.as_uri()
+    with Visit(browser, f"{base}/{name}.html") as visit:
+        assert visit.errors == []
+        assert visit.foreign == []
+        broken = visit.page.eval_on_selector_all(
+            "img", "all => all.filter(i => i.complete && i.naturalWidth === 0).map(i => i.src.slice(0, 120))"
+        )
+        assert broken == []
+        assert visit.page.locator("h1").count() == 1
+        text = visit.page.inner_text("article")
+        assert not re.search(r"\{(glue|cite|numref|ref|eq|prf:ref)[:}]", text), "raw markup on the page"
+        assert "Traceback (most recent call last)" not in text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_a_phone(browser, name: str) -> None:
+    with Visit(browser, f"{HTML.as_uri()}/{name}.html", viewport={"width": 390, "height": 844}) as visit:
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible(browser, name: str, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with Visit(browser, f"{HTML.as_uri()}/{name}.html", color_scheme=scheme) as visit:
+        assert visit.page.locator("html").get_attribute("data-theme") == scheme
+        # Code colours and the theme's own chrome are not ours; what the article says and shows is.
+        found = Axe().run(visit.page, context="article")
+        assert found.violations_count == 0, found.generate_report()

@@ -1,0 +1,82 @@
+"""README, environment.yml, pyproject.toml, constraints.txt and the Makefile say the same things."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import fer_lib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def requirements() -> list[Requirement]:
+    return [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["docs"], *EXTRAS["test"]]]
+
+
+def test_every_requirement_is_pinned_within_its_range() -> None:
+    pinned = pins()
+    for requirement in requirements():
+        version = pinned[canonicalize_name(requirement.name)]
+        assert version in requirement.specifier, f"{requirement} is pinned to {version}"
+
+
+def test_pins_are_portable() -> None:
+    text = (ROOT / "constraints.txt").read_text("utf-8")
+    assert "://" not in text and "nvidia" not in text
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in pins())
+
+
+def test_environment_installs_this_package_with_the_pins() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert pip == ["-c constraints.txt", "-e .[docs,test]"]
+    assert environment["name"] == PROJECT["name"]
+    python = next(e for e in environment["dependencies"] if str(e).startswith("python="))
+    assert python.removeprefix("python=") in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+def test_versions_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == fer_lib.__version__
+    assert citation["license"] == PROJECT["license"] == "MIT"
+
+
+@pytest.mark.parametrize("target", ["book", "test", "bench", "lint", "clean", "help"])
+def test_make_knows_the_targets(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_make_installs_what_environment_yml_installs() -> None:
+    assert "-c constraints.txt -e '.[docs,test]'" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_readme_commands_exist() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    commands = re.findall(r"^    (.+?)(?:\s+#.*)?$", readme, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = {command.split()[1] for command in commands if command.startswith("make ")}
+    assert targets >= {"book", "test"}
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    for folder in re.findall(r"`([a-z_]+/)`", readme):
+        assert (ROOT / folder).is_dir(), folder
+    assert "exec make test" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_ci_script_is_valid_and_executable() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["sh", "-n", script], check=True)
