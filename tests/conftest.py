@@ -1,0 +1,101 @@
+"""Small fake faces on disk, in CK+'s layout, shared by the tests."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CODES = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happy": 5, "sadness": 6, "surprise": 7}
+
+
+def face_picture(width: int, height: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a grey face whose mouth opens with strength; return it with its 68 landmarks (x, y)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(float)
+    cx, cy = width / 2 + rng.uniform(-9, 9), height / 2 + rng.uniform(-9, 9)
+    rx, ry = width * 0.14, height * 0.24
+    grey = 60.0 + 90.0 * (((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1)
+    for side in (-0.4, 0.4):
+        grey -= 70 * (((x - cx - side * rx) / (0.2 * rx)) ** 2 + ((y - cy + 0.3 * ry) / (0.1 * ry)) ** 2 < 1)
+    mouth = 0.05 + 0.15 * strength
+    grey -= 60 * (((x - cx) / (0.4 * rx)) ** 2 + ((y - cy - 0.5 * ry) / (mouth * ry)) ** 2 < 1)
+    grey += rng.normal(0, 4, grey.shape)
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = np.stack([cx + rx * np.cos(angles), cy + ry * np.sin(angles)], axis=1)
+    return np.clip(grey, 0, 255).astype(np.uint8), points
+
+
+def number_lines(rows: Sequence[Sequence[float]]) -> str:
+    """Write numbers as CK+ does: right-aligned, in scientific notation."""
+    return "".join("".join(f"{value:16.7e}" for value in row) + "\n" for row in rows)
+
+
+def write_sequence(
+    root: Path,
+    name: str,
+    *,
+    frames: int | Sequence[int] = 4,
+    size: tuple[int, int] = (160, 120),
+    aus: Mapping[int, int] | None = None,
+    expression: str = "",
+    rgb: bool = False,
+) -> None:
+    """Write a sequence of CK+'s layout below root."""
+    subject, number = name.split("_")
+    numbers = list(range(1, frames + 1)) if isinstance(frames, int) else list(frames)
+    folders = {
+        part: root / part / subject / number
+        for part in ("cohn-kanade-images", "Landmarks", "FACS", "Emotion")
+    }
+    folders["cohn-kanade-images"].mkdir(parents=True, exist_ok=True)
+    folders["Landmarks"].mkdir(parents=True, exist_ok=True)
+    for i, frame in enumerate(numbers):
+        strength = i / max(len(numbers) - 1, 1)
+        picture, points = face_picture(*size, strength, seed=sum(map(ord, name)) * 100 + frame)
+        image = Image.fromarray(picture)
+        (image.convert("RGB") if rgb else image).save(
+            folders["cohn-kanade-images"] / f"{name}_{frame:08d}.png", compress_level=1
+        )
+        (folders["Landmarks"] / f"{name}_{frame:08d}_landmarks.txt").write_text(number_lines(points.tolist()))
+    last = numbers[-1]
+    if aus is not None:
+        folders["FACS"].mkdir(parents=True, exist_ok=True)
+        (folders["FACS"] / f"{name}_{last:08d}_facs.txt").write_text(number_lines(list(aus.items())))
+    if expression:
+        folders["Emotion"].mkdir(parents=True, exist_ok=True)
+        (folders["Emotion"] / f"{name}_{last:08d}_emotion.txt").write_text(
+            number_lines([[CODES[expression]]])
+        )
+
+
+@pytest.fixture
+def clean_tree(tmp_path: Path) -> Path:
+    """Two flawless sequences in CK+'s layout."""
+    root = tmp_path / "clean"
+    write_sequence(root, "S005_001", frames=5, aus={9: 4, 17: 0, 4: 3}, expression="disgust")
+    write_sequence(root, "S010_002", frames=4, aus={12: 5}, expression="happy")
+    return root
+
+
+@pytest.fixture
+def ckplus_tree(tmp_path: Path) -> Path:
+    """A small CK+ with every quirk of the real one: sizes, colour, ids, missing labels, an unknown AU, litter."""
+    root = tmp_path / "CK+"
+    write_sequence(root, "S005_001", frames=5, size=(640, 490), aus={9: 4, 17: 0, 4: 3}, expression="disgust")
+    write_sequence(root, "S010_001", frames=4, size=(640, 490), aus={1: 2, 2: 3})
+    (root / "Emotion/S010/001").mkdir(parents=True)
+    write_sequence(root, "S010_002", frames=4, size=(640, 480), aus={12: 5}, expression="happy")
+    write_sequence(root, "S501_001", frames=range(3, 9), aus={1: 3, 2: 3, 5: 1, 64: 2}, expression="surprise")
+    write_sequence(root, "S895_001", frames=4, size=(720, 480), rgb=True, expression="contempt")
+    write_sequence(root, "S999_001", frames=4, aus={23: 3, 24: 4, 4: 0}, expression="anger")
+    for folder in (
+        "cohn-kanade-images",
+        "cohn-kanade-images/S005",
+        "Landmarks/S005/001",
+        "FACS",
+        "Emotion/S010",
+    ):
+        (root / folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    return root
