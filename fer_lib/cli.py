@@ -118,11 +118,12 @@ def store(
 
     here = Store(default_root())
     for key in remove:
-        typer.echo(f"removed {here.remove(key)}")
+        for path in here.remove(key)["path"]:
+            typer.echo(f"removed {path}")
     listing = here.list()
     typer.echo(f"{here.root}: {len(listing)} artifacts")
     if len(listing):
-        typer.echo(listing.to_string(index=False))
+        typer.echo(listing.drop(columns="path").to_string(index=False, float_format="%.1f"))
 
 
 def app() -> None:

@@ -1,0 +1,123 @@
+"""One rendered person with one action unit at a time: reference pictures and regions for every AU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from skimage.transform import resize as scale
+
+from fer_lib.errors import FerError
+
+FILE = "atlas.npz"
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Pictures of J action units at L intensities, face crops of s x s pixels.
+
+    Attributes
+    ----------
+    aus : (J,) int array
+        Numbers of the units.
+    levels : (L,) float array
+        Intensities, 0 (absent) to 5 (E), ascending.
+    pictures : (J, L, s, s) uint8 array
+        The same face, light and pose throughout.
+    regions : (J, s, s) float32 array
+        How far each pixel's skin moves at E, relative to the unit's largest displacement, 0 to 1.
+    """
+
+    aus: np.ndarray
+    levels: np.ndarray
+    pictures: np.ndarray
+    regions: np.ndarray
+
+    def picture(self, au: int, level: float = 5.0) -> np.ndarray:
+        """Return the face with one unit at a level, (s, s) uint8."""
+        nearest = int(np.abs(self.levels - level).argmin())
+        return self.pictures[self._row(au), nearest]
+
+    def region(self, au: int, *, threshold: float = 0.25, side: int | None = None) -> np.ndarray:
+        """Return the pixels that a unit moves by more than a share of its maximum, (side, side) bool."""
+        region = self.regions[self._row(au)]
+        if side is not None:
+            region = scale(region, (side, side), order=1)
+        return region > threshold
+
+    def save(self, folder: Path) -> None:
+        """Write one npz file into a folder."""
+        np.savez_compressed(
+            folder / FILE, aus=self.aus, levels=self.levels, pictures=self.pictures, regions=self.regions
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Atlas:
+        """Read what :meth:`save` wrote."""
+        with np.load(folder / FILE, allow_pickle=False) as file:
+            return cls(file["aus"], file["levels"], file["pictures"], file["regions"])
+
+    def _row(self, au: int) -> int:
+        rows = np.flatnonzero(self.aus == au)
+        if not len(rows):
+            raise FerError(f"AU {au} is not in the atlas; it has {', '.join(map(str, self.aus))}")
+        return int(rows[0])
+
+
+def render_atlas(
+    aus: tuple[int, ...] | None = None,
+    *,
+    levels: tuple[float, ...] = (0, 1, 2, 3, 4, 5),
+    size: int = 320,
+    side: int = 128,
+    seed: int = 0,
+    progress: bool = True,
+) -> Atlas:
+    """Render one person, looking straight ahead, with each action unit alone at each intensity.
+
+    Parameters
+    ----------
+    aus : tuple of int, optional
+        Units; by default all that the renderer supports.
+    levels : tuple of float
+        Intensities from 0 (absent) to 5 (E).
+    size, side : int
+        Side of the rendered picture, and of the face crops that are kept, in pixels.
+    seed : int
+        Of the person and the light.
+    progress : bool
+        Whether a progress bar is shown on a terminal.
+
+    Returns
+    -------
+    Atlas
+    """
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from fer_lib.render.person import Person
+    from fer_lib.render.scene import Shot, render, supported_aus
+
+    chosen = supported_aus() if aus is None else aus
+    person = Person(seed)
+    shot = replace(Shot.draw(np.random.default_rng(seed)), pose=(0.0, 0.0, 0.0))
+    neutral = render(person, {}, shot, size=size)
+    low, high = neutral.landmarks.min(0), neutral.landmarks.max(0)
+    # A margin, so that a dropped jaw and raised brows stay inside.
+    margin = 0.12 * (high - low)
+    left, top, right, bottom = (*np.floor(low - margin), *np.ceil(high + margin))
+
+    def cut(picture: np.ndarray) -> np.ndarray:
+        part = picture[max(int(top), 0) : int(bottom), max(int(left), 0) : int(right)]
+        return scale(part.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True)
+
+    pictures = np.zeros((len(chosen), len(levels), side, side), np.uint8)
+    regions = np.zeros((len(chosen), side, side), np.float32)
+    for j, au in enumerate(tqdm(chosen, desc="atlas", disable=None if progress else True)):
+        for k, level in enumerate(levels):
+            frame = neutral if level == 0 else render(person, {au: level / 5}, shot, size=size)
+            pictures[j, k] = cut(frame.image)
+        regions[j] = cut(frame.region(au))
+    return Atlas(np.array(chosen), np.array(levels, float), pictures, regions)
