@@ -1,0 +1,1 @@
+"""Faces rendered from a parametric head, with exact action units; `dataset` writes whole sets of them."""
