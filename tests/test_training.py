@@ -1,0 +1,340 @@
+import json
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from fer_lib import checkpoint, training
+from fer_lib.errors import FerError
+from fer_lib.training import Hyperparameters, converged, load_trained, train
+
+HP = Hyperparameters(
+    epochs=3, batch_size=8, crop=36, resize=38, classes=2, padding=0, patience=0, learning_rate=0.01
+)
+TRAIN, TEST = np.arange(20), np.arange(20, 28)
+
+
+def faces(n=28, seed=0):
+    """Two classes that differ in the place of a bright bar."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    crops = []
+    for label in labels:
+        crop = generator.integers(0, 60, (40 + generator.integers(5), 44), np.uint8)
+        rows = slice(5, 12) if label else slice(26, 33)
+        crop[rows, 8:36] += 150
+        crops.append(crop)
+    return crops, labels
+
+
+CROPS, LABELS = faces()
+
+
+def run(folder, hp=HP, **options):
+    return train(CROPS, LABELS, TRAIN, TEST, hp, folder=folder, progress=False, **options)
+
+
+def bits(folder):
+    """Everything of a finished run that has to be the same again."""
+    history = pd.read_parquet(folder / "history.parquet").drop(columns="seconds")
+    return (
+        (folder / "model.safetensors").read_bytes(),
+        (folder / "predictions.parquet").read_bytes(),
+        history.to_numpy().tobytes(),
+        (folder / "training.json").read_bytes(),
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    run(folder, seed=3)
+    return folder
+
+
+def test_learns(tmp_path):
+    trained = run(tmp_path, replace(HP, epochs=12, learning_rate=0.003))
+    assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0] / 3
+    assert (trained.predictions.argmax(1) == LABELS[TEST]).all()
+    assert trained.history["test_accuracy"].iloc[-1] == 1
+
+
+def test_result_is_complete(finished):
+    trained = load_trained(finished)
+    assert list(trained.history["epoch"]) == [1, 2, 3]
+    assert trained.predictions.shape == (8, 2) and trained.predictions.dtype == np.float32
+    np.testing.assert_allclose(trained.predictions.sum(1), 1, rtol=1e-6)
+    assert np.array_equal(trained.test, TEST) and trained.stopped == "epochs"
+    assert not trained.model.training and not list(finished.glob("checkpoint*"))
+    assert (trained.history["seconds"] > 0).all()
+
+
+def test_same_seed_same_bits_other_seed_other_bits(finished, tmp_path):
+    run(tmp_path / "same", seed=3)
+    run(tmp_path / "other", seed=4)
+    assert bits(finished) == bits(tmp_path / "same")
+    assert bits(finished)[0] != bits(tmp_path / "other")[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "before", "call"),
+    [
+        ("epoch", True, 2),
+        ("write_checkpoint", True, 1),
+        ("write_checkpoint", False, 2),
+        ("write_checkpoint", False, 3),
+        ("_write_result", True, 1),
+        ("remove_checkpoint", True, 1),
+    ],
+)
+def test_interrupted_run_ends_with_the_same_bits(finished, tmp_path, monkeypatch, place, before, call):
+    owner = training._Run if place == "epoch" else training
+    original, calls = getattr(owner, place), []
+
+    def stopping(*arguments):
+        calls.append(1)
+        if len(calls) < call:
+            return original(*arguments)
+        if not before:
+            original(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, place, stopping)
+        run(tmp_path, seed=3)
+    run(tmp_path, seed=3)
+    assert bits(tmp_path) == bits(finished)
+
+
+def test_stopped_between_tensors_and_index(finished, tmp_path, monkeypatch):
+    def stopping(path, content):
+        if path.name == "checkpoint.json" and b'"checkpoint-2' in content:
+            raise KeyboardInterrupt
+        original(path, content)
+
+    original = checkpoint.write_aside
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "write_aside", stopping)
+        run(tmp_path, seed=3)
+    assert (tmp_path / "checkpoint-2.safetensors").exists()
+    run(tmp_path, seed=3)
+    assert bits(tmp_path) == bits(finished)
+
+
+KILLED = """
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from pathlib import Path
+    from test_training import run
+    run(Path(sys.argv[2]), seed=3)
+"""
+
+
+def test_killed_process_resumes_to_the_same_bits(finished, tmp_path, request):
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(request.path.parent), str(tmp_path)]
+    process = subprocess.Popen(command)
+    end = time.monotonic() + 60
+    while not (tmp_path / "checkpoint.json").exists():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "training.json").exists()
+    run(tmp_path, seed=3)
+    assert bits(tmp_path) == bits(finished)
+
+
+def interrupted(folder, monkeypatch):
+    """A folder that holds the state after the second epoch."""
+    original, calls = training.write_checkpoint, []
+
+    def stopping(*arguments):
+        original(*arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "write_checkpoint", stopping)
+        run(folder, seed=3)
+
+
+@pytest.mark.parametrize("name", ["checkpoint.json", "checkpoint-2.safetensors"])
+def test_damaged_checkpoint_is_not_used(finished, tmp_path, monkeypatch, caplog, name):
+    interrupted(tmp_path, monkeypatch)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[-20] ^= 1
+    (tmp_path / name).write_bytes(content[: -1 if name.endswith("json") else None])
+    run(tmp_path, seed=3)
+    assert "damaged" in caplog.text and bits(tmp_path) == bits(finished)
+
+
+def test_checkpoint_of_other_versions_is_not_used(finished, tmp_path, monkeypatch, caplog):
+    interrupted(tmp_path, monkeypatch)
+    index = json.loads((tmp_path / "checkpoint.json").read_text())
+    index["environment"]["torch"] = "1.0"
+    (tmp_path / "checkpoint.json").write_text(json.dumps(index))
+    run(tmp_path, seed=3)
+    assert "torch 1.0" in caplog.text and bits(tmp_path) == bits(finished)
+
+
+def test_folder_of_another_run_is_refused(finished, tmp_path, monkeypatch):
+    interrupted(tmp_path, monkeypatch)
+    for folder in (tmp_path, finished):
+        with pytest.raises(FerError, match=r"learning_rate: 0.01, not 0.02"):
+            run(folder, replace(HP, learning_rate=0.02), seed=3)
+        with pytest.raises(FerError, match="data"):
+            train(CROPS, 1 - LABELS, TRAIN, TEST, HP, seed=3, folder=folder, progress=False)
+
+
+def test_finished_run_is_not_repeated(finished, monkeypatch):
+    monkeypatch.setattr(training, "_Run", None)
+    assert run(finished, seed=3).stopped == "epochs"
+
+
+def test_global_state_is_left_alone(tmp_path):
+    def state():
+        return (
+            torch.random.get_rng_state().tolist(),
+            np.random.get_state()[1].tolist(),  # noqa: NPY002
+            random.getstate(),
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    before = state()
+    run(tmp_path)
+    assert state() == before
+
+
+def test_global_state_does_not_matter(finished, tmp_path):
+    torch.manual_seed(99)
+    run(tmp_path, seed=3)
+    assert bits(tmp_path) == bits(finished)
+
+
+def test_no_epoch_gives_the_network_before_training(tmp_path, finished):
+    untrained = run(tmp_path, replace(HP, epochs=0), seed=3)
+    assert untrained.history.empty and untrained.predictions.shape == (8, 2)
+    weights = load_file(tmp_path / "model.safetensors")
+    assert weights["features.conv1.weight"].std() == pytest.approx(np.sqrt(2 / 25), rel=0.05)
+
+
+def test_first_step_is_the_papers(tmp_path):
+    """One batch without chance: weights = w - lr (g + decay w), by autograd in float64."""
+    hp = replace(HP, epochs=1, batch_size=20, dropout=0.0, degrees=0.0, flip=0.0, resize=36)
+    hp = replace(hp, weight_decay=0.1)
+    start = run(tmp_path / "start", replace(hp, epochs=0)).model.double()
+    after = run(tmp_path / "after", hp).model
+    inputs = torch.stack([training.Augment(0, 0, 36, 36)(c, torch.Generator()) for c in CROPS[:20]])
+    torch.nn.functional.cross_entropy(start(inputs.double()), torch.from_numpy(LABELS[:20])).backward()
+    for (name, w), (_, moved) in zip(start.named_parameters(), after.named_parameters(), strict=True):
+        expected = w - 0.01 * (w.grad + 0.1 * w)
+        torch.testing.assert_close(moved.double(), expected, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_momentum_and_decay_of_the_defaults():
+    hp = Hyperparameters()
+    assert (hp.batch_size, hp.learning_rate, hp.momentum, hp.weight_decay, hp.dropout) == (
+        64,
+        1e-3,
+        0.9,
+        1e-4,
+        0.5,
+    )
+    run = training._Run(replace(HP, momentum=0.7, weight_decay=0.2), 0, "cpu", None)
+    group = run.optimiser.param_groups[0]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0.7, 0.2)
+    assert not group["nesterov"] and group["dampening"] == 0
+
+
+def test_divergence_is_an_error(tmp_path):
+    with pytest.raises(FerError, match=r"loss became .* in epoch 1.*initialisation='paper'"):
+        run(tmp_path, replace(HP, initialisation="paper", learning_rate=1e9))
+
+
+def test_test_pictures_never_decide(finished, tmp_path):
+    """Other test pictures, other labels of theirs: the same network."""
+    labels = LABELS.copy()
+    labels[20:] = 0
+    train(CROPS, labels, TRAIN, np.arange(20, 25), HP, seed=3, folder=tmp_path / "a", progress=False)
+    none = train(
+        CROPS, labels, TRAIN, [], replace(HP, test_every=2), seed=3, folder=tmp_path / "b", progress=False
+    )
+    assert bits(tmp_path / "a")[0] == bits(finished)[0] == bits(tmp_path / "b")[0]
+    assert none.predictions.shape == (0, 2) and none.history["test_loss"].isna().all()
+
+
+def test_test_pictures_looked_at_every_second_epoch_and_at_the_end(tmp_path):
+    history = run(tmp_path, replace(HP, test_every=2)).history
+    assert list(history["test_loss"].isna()) == [True, False, False]
+
+
+def test_stops_when_converged(tmp_path):
+    trained = run(tmp_path, replace(HP, epochs=30, tolerance=0.99, patience=2))
+    assert trained.stopped == "converged" and len(trained.history) == 3
+    assert trained.history["test_loss"].notna().iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([], False),
+        ([1, 0.5, 0.25], False),
+        ([1, 1, 1], True),
+        ([1, 0.999, 0.998], True),
+        ([1, 1, 0.5, 0.5], False),
+        ([1, 1, 0.5, 0.5, 0.6], True),
+        ([0.0, 0.0, 0.0], True),
+        ([1, 1.2, 0.98], False),
+    ],
+)
+def test_convergence(losses, expected):
+    assert converged(losses, 0.01, 2) is expected
+    assert not converged(losses, 0.01, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_idx": []}, "train_idx is empty"),
+        ({"train_idx": [28]}, "28 crops"),
+        ({"test_idx": [-1]}, "28 crops"),
+        ({"labels": np.full(28, 2)}, "label 2; classes=2"),
+        ({"labels": np.full(28, -1)}, "label -1"),
+        ({"labels": LABELS[:-1]}, "one label for each crop"),
+    ],
+)
+def test_wrong_input(tmp_path, change, message):
+    given = {"labels": LABELS, "train_idx": TRAIN, "test_idx": TEST, **change}
+    with pytest.raises(FerError, match=message):
+        train(CROPS, given["labels"], given["train_idx"], given["test_idx"], HP, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"batch_size": 0}, {"epochs": -1}, {"learning_rate": float("nan")}, {"momentum": -1}]
+)
+def test_wrong_hyperparameters(change):
+    with pytest.raises(FerError, match=next(iter(change))):
+        replace(HP, **change)
+
+
+def test_folder_without_a_run(tmp_path):
+    with pytest.raises(FerError, match="no finished training run"):
+        load_trained(tmp_path)
+
+
+def test_error_in_the_background_reaches_the_caller(tmp_path):
+    crops = [*CROPS[:5], np.empty((0, 3), np.uint8), *CROPS[6:]]
+    with pytest.raises((RuntimeError, ValueError)):
+        train(crops, LABELS, TRAIN, TEST, HP, folder=tmp_path, progress=False)
