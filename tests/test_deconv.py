@@ -1,0 +1,277 @@
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fer_lib.activations import exemplars, record
+from fer_lib.deconv import Projections, Units, crops, project, receptive_fields
+from fer_lib.errors import FerError
+from fer_lib.model import ExpressionNet
+from fer_lib.stack import read_stack
+
+
+def reference(features, picture, layer, unit, rule):
+    """Whole-frame projection of one unit in float64, place by place, from the definitions."""
+    x, kept = picture.double()[None], []
+    for name, module in features.named_children():
+        kept.append(x)
+        x = module.double()(x)
+        if name == layer:
+            break
+    channel, row, column = unit
+    signal = torch.zeros_like(x)
+    signal[0, channel, row, column] = x[0, channel, row, column]
+    for module, below in zip(list(features)[: len(kept)][::-1], kept[::-1], strict=True):
+        if isinstance(module, nn.Conv2d):
+            high, wide = module.kernel_size
+            if isinstance(module.padding, str):
+                top, left = ((high - 1) // 2, (wide - 1) // 2) if module.padding == "same" else (0, 0)
+            else:
+                top, left = module.padding
+            rows, columns = signal.shape[2:]
+            sent = torch.zeros(1, below.shape[1], below.shape[2] + 16, below.shape[3] + 16).double()
+            for k in range(high):
+                for m in range(wide):
+                    spread = torch.einsum("oyx,oi->iyx", signal[0], module.weight[:, :, k, m])
+                    sent[0, :, 8 + k - top :, 8 + m - left :][:, :rows, :columns] += spread
+            signal = sent[:, :, 8:-8, 8:-8]
+        elif isinstance(module, nn.ReLU):
+            if rule != "gradient":
+                signal = signal.clamp(min=0)
+            if rule != "deconvnet":
+                signal = signal * (below > 0)
+        else:
+            (high, wide), (down, right) = (
+                (v, v) if isinstance(v, int) else v for v in (module.kernel_size, module.stride)
+            )
+            sent = torch.zeros_like(below)
+            for c, y, z in signal[0].nonzero().tolist():
+                cell = below[0, c, y * down : y * down + high, z * right : z * right + wide]
+                first = int((cell.flatten() == cell.max()).nonzero()[0])
+                sent[0, c, y * down + first // wide, z * right + first % wide] += signal[0, c, y, z]
+            signal = sent
+    return signal[0].detach().numpy(), float(x[0, channel, row, column].detach())
+
+
+@st.composite
+def networks(draw):
+    channels = draw(st.sampled_from([1, 3]))
+    first, layers = channels, OrderedDict()
+    for i in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(["conv", "conv", "relu", "pool"]))
+        sizes = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+        if kind == "conv":
+            after = draw(st.integers(1, 4))
+            padding = draw(st.sampled_from(["valid", "same", (0, 0), (1, 2), (3, 1)]))
+            layers[f"conv{i}"] = nn.Conv2d(channels, after, sizes, padding=padding, bias=draw(st.booleans()))
+            channels = after
+        elif kind == "relu":
+            layers[f"relu{i}"] = nn.ReLU(inplace=False)
+        else:
+            gap = draw(st.integers(0, 1))
+            layers[f"pool{i}"] = nn.MaxPool2d(sizes, stride=(sizes[0] + gap, sizes[1]))
+    return first, nn.Sequential(layers)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.data())
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_every_layer_position_and_rule_equals_the_whole_frame_reference(data):
+    torch.manual_seed(data.draw(st.integers(0, 10_000)))
+    channels, features = data.draw(networks())
+    features = features.double()
+    pictures = torch.randn(
+        3, channels, *data.draw(st.tuples(st.integers(4, 11), st.integers(4, 11)))
+    ).double()
+    if data.draw(st.booleans()):
+        pictures = pictures.round()  # many equal values: ties in the pools
+    layer = data.draw(st.sampled_from([name for name, _ in features.named_children()]))
+    extent, maps = tuple(pictures.shape[2:]), channels
+    for step in read_stack(features, layer):
+        extent = step.out(extent)
+        maps = getattr(step.module, "out_channels", maps)
+    if min(extent) < 1:
+        with pytest.raises(FerError, match="too small"):
+            project(features, pictures, Units(*np.zeros((4, 1), int)), layer)
+        return
+    rule = data.draw(st.sampled_from(["deconvnet", "guided", "gradient"]))
+    corners = [(0, 0), (extent[0] - 1, extent[1] - 1), (extent[0] // 2, 0), (0, extent[1] - 1)]
+    units = Units(np.arange(len(corners)) % 3, np.arange(len(corners)) % maps, *np.array(corners, int).T)
+    found = project(features, pictures, units, layer, rule, batch_size=3)
+    assert found.patch.dtype == np.float64
+    for i in range(len(units)):
+        unit = (units.map[i], units.row[i], units.column[i])
+        expected, value = reference(features, pictures[units.picture[i]], layer, unit, rule)
+        got = found.frame(i, *pictures.shape[2:])
+        assert np.allclose(got, expected, rtol=1e-9, atol=1e-12 * max(1, abs(expected).max()))
+        assert found.value[i] == pytest.approx(value, rel=1e-9, abs=1e-12)
+        # Nothing of the patch that lies outside the frame is kept, and nothing is lost either.
+        assert np.isclose(found.patch[i].sum(), expected.sum())
+
+
+@pytest.fixture(scope="module", params=[0, 2])
+def faces(request):
+    torch.manual_seed(3)
+    model = ExpressionNet(padding=request.param, size=60).eval()
+    return model, torch.randn(4, 1, 60, 60)
+
+
+@pytest.mark.parametrize(
+    ("rule", "peer"), [("deconvnet", NeuronDeconvolution), ("guided", NeuronGuidedBackprop)]
+)
+@pytest.mark.parametrize("layer", ["conv1", "relu2", "pool2", "conv3", "relu3", "pool3"])
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+def test_equals_captum_on_the_papers_network(faces, rule, peer, layer):
+    model, pictures = faces
+    found = exemplars(record(model.features, [pictures], layer), n=1).units()
+    some = np.linspace(0, len(found) - 1, 5).astype(int)
+    units = Units(*(getattr(found, name)[some] for name in Units.NAMES))
+    ours = project(model.features, pictures, units, layer, rule)
+    attribution = peer(model.features, getattr(model.features, layer))
+    for i in range(len(units)):
+        picture = pictures[units.picture[i]][None].clone().requires_grad_()
+        where = (int(units.map[i]), int(units.row[i]), int(units.column[i]))
+        theirs = attribution.attribute(picture, where).detach().numpy()[0] * ours.value[i]
+        assert abs(ours.frame(i, 60, 60) - theirs).max() <= 1e-5 * abs(theirs).max()
+        assert abs(theirs).max() > 0
+
+
+def test_plain_gradient_equals_autograd(faces):
+    model, pictures = faces
+    units = exemplars(record(model.features, [pictures], "relu3"), n=1).units()
+    ours = project(model.features, pictures, units, "relu3", "gradient")
+    for i in (0, len(units) - 1):
+        picture = pictures[units.picture[i]][None].clone().requires_grad_()
+        top = model.features[:8](picture)[0, units.map[i], units.row[i], units.column[i]]
+        (gradient,) = torch.autograd.grad(top, picture)
+        theirs = (gradient * top).detach().numpy()[0]
+        assert abs(ours.frame(i, 60, 60) - theirs).max() <= 1e-5 * abs(theirs).max()
+
+
+def tiny():
+    """2x2 convolution, ReLU, 2x2 pool, then one weight -3: small enough for paper and pencil."""
+    features = nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(1, 1, 2), relu=nn.ReLU(), pool=nn.MaxPool2d(2), last=nn.Conv2d(1, 1, (1, 2))
+        )
+    )
+    with torch.no_grad():
+        features.conv.weight.copy_(torch.tensor([[[[1.0, -2.0], [0.0, 1.0]]]]))
+        features.conv.bias.fill_(1)
+        features.last.weight.copy_(torch.tensor([[[[2.0, -3.0]]]]))
+        features.last.bias.fill_(0.5)
+    return features
+
+
+def test_hand_derived_network():
+    # conv: rows [1+1*1-2*0+1*0, ...]; worked out below by the picture's four corners.
+    picture = torch.zeros(1, 1, 3, 5)
+    picture[0, 0, 0, 0] = 1.0
+    picture[0, 0, 1, 4] = 2.0
+    # conv + bias: [[2, 1, 1, 3], [1, 1, 1, -3]] -> relu [[2, 1, 1, 3], [1, 1, 1, 0]] -> pool [2, 3], switches
+    # at columns 0 and 3 of row 0 -> last: 2*2 - 3*3 + 0.5 = -4.5
+    unit = Units([0], [0], [0], [0])
+    found = project(tiny(), picture, unit, "last", "deconvnet")
+    assert found.value[0] == -4.5
+    # Seed -4.5: signals -9 and 13.5 at the pools; the ReLU keeps 13.5, at row 0, column 3 of conv.
+    expected = np.zeros((1, 3, 5), np.float32)
+    expected[0, 0:2, 3:5] = [[13.5, -27.0], [0.0, 13.5]]
+    assert np.array_equal(found.frame(0, 3, 5), expected)
+    # The gradient keeps both, since both places were positive.
+    expected[0, 0:2, 0:2] = [[-9.0, 18.0], [0.0, -9.0]]
+    assert np.array_equal(project(tiny(), picture, unit, "last", "gradient").frame(0, 3, 5), expected)
+    # At a conv unit whose value is 1 + 2 = 3 the projection is three times the kernel.
+    one = project(tiny(), picture, Units([0], [0], [0], [3]), "conv")
+    assert np.array_equal(one.patch[0, 0], [[3, -6], [0, 3]])
+    assert (one.top[0], one.left[0]) == (0, 3)
+
+
+def test_deconvnet_ignores_signs_that_guided_backpropagation_obeys():
+    features = nn.Sequential(
+        OrderedDict(conv=nn.Conv2d(1, 1, 1, bias=False), relu=nn.ReLU(), last=nn.Conv2d(1, 1, 1))
+    )
+    with torch.no_grad():
+        features.conv.weight.fill_(1)
+        features.last.weight.fill_(1)
+        features.last.bias.fill_(2)
+    picture = torch.full((1, 1, 1, 1), -1.0)
+    values = [project(features, picture, Units([0], [0], [0], [0]), "last", r).patch.item() for r in RULES]
+    assert values == [2.0, 0.0, 0.0]
+
+
+RULES = ("deconvnet", "guided", "gradient")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_batch_size_changes_nothing_but_rounding(faces, rule):
+    model, pictures = faces
+    units = exemplars(record(model.features, [pictures], "relu3"), n=2).units()
+    whole = project(model.features, pictures, units, "relu3", rule, batch_size=1000)
+    parts = project(model.features, pictures, units, "relu3", rule, batch_size=37)
+    assert abs(whole.patch - parts.patch).max() <= 1e-5 * abs(whole.patch).max()
+    assert np.array_equal(whole.top, parts.top)
+
+
+def test_patches_lie_on_the_receptive_field_and_save(faces, tmp_path):
+    model, pictures = faces
+    padding = model.options["padding"]
+    units = Units([0, 1], [3, 7], [0, 1], [0, 2])
+    found = project(model.features, pictures, units, "relu3")
+    boxes = receptive_fields(model.features, "relu3", units.row, units.column)
+    assert np.array_equal(boxes[:, :2], np.stack([found.top, found.left], 1))
+    assert found.patch.shape == (2, 1, 32, 32)
+    assert found.top[0] == (-14 if padding else 0)
+    clipped = receptive_fields(model.features, "relu3", units.row, units.column, (60, 60))
+    assert clipped.min() >= 0
+    found.save(tmp_path)
+    again = Projections.load(tmp_path)
+    assert np.array_equal(again.patch, found.patch)
+    assert (again.rule, again.layer) == ("deconvnet", "relu3")
+    (tmp_path / "projections.npz").write_bytes(b"no")
+    with pytest.raises(FerError, match="compute them again"):
+        Projections.load(tmp_path)
+
+
+def test_crops_are_what_the_units_see(faces):
+    model, pictures = faces
+    units = Units([0, 3], [3, 7], [0, 2], [0, 2])
+    found = project(model.features, pictures, units, "relu3")
+    cut = crops(pictures.numpy(), units.picture, found)
+    padding = model.options["padding"]
+    hidden = 14 if padding else 0
+    assert cut.shape == found.patch.shape
+    assert np.array_equal(cut[0, :, hidden:, hidden:], pictures[0, :, : 32 - hidden, : 32 - hidden].numpy())
+    assert not cut[0, :, :hidden].any()
+
+
+def test_no_units_give_no_patches(faces):
+    model, pictures = faces
+    assert project(model.features, pictures, Units([], [], [], []), "relu3").patch.shape == (0, 1, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (dict(rule="lrp"), "rule 'lrp' is unknown"),
+        (dict(layer="conv9"), "there is no layer 'conv9'"),
+        (dict(units=Units([9], [0], [0], [0])), "picture 9"),
+        (dict(units=Units([0], [256], [0], [0])), "map 256"),
+        (dict(units=Units([0], [0], [-1], [0])), "row -1"),
+        (dict(pictures=torch.zeros(1, 3, 60, 60)), "1 channels"),
+        (dict(pictures=torch.zeros(1, 1, 60, 60).double()), "convert them to the network's torch.float32"),
+        (dict(pictures=torch.zeros(1, 1, 8, 8)), "too small"),
+        (dict(batch_size=0), "at least 1"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(faces, wrong, message):
+    model, pictures = faces
+    arguments = dict(pictures=pictures, units=Units([0], [0], [0], [0]), layer="relu3") | wrong
+    if "pictures" in wrong and arguments["pictures"].shape[-1] == 8 and model.options["padding"]:
+        arguments["pictures"] = torch.zeros(1, 1, 2, 2)
+    with pytest.raises(FerError, match=message):
+        project(model.features, **arguments)
