@@ -1,0 +1,63 @@
+"""Regions against brute force; a map that fires where the action unit is, is found."""
+
+import numpy as np
+import pytest
+import torch
+
+from fer_lib.dissection import pointing_game, region_iou
+from fer_lib.errors import FerError
+from fer_lib.stack import Field
+
+
+def test_region_iou_equals_brute_force():
+    rng = np.random.default_rng(3)
+    maps = torch.from_numpy(rng.random((10, 2, 6, 5), dtype=np.float32))
+    field = Field(size=5, stride=3, offset=-1)
+    regions = rng.random((10, 3, 20, 17)) < 0.3
+    present = rng.choice([0.0, 1.0, np.nan], size=(10, 3))
+    result = region_iou(lambda: maps.split(3), field, regions, present, quantile=0.1)
+    centre_y, centre_x = -1 + 3 * np.arange(6) + 2, -1 + 3 * np.arange(5) + 2
+    for c in range(2):
+        threshold = np.sort(maps[:, c].ravel().numpy())[::-1][30]  # 10 % of 300 units exceed it
+        on = np.empty((10, 20, 17), bool)
+        for i in range(10):
+            rows = np.stack([np.interp(np.arange(20), centre_y, maps[i, c, :, k]) for k in range(5)])
+            on[i] = np.stack([np.interp(np.arange(17), centre_x, rows[:, y]) for y in range(20)]) > threshold
+        for j in range(3):
+            coded = ~np.isnan(present[:, j])
+            there = regions[coded, j] & (present[coded, j] == 1)[:, None, None]
+            assert result[j, c] == pytest.approx(
+                (there & on[coded]).sum() / (there | on[coded]).sum(), abs=1e-6
+            )
+
+
+def test_region_measures_find_the_map_that_fires_in_the_region():
+    present = (np.arange(40) % 4 == 0).astype(float)[:, None]
+    region = np.zeros((1, 32, 32))
+    region[0, 8:16, 8:16] = 1
+    maps = torch.zeros(40, 3, 8, 8)
+    maps[::4, 0, 2:4, 2:4] = 1.0  # the detector; map 1 fires elsewhere, map 2 is dead
+    maps[::4, 1, 6:8, 6:8] = 1.0
+    field = Field(size=4, stride=4, offset=0)
+    iou = region_iou(lambda: [maps], field, region, present, quantile=0.05)[0]
+    assert iou[0] > 0.4 > 0.01 > iou[1] == iou[2] == 0
+    place = maps.flatten(2).argmax(2).numpy()
+    hits, chance = pointing_game(place // 8, place % 8, (8, 8), field, region, present)
+    assert hits.tolist() == [[1, 0, 0]]
+    assert chance == pytest.approx(4 / 64)
+    nobody = pointing_game(place // 8, place % 8, (8, 8), field, region, present * 0)
+    assert np.isnan(nobody[0]).all()
+    assert np.isnan(region_iou(lambda: [maps], field, region, present * 0)).all()
+
+
+def test_bad_input_is_refused_by_name():
+    maps, regions, present = torch.ones(4, 2, 3, 3), np.ones((1, 9, 9)), np.ones((4, 1))
+    field = Field(3, 3, 0)
+    for call, words in [
+        (lambda: region_iou(lambda: [maps], field, regions, np.ones((4, 2))), "action units"),
+        (lambda: region_iou(lambda: [maps], field, regions, np.ones((5, 1))), "have labels"),
+        (lambda: region_iou(lambda: [maps], field, regions, present, quantile=1), "between 0 and 1"),
+        (lambda: region_iou(lambda: [], field, regions, present), "no activations"),
+    ]:
+        with pytest.raises(FerError, match=words):
+            call()

@@ -1,0 +1,137 @@
+"""Likeness against scikit-image and plain loops; planted structure is found."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.feature import hog
+from torch import nn
+
+from fer_lib import activations
+from fer_lib.deconv import receptive_fields
+from fer_lib.errors import FerError
+from fer_lib.similarity import cut, exemplar_likeness, likeness, place_level
+
+
+def patches(seed=0, sets=4, n=5, size=32):
+    return np.random.default_rng(seed).random((sets, n, size, size), dtype=np.float32)
+
+
+def test_cut_is_a_slice_and_zero_outside():
+    frames = np.random.default_rng(0).random((3, 20, 20)) + 1
+    squares = cut(frames, [[2, 0], [-1, 1]], [[3, -4], [0, 15]], [[5, 0], [0, -2]], 8)
+    assert squares.shape == (2, 2, 8, 8)
+    assert squares[0, 0] == pytest.approx(frames[2, 3:11, 5:13])
+    assert not squares[0, 1, :4].any()
+    assert squares[0, 1, 4:] == pytest.approx(frames[0, :4, :8])
+    assert not squares[1, 0].any()
+    assert squares[1, 1, :5, 2:] == pytest.approx(frames[1, 15:, :6])
+
+
+@pytest.mark.parametrize("measure", ["hog", "zncc"])
+def test_likeness_is_the_mean_over_pairs_of_different_people(measure):
+    given_patches, people = patches(), np.array([[0, 0, 1, 2, -1]] * 4)
+
+    def describe(patch):
+        described = hog(patch, 9, (8, 8), (2, 2)) if measure == "hog" else patch.ravel()
+        return described - described.mean()
+
+    for index, value in enumerate(likeness(given_patches, people, measure=measure)):
+        described = [describe(patch) for patch in given_patches[index]]
+        cosines = [
+            described[i] @ described[j] / np.linalg.norm(described[i]) / np.linalg.norm(described[j])
+            for i, j in [(0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+        ]
+        assert value == pytest.approx(np.mean(cosines), abs=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 999), measure=st.sampled_from(["hog", "zncc"]))
+def test_likeness_ignores_order_brightness_and_contrast(seed, measure):
+    given_patches = patches(seed)
+    rng = np.random.default_rng(seed)
+    expected = likeness(given_patches, measure=measure)
+    assert (np.abs(expected) <= 1 + 1e-6).all()
+    assert likeness(given_patches[:, rng.permutation(5)], measure=measure) == pytest.approx(
+        expected, abs=1e-5
+    )
+    changed = given_patches * rng.uniform(1, 5, (4, 5, 1, 1)) + rng.normal(size=(4, 5, 1, 1))
+    assert likeness(changed, measure=measure) == pytest.approx(expected, abs=1e-3)
+
+
+def test_equal_patches_flat_patches_and_one_person():
+    same = np.repeat(patches(n=1), 5, axis=1)
+    for measure in ("hog", "zncc"):
+        assert likeness(same, measure=measure) == pytest.approx(1, abs=1e-5)
+        assert (likeness(np.full((2, 3, 16, 16), 0.3), measure=measure) == 0).all()
+        assert np.isnan(likeness(same, np.zeros((4, 5)), measure=measure)).all()
+
+
+def test_place_level_is_high_where_all_pictures_agree():
+    rng = np.random.default_rng(1)
+    frames = rng.random((40, 64, 64))
+    frames[:, :32, :32] = rng.random((32, 32))  # what alignment does
+    level = place_level(frames, [[0] * 4, [32] * 4], [[0] * 4, [32] * 4], 32, np.arange(40), draws=3)
+    assert level.shape == (2, 3)
+    assert level[0] == pytest.approx(1, abs=1e-5)
+    assert (level[1] < 0.3).all()
+
+
+def test_exemplar_likeness_finds_a_map_that_detects_a_pattern():
+    rng = np.random.default_rng(2)
+    pattern = np.kron(rng.choice([-1.0, 1.0], size=(4, 4)), np.ones((4, 4)))  # 16 x 16
+    frames = rng.normal(0, 0.3, (80, 1, 40, 40)).astype(np.float32)
+    for i in range(0, 80, 4):
+        top, left = rng.integers(0, 24, 2)
+        frames[i, 0, top : top + 16, left : left + 16] += pattern
+
+    def study(weight, untrained=None):
+        features = nn.Sequential()
+        features.add_module("conv", nn.Conv2d(1, 3, 16))
+        features.add_module("relu3", nn.ReLU())
+        with torch.no_grad():
+            features.conv.weight.copy_(weight)
+            features.conv.bias.copy_(torch.tensor([0.0, 0.0, -1e6]))
+        responses = activations.record(features, [torch.from_numpy(frames)])
+        train = np.arange(80)
+        return SimpleNamespace(
+            split=SimpleNamespace(train=train),
+            inputs=lambda pictures: torch.from_numpy(frames[pictures]),
+            table=pd.DataFrame({"subject": [f"S{i // 2}" for i in train]}),
+            exemplars=activations.exemplars(responses),
+            responses=responses,
+            network=SimpleNamespace(features=features),
+            untrained=untrained,
+        )
+
+    noise = torch.from_numpy(rng.normal(size=(3, 1, 16, 16)))
+    detector = noise.clone()
+    detector[0] = torch.from_numpy(pattern)
+    table = exemplar_likeness(study(detector, study(noise)), draws=4)
+    assert list(table.columns) == ["trained", "same place", "ranks 10-100", "untrained"]
+    assert table.index.tolist() == [0, 1]  # map 2 is dead
+    assert table.loc[0, "trained"] > 0.8
+    assert (table.loc[0, ["same place", "ranks 10-100", "untrained"]] < 0.6).all()
+
+
+def test_places_agree_with_the_networks_receptive_fields():
+    features = nn.Sequential(nn.Conv2d(1, 2, 5, padding=2), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3))
+    box = receptive_fields(features, "2", [0, 3], [1, 2])
+    frames = np.random.default_rng(4).random((2, 24, 24))
+    size = int(box[0, 2] - box[0, 0])
+    assert cut(frames, [0, 1], box[:, 0], box[:, 1], size).shape == (2, size, size)
+
+
+def test_bad_input_is_refused_by_name():
+    for call, words in [
+        (lambda: likeness(np.ones((3, 16, 16))), "is expected"),
+        (lambda: likeness(patches(), np.ones((4, 4))), "one person per patch"),
+        (lambda: likeness(patches(), measure="ssim"), "unknown"),
+        (lambda: place_level(np.ones((3, 32, 32)), [[0] * 9], [[0] * 9], 16, np.arange(3)), "impossible"),
+    ]:
+        with pytest.raises(FerError, match=words):
+            call()
