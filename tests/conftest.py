@@ -1,5 +1,7 @@
 """Small fake faces on disk, in CK+'s layout, shared by the tests."""
 
+import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,10 +12,15 @@ from PIL import Image
 CODES = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happy": 5, "sadness": 6, "surprise": 7}
 
 
+def seed_of(sequence: str, frame: int) -> int:
+    """Seed of a fake frame: different frames are different pictures."""
+    return zlib.crc32(f"{sequence} {frame}".encode())
+
+
 def face_picture(width: int, height: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw a grey face whose mouth opens with strength; return it with its 68 landmarks (x, y)."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width].astype(float)
+    y, x = np.ogrid[:height, :width]
     cx, cy = width / 2 + rng.uniform(-9, 9), height / 2 + rng.uniform(-9, 9)
     rx, ry = width * 0.14, height * 0.24
     grey = 60.0 + 90.0 * (((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1)
@@ -21,7 +28,7 @@ def face_picture(width: int, height: int, strength: float, seed: int) -> tuple[n
         grey -= 70 * (((x - cx - side * rx) / (0.2 * rx)) ** 2 + ((y - cy + 0.3 * ry) / (0.1 * ry)) ** 2 < 1)
     mouth = 0.05 + 0.15 * strength
     grey -= 60 * (((x - cx) / (0.4 * rx)) ** 2 + ((y - cy - 0.5 * ry) / (mouth * ry)) ** 2 < 1)
-    grey += rng.normal(0, 4, grey.shape)
+    grey += np.resize(rng.normal(0, 4, 1009), grey.shape)
     angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
     points = np.stack([cx + rx * np.cos(angles), cy + ry * np.sin(angles)], axis=1)
     return np.clip(grey, 0, 255).astype(np.uint8), points
@@ -53,7 +60,7 @@ def write_sequence(
     folders["Landmarks"].mkdir(parents=True, exist_ok=True)
     for i, frame in enumerate(numbers):
         strength = i / max(len(numbers) - 1, 1)
-        picture, points = face_picture(*size, strength, seed=sum(map(ord, name)) * 100 + frame)
+        picture, points = face_picture(*size, strength, seed=seed_of(name, frame))
         image = Image.fromarray(picture)
         (image.convert("RGB") if rgb else image).save(
             folders["cohn-kanade-images"] / f"{name}_{frame:08d}.png", compress_level=1
@@ -79,10 +86,10 @@ def clean_tree(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def ckplus_tree(tmp_path: Path) -> Path:
-    """A small CK+ with every quirk of the real one: sizes, colour, ids, missing labels, an unknown AU, litter."""
-    root = tmp_path / "CK+"
+@pytest.fixture(scope="session")
+def drawn_ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `ckplus_tree` copies, drawn once."""
+    root = tmp_path_factory.mktemp("drawn") / "CK+"
     write_sequence(root, "S005_001", frames=5, size=(640, 490), aus={9: 4, 17: 0, 4: 3}, expression="disgust")
     write_sequence(root, "S010_001", frames=4, size=(640, 490), aus={1: 2, 2: 3})
     (root / "Emotion/S010/001").mkdir(parents=True)
@@ -99,3 +106,9 @@ def ckplus_tree(tmp_path: Path) -> Path:
     ):
         (root / folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     return root
+
+
+@pytest.fixture
+def ckplus_tree(drawn_ckplus: Path, tmp_path: Path) -> Path:
+    """A small CK+ with every quirk of the real one: sizes, colour, ids, missing labels, an unknown AU, litter."""
+    return shutil.copytree(drawn_ckplus, tmp_path / "CK+")

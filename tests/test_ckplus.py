@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import face_picture, number_lines, write_sequence
+from conftest import face_picture, number_lines, seed_of, write_sequence
 from PIL import Image
 
 from fer_lib import faces as faces_module
@@ -98,7 +98,7 @@ def test_a_flawless_tree_has_no_problems(clean_tree):
 def test_landmarks_and_box_are_those_of_the_file(clean_tree):
     read = read_ckplus(clean_tree)
     row = row_of(read, PICTURE)
-    _, points = face_picture(160, 120, 0.5, seed=sum(map(ord, "S005_001")) * 100 + 3)
+    _, points = face_picture(160, 120, 0.5, seed=seed_of("S005_001", 3))
     np.testing.assert_allclose(read.landmarks[row.Index], points, rtol=1e-6)
     expected = [points[:, 0].min(), points[:, 1].min(), points[:, 0].max(), points[:, 1].max()]
     np.testing.assert_allclose([row.left, row.top, row.right, row.bottom], expected, rtol=1e-6)
@@ -204,6 +204,11 @@ def damaged_picture(kind: str, file: Path) -> None:
     elif kind == "half a jpeg":
         grey.save(file, format="JPEG", quality=95)
         file.write_bytes(file.read_bytes()[:1500])
+    elif kind == "half a bmp":
+        grey.save(file, format="BMP")
+        file.write_bytes(file.read_bytes()[:9000])
+    elif kind == "no end":
+        file.write_bytes(data[:-12])
     elif kind == "16 bit":
         Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(file)
     elif kind == "rgb":
@@ -218,10 +223,11 @@ def damaged_picture(kind: str, file: Path) -> None:
     ("kind", "message"),
     [
         ("zero bytes", r"empty file \(0 bytes\)"),
-        ("truncated", "damaged picture|truncated picture"),
+        ("truncated", "damaged picture"),
         ("flipped bit", "damaged picture"),
         ("text", "not a picture in any known format"),
-        ("half a jpeg", "truncated picture"),
+        ("half a jpeg", "damaged picture"),
+        ("half a bmp", "damaged picture"),
     ],
 )
 def test_an_unreadable_picture_stays_in_the_table_without_a_box(clean_tree, kind, message):
@@ -237,6 +243,11 @@ def test_an_unreadable_picture_stays_in_the_table_without_a_box(clean_tree, kind
     assert len(faces_module.with_box(read)) == 8
     with pytest.raises(FerError, match=r"S005_001_00000003\.png: .*repair or remove this picture"):
         faces_module.read_picture(read.root, PICTURE)
+
+
+def test_a_picture_without_its_end_is_left_out_though_its_pixels_are_there(clean_tree):
+    damaged_picture("no end", clean_tree / PICTURE)
+    assert problem_of(read_ckplus(clean_tree), PICTURE)[0].startswith("damaged picture")
 
 
 @pytest.mark.parametrize("kind", ["16 bit", "rgb", "alpha", "palette", "jpeg"])
