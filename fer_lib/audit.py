@@ -29,9 +29,9 @@ class Audit:
     root : Path
         Folder of the faces.
     counts : pandas.DataFrame
-        One row for each thing counted (subjects, sequences, pictures, labelled sequences, sequences of each expression, sequences
-        that show each AU at the peak): ``ours`` and ``published`` (Lucey et al. 2010; missing where nothing is published or the set
-        is not in CK+'s layout), nullable integers.
+        One row for each thing counted, named by ``count`` (subjects, sequences, pictures, labelled sequences, sequences
+        of each expression, sequences that show each AU at the peak): ``ours`` and ``published`` (Lucey et al. 2010;
+        missing where nothing is published or the set is not in CK+'s layout), nullable integers.
     pictures : pandas.DataFrame
         Kinds of pictures: ``format``, ``mode``, ``width``, ``height`` and their ``number``.
     problems : pandas.DataFrame
@@ -76,8 +76,8 @@ class Audit:
     def _rows(self, known: bool) -> list[list[str]]:
         columns = ["ours", "published"] if known else ["ours"]
         return [
-            [str(name), *("" if pd.isna(row[c]) else f"{row[c]}" for c in columns)]
-            for name, row in self.counts.iterrows()
+            [str(row["count"]), *("" if pd.isna(row[c]) else f"{row[c]}" for c in columns)]
+            for row in self.counts.to_dict("records")
         ]
 
 
@@ -139,7 +139,7 @@ def _count(faces: Faces, of_ckplus: bool) -> pd.DataFrame:
     counts = pd.DataFrame(
         {"ours": pd.Series(ours), "published": pd.Series(published if of_ckplus else {}, dtype=float)}
     )
-    return counts.reindex(list(ours)).astype("Int64").rename_axis("count")
+    return counts.reindex(list(ours)).astype("Int64").rename_axis("count").reset_index()
 
 
 def _peak_codes(table: pd.DataFrame) -> pd.DataFrame:

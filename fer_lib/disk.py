@@ -13,6 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple
@@ -177,15 +178,12 @@ def inspect_picture(data: bytes) -> PictureFacts:
     FerError
         If they are not; the message is the reason alone.
     """
-    with _open(data) as picture:
+    with _opened(data) as picture:
         facts = PictureFacts(picture.width, picture.height, picture.mode, str(picture.format))
-        try:
-            if picture.format == "PNG":
-                picture.verify()
-            else:
-                picture.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise FerError(f"damaged picture ({error})") from None
+        if picture.format == "PNG":
+            picture.verify()
+        else:
+            picture.load()
     return facts
 
 
@@ -204,11 +202,8 @@ def decode_picture(data: bytes) -> np.ndarray:
     FerError
         If the bytes are no whole picture; the message is the reason alone.
     """
-    with _open(data) as picture:
-        try:
-            picture.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise FerError(f"damaged picture ({error})") from None
+    with _opened(data) as picture:
+        picture.load()
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.int64)
             return (np.clip(wide, 0, 65535) // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
@@ -251,17 +246,26 @@ def picture_on(disk: Disk, path: str) -> np.ndarray:
         raise FerError(f"{disk.root / path}: {error}; repair or remove this picture") from None
 
 
-def _open(data: bytes) -> Image.Image:
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """Open a picture and turn whatever its decoder raises, now or in the block, into FerError."""
     if not data:
         raise FerError("empty file (0 bytes)")
     try:
         with warnings.catch_warnings():
+            # Decoders warn of odd metadata, which does not matter here; of huge pictures, which does.
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data))
+            with Image.open(io.BytesIO(data)) as picture:
+                yield picture
+    except FerError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FerError("picture of more than 89 million pixels") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except UnidentifiedImageError:
         raise FerError("not a picture in any known format") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise FerError(f"damaged picture ({' '.join(str(error).split())})") from None
 
 
 def _refusal(info: zipfile.ZipInfo) -> str:

@@ -8,11 +8,14 @@ from PIL import Image
 
 from fer_lib.audit import audit
 from fer_lib.errors import FerError
+from fer_lib.faces import read, select_frames
+from fer_lib.preprocess import load_crops
 
 
 def test_counts_stand_beside_the_published_ones(ckplus_tree):
     result = audit(ckplus_tree)
-    ours, published = result.counts["ours"], result.counts["published"]
+    counts = result.counts.set_index("count")
+    ours, published = counts["ours"], counts["published"]
     assert ours[["subjects", "sequences", "pictures", "labelled sequences"]].tolist() == [5, 6, 27, 5]
     assert published[["subjects", "sequences", "labelled sequences"]].tolist() == [123, 593, 327]
     assert ours["FACS-coded sequences"] == 5
@@ -20,7 +23,7 @@ def test_counts_stand_beside_the_published_ones(ckplus_tree):
     assert (ours["AU9"], published["AU9"]) == (1, 74)
     assert ours["AU17"] == 1, "intensity 0 means present"
     assert ours["AU4"] == 2
-    assert result.counts.loc["pictures"].isna().tolist() == [False, True]
+    assert counts.loc["pictures"].isna().tolist() == [False, True]
     assert len(result.differing()) > 20
 
 
@@ -101,7 +104,9 @@ def test_own_faces_have_no_published_counts(tmp_path):
     )
     result = audit(tmp_path / "faces.csv")
     assert result.counts["published"].isna().all()
-    assert result.counts["ours"][["subjects", "sequences", "happy", "neutral", "AU12"]].tolist() == [
+    assert result.counts.set_index("count")["ours"][
+        ["subjects", "sequences", "happy", "neutral", "AU12"]
+    ].tolist() == [
         2,
         2,
         1,
@@ -117,6 +122,16 @@ def test_long_lists_are_cut_in_the_summary_not_in_the_table(clean_tree):
     result = audit(clean_tree)
     assert len(result.problems) == 30
     assert "and 18 more" in result.summary()
+
+
+def test_nothing_is_written_into_the_folder_of_the_faces(ckplus_tree):
+    def snapshot():
+        return [(p, p.lstat().st_size, p.lstat().st_mtime_ns) for p in sorted(ckplus_tree.rglob("*"))]
+
+    before = snapshot()
+    audit(ckplus_tree)
+    load_crops(select_frames(read(ckplus_tree)))
+    assert snapshot() == before
 
 
 def test_a_folder_without_faces_is_refused(tmp_path):
