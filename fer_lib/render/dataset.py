@@ -5,6 +5,7 @@ action unit is switched on. Both write the ground truth that no photograph has b
 ``rendered/``.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -82,9 +83,8 @@ def render_faces(
     """
     _check_size(size)
     rise = levels(frames)
-    plans = plan(
-        subjects=subjects, sequences=sequences, unlabelled=unlabelled, seed=seed, aus=_drawable(None)
-    )
+    able = _drawable(None)
+    plans = plan(subjects=subjects, sequences=sequences, unlabelled=unlabelled, seed=seed, aus=able)
     settings = {
         "kind": "faces",
         "subjects": subjects,
@@ -98,7 +98,7 @@ def render_faces(
     for sequence in plans:
         by_subject.setdefault(sequence.subject, []).append(sequence)
     with new_folder(out, settings) as folder:
-        work = partial(_render_subject, root=folder, rise=rise, size=size, seed=seed)
+        work = partial(_render_subject, root=folder, able=able, rise=rise, size=size, seed=seed)
         _collect(
             in_processes(work, [tuple(group) for group in by_subject.values()], processes),
             folder,
@@ -267,7 +267,13 @@ def _box_cells(landmarks: np.ndarray) -> dict[str, float]:
 
 
 def _render_subject(
-    plans: tuple[SequencePlan, ...], *, root: Path, rise: tuple[float, ...], size: int, seed: int
+    plans: tuple[SequencePlan, ...],
+    *,
+    root: Path,
+    able: frozenset[int],
+    rise: tuple[float, ...],
+    size: int,
+    seed: int,
 ) -> _Part:
     """Render all sequences of one subject."""
     person = _person(0, plans[0].subject, seed)
@@ -294,7 +300,7 @@ def _render_subject(
                     "expression": sequence.expression,
                     "action": sequence.action,
                     "level": level,
-                    **{f"AU{au}": intensities.get(au, 0.0) for au in AUS},
+                    **{f"AU{au}": intensities.get(au, 0.0 if au in able else math.nan) for au in AUS},
                     **{f"asymmetry{au}": sequence.asymmetry.get(au, 0.0) for au in AUS if AUS[au].sided},
                     **_box_cells(frame.landmarks),
                     **flatten("shot", still),

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from fer_lib import faceapi
+from fer_lib.errors import FerError
+
+
+def write_weights(folder, name, arrays, keep=1.0):
+    """Write weights as face-api's package does: bytes or floats in a row, described by a manifest."""
+    entries, data = [], b""
+    for key, values in arrays.items():
+        values = np.asarray(values, np.float32)
+        if values.ndim > 1:
+            low, scale = float(values.min()), float(np.ptp(values) / 255) or 1.0
+            data += np.round((values - low) / scale).astype(np.uint8).tobytes()
+            quantization = {"dtype": "uint8", "scale": scale, "min": low}
+            entries.append(
+                {"name": key, "shape": values.shape, "dtype": "float32", "quantization": quantization}
+            )
+        else:
+            data += values.astype("<f4").tobytes()
+            entries.append({"name": key, "shape": values.shape, "dtype": "float32"})
+    (folder / f"{name}_model.bin").write_bytes(data[: int(len(data) * keep)])
+    manifest = [{"paths": [f"{name}_model.bin"], "weights": entries}]
+    (folder / f"{name}_model-weights_manifest.json").write_text(json.dumps(manifest))
+
+
+def feature_weights(chance, outputs):
+    arrays = {
+        "dense0/conv0/filters": chance.normal(0, 0.3, (3, 3, 3, 32)),
+        "dense0/conv0/bias": chance.normal(0, 0.1, 32),
+    }
+    width = 32
+    for block in range(4):
+        for index in range(4):
+            if block == index == 0:
+                continue
+            wider = width if index or block == 0 else 2 * width
+            name = f"dense{block}/conv{index}"
+            arrays[f"{name}/depthwise_filter"] = chance.normal(0, 0.3, (3, 3, width, 1))
+            arrays[f"{name}/pointwise_filter"] = chance.normal(0, 0.2, (1, 1, width, wider))
+            arrays[f"{name}/bias"] = chance.normal(0, 0.1, wider)
+            width = wider
+    arrays["fc/weights"] = chance.normal(0, 0.05, (256, outputs))
+    arrays["fc/bias"] = chance.normal(0, 0.1, outputs)
+    return arrays
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_weights_are_read_to_within_a_quantum(tmp_path):
+    chance = np.random.default_rng(0)
+    arrays = {
+        "a/filters": chance.normal(size=(3, 3, 2, 5)),
+        "a/bias": chance.normal(size=5),
+        "fc/weights": np.eye(3),
+    }
+    write_weights(tmp_path, "toy", arrays)
+    weights = faceapi.load_weights(tmp_path, "toy")
+    assert weights["a/filters"].shape == (5, 2, 3, 3)
+    assert np.allclose(weights["a/filters"].numpy().transpose(2, 3, 1, 0), arrays["a/filters"], atol=0.02)
+    assert np.allclose(weights["a/bias"].numpy(), arrays["a/bias"])
+
+
+def test_missing_and_short_weights_are_named(tmp_path):
+    with pytest.raises(FerError, match=r"toy_model-weights_manifest\.json cannot be read"):
+        faceapi.load_weights(tmp_path, "toy")
+    write_weights(tmp_path, "toy", {"bias": np.zeros(9)}, keep=0.5)
+    with pytest.raises(FerError, match="is cut short at bias"):
+        faceapi.load_weights(tmp_path, "toy")
+
+
+@pytest.mark.parametrize(("length", "stride"), [(112, 2), (7, 1), (7, 2), (8, 1)])
+def test_padding_is_tensorflows(length, stride):
+    ramp = torch.arange(length * length, dtype=torch.float32).reshape(1, 1, length, length)
+    padded = faceapi._pad_same(ramp, 3, stride)
+    out = -(-length // stride)
+    assert (padded.shape[-1] - 3) // stride + 1 == out
+    before = 0 if (length % 2 == 0 and stride == 2) else 1
+    assert torch.equal(padded[0, 0, before : before + length, before : before + length], ramp[0, 0])
+
+
+def test_points_come_back_to_the_picture():
+    picture = np.zeros((200, 300), np.uint8)
+    picture[60:64, 100:104] = 255
+    square, scale, x, y = faceapi.to_square(picture, (50, 40, 210, 120))
+    assert square.shape == (1, 3, 112, 112)
+    row, column = np.argwhere(square[0, 0].numpy() > 128).mean(axis=0)
+    assert (x + (column + 0.5) / scale, y + (row + 0.5) / scale) == pytest.approx((102, 62), abs=1)
+    assert square[0, 0, :20].max() == 0  # the box is wide, so the margins are above and below
+
+
+def test_answers_have_the_right_shape_and_range(tmp_path):
+    chance = np.random.default_rng(1)
+    write_weights(tmp_path, "face_expression", feature_weights(chance, 7))
+    write_weights(tmp_path, "face_landmark_68", feature_weights(chance, 136))
+    picture = chance.integers(0, 256, (128, 128), dtype=np.uint8)
+    box = (10.0, 10.0, 110.0, 120.0)
+    answer = faceapi.expression(faceapi.load_weights(tmp_path, "face_expression"), picture, box)
+    assert answer.shape == (7,)
+    assert answer.sum() == pytest.approx(1, abs=1e-5)
+    points = faceapi.landmarks(faceapi.load_weights(tmp_path, "face_landmark_68"), picture, box)
+    assert points.shape == (68, 2)

@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_lib import judges, panel
+from fer_lib.errors import FerError
+from fer_lib.panel import BASIC
+
+
+@pytest.fixture
+def verdicts():
+    """Two people with two sequences each; `fer` is right but for one fear that it takes for surprise."""
+    rows = []
+    for subject in ("S001", "S002"):
+        for number, expression in enumerate(("happy", "fear")):
+            for label in ("neutral", expression):
+                wrong = subject == "S002" and label == "fear"
+                answer = "surprise" if wrong else label
+                rows.append(
+                    {
+                        "path": f"{subject}{number}{label}.png",
+                        "subject": subject,
+                        "sequence": f"{subject}_{number}",
+                        "label": label,
+                        "hog": True,
+                        "haar": not wrong,
+                        "mmod": True,
+                        "error_dlib": 0.08 if wrong else 0.04,
+                        "fer": answer,
+                        "fer_change": "" if label == "neutral" else label,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def test_detectors_and_landmarks(verdicts):
+    detectors = judges._detectors(verdicts).set_index("detector")
+    assert detectors.loc["haar", "share"] == 7 / 8
+    assert detectors.loc["hog", "found"] == 8
+    errors = judges._landmarks(verdicts)
+    assert errors.predictor.tolist() == ["dlib"]
+    assert errors["median"].iloc[0] == pytest.approx(0.04)
+    assert errors["mean"].iloc[0] == pytest.approx(0.045)
+
+
+def test_agreement_is_the_mean_over_classes(verdicts):
+    agreement = judges._agreement(verdicts, ["fer"]).set_index("expression")
+    assert agreement.loc["neutral", "agreement"] == 1
+    assert agreement.loc["fear", "agreement"] == 0.5
+    assert np.isnan(agreement.loc["anger", "agreement"])
+    assert agreement.loc["mean", "agreement"] == pytest.approx((1 + 1 + 0.5) / 3)
+    assert agreement.loc["mean", "agreement_change"] == 1
+    assert np.isnan(agreement.loc["neutral", "agreement_change"])
+
+
+def test_confusion_adds_up(verdicts):
+    confusion = judges._confusion(verdicts, ["fer"])
+    assert confusion.faces.sum() == len(verdicts)
+    fear = confusion[confusion.expression == "fear"].set_index("answer").faces
+    assert fear.to_dict() == {"fear": 1, "surprise": 1}
+
+
+def test_identity_compares_neutral_frames(verdicts):
+    descriptors = np.zeros((8, 128))
+    descriptors[4:, 0] = 0.7
+    descriptors[[1, 3, 5, 7]] = 99  # frames with an expression do not count
+    identity = judges._identity(verdicts, descriptors).set_index("pairs")
+    assert identity.loc["different people", "number"] == 4
+    assert identity.loc["different people", "under_threshold"] == 0
+    assert identity.loc["same person", ["number", "under_threshold"]].tolist() == [2, 1]
+
+
+def test_missing_judges_are_named_with_their_commands(monkeypatch, tmp_path):
+    monkeypatch.setitem(panel._PACKAGES, "no_such_judge", "pip install no-such-judge")
+    with pytest.raises(FerError, match=r"not installed: .*pip install no-such-judge"):
+        judges.judge(tmp_path)
+
+
+def test_answers_are_put_in_one_order():
+    shuffled = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    order = list(reversed(BASIC))
+    assert panel._ordered(shuffled, order).tolist() == shuffled[::-1].tolist()
+
+
+def test_tables_are_saved(verdicts, tmp_path):
+    detectors = judges._detectors(verdicts)
+    empty = pd.DataFrame({"a": []})
+    folder = judges.Judgement(verdicts, detectors, empty, empty, empty, empty).save(tmp_path / "verdict")
+    assert pd.read_csv(folder / "detectors.csv").detector.tolist() == ["hog", "haar", "mmod"]
