@@ -86,9 +86,10 @@ def find_parts(folder: Path) -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for child in children:
-        stem = child.name if child.is_dir() else child.name.removesuffix(".zip").removesuffix(".ZIP")
-        if not child.is_dir() and stem == child.name:
+        is_folder = child.is_dir()
+        if not is_folder and child.suffix.lower() != ".zip":
             continue
+        stem = child.name if is_folder else child.stem
         for part, names in PARTS.items():
             if stem.lower() in names:
                 found.setdefault(part, child.name)
@@ -133,14 +134,14 @@ def read_ckplus(folder: Path | str, *, progress: bool = False) -> Faces:
 def _explain(root: Path) -> str:
     """Say why a folder is not CK+'s, and which one may be."""
     wanted = "expected a folder with cohn-kanade-images, Landmarks, FACS and Emotion (or their zips)"
-    if not root.exists():
-        return f"{root}: no such folder; {wanted}"
-    if not root.is_dir():
-        return f"{root}: a file; {wanted}, or a .csv or .parquet table of own faces"
     try:
+        if not root.exists():
+            return f"{root}: no such folder; {wanted}"
+        if not root.is_dir():
+            return f"{root}: a file; {wanted}, or a .csv or .parquet table of own faces"
         names = sorted(child.name for child in root.iterdir() if not is_system_file(child.name))
     except PermissionError:
-        return f"{root}: no permission to list this folder; {wanted}"
+        return f"{root}: no permission to read this folder; {wanted}"
     if not names:
         return f"{root}: an empty folder; {wanted}"
     for above in list(root.resolve().parents)[:3]:

@@ -92,10 +92,14 @@ def read(source: Path | str) -> Faces:
     from fer_lib import ckplus, own
 
     source = Path(source).expanduser()
-    if source.suffix.lower() in (".csv", ".parquet") and not source.is_dir():
-        return own.read_own(source)
-    if source.suffix.lower() == ".zip" and source.is_file():
-        return ckplus.read_ckplus(source.parent)
+    kind = source.suffix.lower()
+    try:
+        if kind in (".csv", ".parquet") and not source.is_dir():
+            return own.read_own(source)
+        if kind == ".zip" and source.is_file():
+            return ckplus.read_ckplus(source.parent)
+    except PermissionError:
+        raise FerError(f"{source}: no permission to read it") from None
     return ckplus.read_ckplus(source)
 
 

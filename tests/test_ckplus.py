@@ -453,6 +453,38 @@ def test_a_folder_without_permission_is_reported(clean_tree, monkeypatch):
     )
 
 
+def test_a_set_behind_a_closed_door_is_named(clean_tree, monkeypatch):
+    real = os.stat
+
+    def stat(path, **how):
+        if str(path).startswith(str(clean_tree)):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **how)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os, "listdir", lambda path: stat(path))
+    monkeypatch.setattr(os, "scandir", lambda path: stat(path))
+    for path in (clean_tree, clean_tree / "faces.csv", clean_tree / "Landmarks.zip"):
+        with pytest.raises(FerError, match=f"{path}.*no permission to read"):
+            faces_module.read(path)
+
+
+def test_archives_unpacked_each_into_a_folder_of_its_own_are_found(clean_tree, tmp_path):
+    names = {
+        "FACS": "FACS_labels",
+        "Emotion": "Emotion_labels",
+        "cohn-kanade-images": "extended-cohn-kanade-images",
+    }
+    expected = read_ckplus(clean_tree).table.drop(columns="path")
+    for part, name in names.items():
+        (clean_tree / part).rename(tmp_path / "part")
+        (clean_tree / name).mkdir()
+        (tmp_path / "part").rename(clean_tree / name / part)
+    read = read_ckplus(clean_tree)
+    assert read.problems.empty
+    assert read.table.drop(columns="path").equals(expected)
+
+
 def test_linked_folders_are_read_and_loops_end(clean_tree, tmp_path):
     linked = tmp_path / "linked"
     linked.mkdir()
