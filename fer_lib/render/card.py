@@ -20,9 +20,10 @@ _FILES = """
 `cohn-kanade-images/`, `Landmarks/`, `FACS/` and `Emotion/` are as in CK+: FACS and Emotion files for the last frame
 alone, an Emotion file for labelled sequences alone. In `rendered/`:
 
-- `parameters.parquet`: a row per frame. `AU1`.. exact intensities, 0 to 5 (of the stronger side; empty
-  for an AU that cannot be rendered); `asymmetry1`.. from -1 (the subject's right side alone) to 1 (the left side alone); `level` from neutral 0 to peak 1; `left`,
-  `top`, `right`, `bottom` of the extreme landmarks in pixels; `shot_*` pose, light and camera; `person_*` the person.
+- `parameters.parquet`: a row per frame. `AU1`.. exact intensities, 0 to 5 (of the stronger side; empty for an AU
+  that cannot be rendered); `asymmetry1`.. from -1 (the subject's right side alone) to 1 (the left side alone);
+  `level` from neutral 0 to peak 1; `left`, `top`, `right`, `bottom` of the extreme landmarks in pixels; `shot_*`
+  pose, light and camera; `person_*` the person.
 - `regions/SEQUENCE.npz`: for each AU of the peak frame (`au`) the pixels that it moves (`mask`, 0 to 255, 96 x 96)
   in the box of the extreme landmarks. `regions.npz`: their means over the set, 0 to 1, and over how many sequences
   (`count`).

@@ -1,6 +1,5 @@
 """How rendered sets lie on disk: CK+'s number formats, region masks, and folders that appear whole or not at all."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -67,18 +66,19 @@ def crop_mask(region: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def flatten(prefix: str, thing: Any) -> dict[str, float | str]:
-    """Turn a dataclass's numbers, flags, texts and short vectors into named table cells."""
+    """Turn an object's public numbers, flags, texts and short vectors into named table cells."""
     cells: dict[str, float | str] = {}
-    for field in dataclasses.fields(thing):
-        value = getattr(thing, field.name)
+    for name, value in vars(thing).items():
+        if name.startswith("_"):
+            continue
         if isinstance(value, str):
-            cells[f"{prefix}_{field.name}"] = value
+            cells[f"{prefix}_{name}"] = value
         elif isinstance(value, (int, float, np.number)):
-            cells[f"{prefix}_{field.name}"] = float(value)
+            cells[f"{prefix}_{name}"] = float(value)
         elif isinstance(value, (tuple, list, np.ndarray)) and np.asarray(value).dtype.kind in "bif":
             vector = np.asarray(value, dtype=float).ravel()
             if len(vector) <= 9:
-                cells |= {f"{prefix}_{field.name}_{index}": float(part) for index, part in enumerate(vector)}
+                cells |= {f"{prefix}_{name}_{index}": float(part) for index, part in enumerate(vector)}
     return cells
 
 
