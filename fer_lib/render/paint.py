@@ -1,0 +1,208 @@
+"""What is painted on a face: in template space, so that it follows the skin whatever identity and expression do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from fer_lib.render.assets import smoothstep
+
+# Window of the template that is painted (x from left to right, y upwards; decimetres) and its pixels.
+LEFT, RIGHT, LOW, HIGH = -0.8, 0.8, 6.1, 8.1
+WIDTH, HEIGHT = 640, 800
+
+Points = Sequence[tuple[float, float]]
+
+
+def _forehead(y: float) -> tuple[Points, float]:
+    return [(0, y), (0.15, y + 0.012), (0.30, y + 0.02), (0.42, y - 0.01)], 1.0
+
+
+# Mirrored grooves: (points, depth) and their width in decimetres.
+_GROOVES: dict[str, tuple[list[tuple[Points, float]], float]] = {
+    "forehead": ([_forehead(7.64), _forehead(7.71), _forehead(7.78)], 0.016),
+    "forehead_middle": (
+        [
+            ([(0, 7.62), (0.10, 7.63), (0.17, 7.60)], 1.0),
+            ([(0, 7.69), (0.12, 7.70), (0.2, 7.67)], 1.0),
+            ([(0, 7.75), (0.12, 7.76)], 0.7),
+        ],
+        0.016,
+    ),
+    "glabella": (
+        [([(0.045, 7.46), (0.055, 7.53), (0.06, 7.61)], 1.0), ([(0.10, 7.50), (0.115, 7.56)], 0.4)],
+        0.015,
+    ),
+    "nose_root": (
+        [
+            ([(0, 7.40), (0.06, 7.395)], 1.0),
+            ([(0, 7.34), (0.05, 7.335)], 0.7),
+            ([(0.05, 7.33), (0.10, 7.26)], 0.7),
+            ([(0.07, 7.36), (0.12, 7.30)], 0.6),
+        ],
+        0.013,
+    ),
+    "crow": (
+        [
+            ([(0.47, 7.37), (0.56, 7.41)], 1.0),
+            ([(0.475, 7.345), (0.57, 7.345)], 1.0),
+            ([(0.465, 7.32), (0.55, 7.28)], 0.9),
+        ],
+        0.012,
+    ),
+    "underlid": ([([(0.19, 7.28), (0.30, 7.245), (0.41, 7.275)], 1.0)], 0.012),
+    "nasolabial": ([([(0.165, 7.01), (0.23, 6.93), (0.285, 6.82), (0.315, 6.70)], 1.0)], 0.022),
+    "nasolabial_upper": ([([(0.15, 7.06), (0.20, 6.99), (0.25, 6.90), (0.28, 6.80)], 1.0)], 0.020),
+    "dimple": ([([(0.285, 6.73), (0.305, 6.69), (0.29, 6.645)], 1.0)], 0.012),
+    "marionette": ([([(0.245, 6.66), (0.27, 6.60), (0.275, 6.53)], 1.0)], 0.013),
+    "chin": (
+        [
+            ([(0, 6.505), (0.08, 6.51), (0.15, 6.48)], 1.0),
+            ([(0.03, 6.44), (0.05, 6.40)], 0.6),
+            ([(0.08, 6.45), (0.10, 6.40)], 0.5),
+        ],
+        0.012,
+    ),
+}
+
+
+def grid() -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of every painted pixel, two (HEIGHT, WIDTH) arrays in decimetres."""
+    y = HIGH - (np.arange(HEIGHT) + 0.5) / HEIGHT * (HIGH - LOW)
+    x = LEFT + (np.arange(WIDTH) + 0.5) / WIDTH * (RIGHT - LEFT)
+    return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
+
+
+def sample(layer: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Look a painted layer up at points of the template, (n, 3) -> (n,)."""
+    rows = (HIGH - template[:, 1]) / (HIGH - LOW) * HEIGHT - 0.5
+    columns = (template[:, 0] - LEFT) / (RIGHT - LEFT) * WIDTH - 0.5
+    return map_coordinates(layer, [rows, columns], order=1, mode="reflect", output=np.float32)
+
+
+def strokes(lines: Sequence[tuple[Points, float, float]], scale: int = 2) -> np.ndarray:
+    """Draw antialiased polylines of (points, width in decimetres, value), (HEIGHT, WIDTH) float32."""
+    picture = Image.new("F", (WIDTH * scale, HEIGHT * scale))
+    pen = ImageDraw.Draw(picture)
+    for points, width, value in lines:
+        path = [
+            ((x - LEFT) / (RIGHT - LEFT) * WIDTH * scale, (HIGH - y) / (HIGH - LOW) * HEIGHT * scale)
+            for x, y in points
+        ]
+        pen.line(path, fill=value, width=max(1, round(width / (RIGHT - LEFT) * WIDTH * scale)), joint="curve")
+    fine = np.asarray(picture, np.float32)
+    return fine.reshape(HEIGHT, scale, WIDTH, scale).mean((1, 3))
+
+
+def curve(points: Points, count: int = 24) -> list[tuple[float, float]]:
+    """Interpolate points by a curve that does not overshoot."""
+    known = np.array(points, float)
+    at = np.linspace(0, len(known) - 1, count)
+    if len(known) < 3:
+        return [
+            (float(np.interp(t, [0, 1], known[:, 0])), float(np.interp(t, [0, 1], known[:, 1]))) for t in at
+        ]
+    return [(float(x), float(y)) for x, y in PchipInterpolator(np.arange(len(known)), known)(at)]
+
+
+def fractal(rng: np.random.Generator, shape: tuple[int, int], octaves: int = 5, first: int = 6) -> np.ndarray:
+    """Cloudy noise of unit deviation, float32."""
+    total = np.zeros(shape, np.float32)
+    for octave in range(octaves):
+        side = first * 2**octave
+        coarse = Image.fromarray(rng.normal(size=(side, side)).astype(np.float32))
+        total += 0.6**octave * np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC))
+    return total / total.std()
+
+
+def _relief(name: str, warp: np.ndarray | None = None) -> np.ndarray:
+    grooves, width = _GROOVES[name]
+    lines = []
+    for points, depth in grooves:
+        for mirror in (1, -1):
+            lines.append(([(mirror * x, y) for x, y in curve(points)], 0.006, depth))
+    drawn = strokes(lines)
+    if warp is not None:
+        rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+        drawn = map_coordinates(drawn, [rows + warp[0], columns + warp[1]], order=1, mode="nearest")
+    sigma = width / (RIGHT - LEFT) * WIDTH
+    height = -(gaussian_filter(drawn, sigma) - 0.8 * gaussian_filter(drawn, 2.5 * sigma))
+    return (height / abs(height).max()).astype(np.float32)
+
+
+@cache
+def shared_wrinkles() -> dict[str, np.ndarray]:
+    """Height maps of the wrinkle layers, grooves below 0, as no one in particular has them."""
+    return {name: _relief(name) for name in _GROOVES}
+
+
+def own_wrinkles(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Wrinkle layers of one person: bent by a smooth random warp, so that no two people share a line."""
+    warp = np.stack([4.0 * fractal(rng, (HEIGHT, WIDTH), 2, 5), 4.0 * fractal(rng, (HEIGHT, WIDTH), 2, 5)])
+    return {name: _relief(name, warp) for name in _GROOVES}
+
+
+def brows(
+    rng: np.random.Generator, *, thickness: float, density: int, arch: float, height: float, gap: float
+) -> np.ndarray:
+    """Draw eyebrows hair by hair, opacity (HEIGHT, WIDTH) from 0 to 1."""
+    middle = curve(
+        [
+            (gap, 7.495 + height),
+            (0.22, 7.535 + height + arch / 2),
+            (0.35, 7.555 + height + arch),
+            (0.475, 7.505 + height),
+        ],
+        60,
+    )
+    hairs: list[tuple[Points, float, float]] = []
+    for mirror in (1, -1):
+        for t in rng.beta(1.1, 1.25, size=density):
+            cx, cy = np.array(middle[int(t * 58)]) + rng.normal(0, 0.004, 2)
+            width = thickness * (0.55 + 0.45 * float(smoothstep(0, 0.18, np.array(t)))) * (1 - 0.7 * t**1.6)
+            rise = rng.uniform(-0.55, 0.55) * width
+            angle = np.deg2rad(
+                78 - 85 * float(smoothstep(0, 0.55, np.array(t))) - (rise > 0) * 18 * t + rng.normal(0, 11)
+            )
+            length = rng.uniform(0.035, 0.065) * (1 - 0.35 * t)
+            x0, y0 = cx, cy + rise
+            x1, y1 = x0 + length * np.cos(angle), y0 + 0.75 * length * np.sin(angle)
+            hairs.append(([(mirror * x0, y0), (mirror * x1, y1)], 0.0055, float(rng.uniform(0.5, 1))))
+    sharp = gaussian_filter(strokes(hairs), 0.8)
+    return np.clip(0.85 * sharp + 0.55 * gaussian_filter(sharp, 3), 0, 0.95)
+
+
+def skin(rng: np.random.Generator, *, beard: float, freckled: bool) -> np.ndarray:
+    """Paint the relative brightness of bare skin, (HEIGHT, WIDTH) around 1."""
+    x, y = grid()
+    across = abs(x)
+
+    def blob(cx: float, cy: float, sx: float, sy: float) -> np.ndarray:
+        return np.exp(-(((across - cx) / sx) ** 2) - ((y - cy) / sy) ** 2)
+
+    tone = 1 + 0.035 * fractal(rng, x.shape) + 0.02 * rng.normal(size=x.shape)
+    tone *= 1 - 0.10 * blob(0.30, 7.245, 0.13, 0.05) * rng.uniform(0.3, 1.6)  # below the eyes
+    tone *= 1 - 0.10 * blob(0.16, 7.38, 0.06, 0.08)  # inner corners of the sockets
+    tone *= 1 - 0.06 * blob(0.38, 7.05, 0.14, 0.12) * rng.uniform(0, 1.5) - 0.05 * blob(0, 7.0, 0.09, 0.08)
+    for _ in range(rng.poisson(5)):  # moles
+        cx, cy, size = rng.uniform(-0.55, 0.55), rng.uniform(6.3, 7.8), rng.uniform(0.004, 0.011)
+        tone *= 1 - rng.uniform(0.1, 0.5) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / size**2)
+    if freckled:
+        spots = gaussian_filter((rng.random(x.shape) < 0.004).astype(float), 1.3)
+        tone *= 1 - 0.22 * spots / spots.max() * blob(0.25, 7.1, 0.3, 0.2)
+    if beard:
+        stubble = gaussian_filter(rng.random(x.shape), 0.7)
+        stubble = (stubble - stubble.mean()) / stubble.std()
+        jaw = smoothstep(6.98, 6.80, y + 0.35 * np.maximum(across - 0.33, 0))
+        jaw *= smoothstep(0, 0.03, abs(y - 6.69) + np.maximum(across - 0.24, 0)) * smoothstep(
+            0.70, 0.55, across
+        )
+        cheek, moustache = 1 - 0.8 * blob(0.36, 6.86, 0.10, 0.10), blob(0.10, 6.82, 0.16, 0.055)
+        area = np.clip(jaw * cheek + moustache, 0, 1) * (1 + 0.25 * fractal(rng, x.shape, 3, 8))
+        tone *= 1 - np.clip(beard * area * (0.55 + 0.22 * stubble), 0, 0.9)
+    return tone.astype(np.float32)
