@@ -68,7 +68,7 @@ def test_huge_pictures_are_refused_before_they_are_decoded(monkeypatch):
             inspect_picture(FILES["PNG", "L"])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.sampled_from(list(FILES)),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
@@ -114,6 +114,16 @@ def test_a_name_that_an_archive_holds_twice_is_reported(tmp_path):
         assert list(opened.files("a.zip", problems)) == ["a.zip!/face.png"]
         assert opened.read("a.zip!/face.png") == b"new"
     assert len(problems) == 1
+
+
+def test_an_archive_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def forbidden(*args, **how):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a.zip").write_bytes(b"")
+    monkeypatch.setattr(zipfile, "ZipFile", forbidden)
+    with pytest.raises(FerError, match=r"a\.zip: no permission to read this archive"):
+        read_picture(tmp_path, "a.zip!/face.png")
 
 
 @pytest.mark.parametrize("path", ["none.png", "a.zip!/none.png", "none.zip!/x.png", "folder"])

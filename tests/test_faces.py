@@ -79,7 +79,7 @@ def test_without_neutral_and_with_one_last_frame():
     assert select_frames(faces, last=1).table["label"].tolist() == ["neutral", "disgust", "happy"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.integers(1, 8), st.sampled_from(["", "anger", "fear"]), st.booleans()),

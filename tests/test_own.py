@@ -157,3 +157,13 @@ def test_a_missing_or_foreign_table_is_named(folder):
     (folder / "faces.parquet").write_bytes(b"not parquet")
     with pytest.raises(FerError, match=r"faces\.parquet: not a readable parquet table"):
         read(folder / "faces.parquet")
+
+
+def test_a_table_that_may_not_be_read_is_named(folder, monkeypatch):
+    def forbidden(*args, **how):
+        raise PermissionError(13, "Permission denied")
+
+    file = table(folder, "path,subject\n0.png,a\n")
+    monkeypatch.setattr(pd, "read_csv", forbidden)
+    with pytest.raises(FerError, match=r"faces\.csv: no permission to read this table"):
+        read(file)

@@ -144,7 +144,7 @@ def test_chance_reaches_every_place_both_sides_and_all_angles():
     assert len(outputs) == 20
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 10**6))
 def test_outputs_are_standardised_whatever_comes_in(height, width, seed):
     grey = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
@@ -233,6 +233,18 @@ def test_a_picture_that_vanished_is_named(clean_tree):
     (clean_tree / read.table["path"][2]).unlink()
     with pytest.raises(FerError, match=r"S005_001_00000003\.png: no such file"):
         load_crops(read)
+
+
+def test_a_frame_without_a_box_is_named(clean_tree):
+    read = ckplus.read_ckplus(clean_tree)
+    read.table.loc[1, "top"] = np.nan
+    with pytest.raises(FerError, match=r"S005_001_00000002\.png: box .* not finite"):
+        load_crops(read)
+
+
+def test_shapes_that_do_not_fit_the_pixels_are_refused():
+    with pytest.raises(FerError, match="5 pixels where the shapes ask for 6"):
+        Crops(np.zeros(5, np.uint8), np.array([[2, 3]]))
 
 
 def test_augmentation_is_fast():
