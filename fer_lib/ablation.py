@@ -1,0 +1,320 @@
+"""What the network loses without some conv3 maps (claim C4: it decides with the maps matched to action units).
+
+Zeroing a map behind its ReLU zeroes its plane behind the pool, and the first fully connected layer is linear in
+these planes: every map's share of its input is computed once, and any number of sets of maps costs one matrix
+product. A drop in accuracy says little by itself, as any loud map is missed; so the same number of random maps,
+matched in how loudly they reach the classifier, is removed many times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fer_lib.errors import FerError
+
+Baseline = Literal["zero", "mean"]
+Floats = NDArray[np.float64]
+_PICTURES = 64  # whose shares are held at a time: 64 MiB for 256 maps and 1,024 hidden units
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What a set of maps is worth to a network, beside random sets that are as loud.
+
+    Attributes
+    ----------
+    accuracy
+        Of the whole network, 0 to 1.
+    without
+        Accuracy without the chosen maps.
+    random
+        Accuracy without each of the random sets, shape (draws,).
+    loss, loss_without, loss_random
+        The same for the mean cross-entropy in nats, which sees changes that accuracy does not.
+    p, p_loss
+        Share of random sets whose removal costs at least as much as the chosen ones', with +1 in count and total.
+    loudness, loudness_random
+        Mean loudness of the chosen maps and of the random sets' (see `loudness`): how good the match is.
+    by_class
+        Index `class`; columns `pictures`, `accuracy`, `without` and `random` (mean over the sets).
+    """
+
+    accuracy: float
+    without: float
+    random: Floats
+    loss: float
+    loss_without: float
+    loss_random: Floats
+    p: float
+    p_loss: float
+    loudness: float
+    loudness_random: float
+    by_class: pd.DataFrame
+
+
+def ablate(
+    classifier: nn.Sequential,
+    pooled: ArrayLike | Tensor,
+    labels: ArrayLike,
+    chosen: Sequence[int] | NDArray[np.int64],
+    *,
+    draws: int = 200,
+    neighbours: int = 10,
+    baseline: Baseline = "zero",
+    seed: int = 0,
+) -> Ablation:
+    """Remove chosen maps, and as many random maps of the same loudness, and compare what the network loses.
+
+    Parameters
+    ----------
+    classifier
+        The network behind the last pool: flatten, a linear layer, then anything.
+    pooled
+        Planes of the last pool of the pictures to judge on, shape (N, C, h, w).
+    labels
+        Their classes, shape (N,).
+    chosen
+        Maps to remove; repetitions count once.
+    draws, neighbours, seed
+        See `matched_sets`.
+    baseline
+        `"zero"`: a removed map is silent. `"mean"`: it has its mean plane over the pictures, so that only what it
+        tells pictures apart by is lost.
+
+    Returns
+    -------
+    Ablation
+
+    Raises
+    ------
+    FerError
+        When a map does not exist, too few maps are left to draw from, or shapes do not fit.
+    """
+    planes = _planes(classifier, pooled)
+    truth = np.asarray(labels)
+    if truth.shape != (len(planes),) or not len(truth):
+        raise FerError(
+            f"labels have shape {truth.shape} for {len(planes)} pictures; give one class per picture"
+        )
+    loud = loudness(classifier, planes)
+    own = np.unique(np.asarray(chosen, dtype=np.int64))
+    random = matched_sets(own, loud, draws=draws, neighbours=neighbours, seed=seed)
+    sets = np.zeros(
+        (draws + 2, planes.shape[1]), dtype=bool
+    )  # first nothing, then the chosen, then random ones
+    sets[1, own] = True
+    sets[2:] = random
+    scores = logits_without(classifier, planes, sets, baseline=baseline)
+    right = (scores.argmax(dim=2) == torch.as_tensor(truth)).double().numpy()  # (S, N)
+    target = torch.as_tensor(truth).expand(len(sets), -1)
+    loss = (
+        functional.cross_entropy(scores.double().movedim(2, 1), target, reduction="none").mean(dim=1).numpy()
+    )
+    accuracy = right.mean(axis=1)
+    # Accuracies are counts over N: compare counts, so that ties are exact.
+    hits = right.sum(axis=1)
+    table = pd.DataFrame(
+        [
+            (name, len(part := right[:, truth == name].T), *part.mean(axis=0)[:2], part[:, 2:].mean())
+            for name in np.unique(truth)
+        ],
+        columns=["class", "pictures", "accuracy", "without", "random"],
+    ).set_index("class")
+    return Ablation(
+        accuracy=float(accuracy[0]),
+        without=float(accuracy[1]),
+        random=accuracy[2:],
+        loss=float(loss[0]),
+        loss_without=float(loss[1]),
+        loss_random=loss[2:],
+        p=float((1 + (hits[2:] <= hits[1]).sum()) / (draws + 1)),
+        p_loss=float((1 + (loss[2:] >= loss[1]).sum()) / (draws + 1)),
+        loudness=float(loud[own].mean()),
+        loudness_random=float((random @ loud).sum() / random.sum()),
+        by_class=table,
+    )
+
+
+def keep_only(
+    classifier: nn.Sequential,
+    pooled: ArrayLike | Tensor,
+    labels: ArrayLike,
+    order: ArrayLike,
+    counts: Sequence[int],
+    *,
+    baseline: Baseline = "zero",
+) -> Floats:
+    """Return the accuracy with only the first k maps of an order, all others removed.
+
+    Parameters
+    ----------
+    classifier, pooled, labels, baseline
+        As in `ablate`.
+    order
+        Maps, most important first, shape (m,).
+    counts
+        Values of k, 0 to m.
+
+    Returns
+    -------
+    ndarray
+        Shape (len(counts),).
+    """
+    planes = _planes(classifier, pooled)
+    maps = np.asarray(order, dtype=np.int64)
+    sets = np.ones((len(counts), planes.shape[1]), dtype=bool)
+    for row, count in zip(sets, counts, strict=True):
+        row[maps[:count]] = False
+    scores = logits_without(classifier, planes, sets, baseline=baseline)
+    right = scores.argmax(dim=2) == torch.as_tensor(np.asarray(labels))
+    return right.double().mean(dim=1).numpy()
+
+
+@torch.no_grad()
+def logits_without(
+    classifier: nn.Sequential, pooled: ArrayLike | Tensor, sets: ArrayLike, *, baseline: Baseline = "zero"
+) -> Tensor:
+    """Return the class scores with each set of maps removed.
+
+    Parameters
+    ----------
+    classifier, pooled, baseline
+        As in `ablate`.
+    sets
+        Whether a map is removed, shape (S, C), bool.
+
+    Returns
+    -------
+    Tensor
+        Shape (S, N, classes), float32.
+    """
+    if baseline not in get_args(Baseline):
+        raise FerError(f"baseline {baseline!r} is unknown; choose one of {', '.join(get_args(Baseline))}")
+    planes = _planes(classifier, pooled)
+    removed = torch.as_tensor(np.asarray(sets, dtype=np.float32))
+    if removed.ndim != 2 or removed.shape[1] != planes.shape[1]:
+        raise FerError(
+            f"sets have shape {tuple(removed.shape)} for {planes.shape[1]} maps; (sets, maps) is expected"
+        )
+    linear, rest = _parts(classifier)
+    usual = planes.mean(dim=0, keepdim=True) if baseline == "mean" else torch.zeros_like(planes[:1])
+    out = []
+    for part in planes.split(_PICTURES):
+        share = _shares(linear, part - usual)  # what removing each map takes away, (n, C, hidden)
+        whole = linear(part.flatten(1))
+        hidden = whole - torch.einsum("sc,nch->snh", removed, share)
+        out.append(rest(hidden.flatten(0, 1)).reshape(len(removed), len(part), -1))
+    return torch.cat(out, dim=1)
+
+
+@torch.no_grad()
+def loudness(classifier: nn.Sequential, pooled: ArrayLike | Tensor) -> Floats:
+    """Return how strongly every map drives the first linear layer: mean length of its share of the layer's input.
+
+    This is activation and outgoing weight in one number; a map that is loud but not listened to is not loud.
+
+    Parameters
+    ----------
+    classifier, pooled
+        As in `ablate`.
+
+    Returns
+    -------
+    ndarray
+        Shape (C,), at least 0; 0 for a dead map.
+    """
+    planes = _planes(classifier, pooled)
+    linear, _ = _parts(classifier)
+    total = sum(_shares(linear, part).norm(dim=2).double().sum(dim=0) for part in planes.split(_PICTURES))
+    return np.asarray(total) / len(planes)
+
+
+def matched_sets(
+    chosen: ArrayLike, loud: ArrayLike, *, draws: int = 200, neighbours: int = 10, seed: int = 0
+) -> NDArray[np.bool_]:
+    """Draw random sets of maps in which every chosen map is replaced by another of nearly its loudness.
+
+    Parameters
+    ----------
+    chosen
+        Maps to match, shape (m,), all different. They are never drawn.
+    loud
+        Loudness of every map, shape (C,).
+    draws
+        Sets to draw, at least 1.
+    neighbours
+        A chosen map is replaced by one of this many maps nearest in loudness that its set does not hold yet.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    ndarray
+        Shape (draws, C), m maps in each row.
+
+    Raises
+    ------
+    FerError
+        When a map does not exist or more maps are chosen than others are left.
+    """
+    maps, values = np.asarray(chosen, dtype=np.int64), np.asarray(loud, dtype=np.float64)
+    if not len(maps) or maps.min() < 0 or maps.max() >= len(values):
+        raise FerError(
+            f"chosen maps {maps.tolist()} do not exist among {len(values)}; give at least one that does"
+        )
+    if 2 * len(maps) > len(values):
+        raise FerError(
+            f"{len(maps)} of {len(values)} maps are chosen: too few are left to compare with; choose fewer"
+        )
+    if draws < 1 or neighbours < 1:
+        raise FerError(f"draws={draws} and neighbours={neighbours} must be at least 1")
+    others = np.setdiff1d(np.arange(len(values)), maps)
+    nearest = others[
+        np.argsort(np.abs(values[others] - values[maps, None]), axis=1, kind="stable")
+    ]  # (m, rest)
+    generator = np.random.default_rng(seed)
+    sets = np.zeros((draws, len(values)), dtype=bool)
+    for row in sets:
+        for index in generator.permutation(len(maps)):
+            free = nearest[index][~row[nearest[index]]][:neighbours]
+            row[generator.choice(free)] = True
+    return sets
+
+
+def _planes(classifier: nn.Sequential, pooled: ArrayLike | Tensor) -> Tensor:
+    planes = torch.as_tensor(
+        pooled if isinstance(pooled, Tensor) else np.asarray(pooled), dtype=torch.float32
+    )
+    linear, _ = _parts(classifier)
+    if planes.ndim != 4 or planes[0].numel() != linear.in_features:
+        raise FerError(
+            f"planes have shape {tuple(planes.shape)}; (N, C, h, w) with {linear.in_features} values a picture is expected"
+        )
+    return planes
+
+
+def _parts(classifier: nn.Sequential) -> tuple[nn.Linear, nn.Module]:
+    """Return the first linear layer and what follows; a flatten may come first."""
+    layers = list(classifier)
+    if layers and isinstance(layers[0], nn.Flatten):
+        layers = layers[1:]
+    if not layers or not isinstance(layers[0], nn.Linear):
+        raise FerError("the classifier does not begin with a linear layer; maps' shares cannot be told apart")
+    if classifier.training:
+        raise FerError("the classifier is in training mode, where dropout is random; call eval() first")
+    return layers[0], nn.Sequential(*layers[1:]).eval()
+
+
+def _shares(linear: nn.Linear, planes: Tensor) -> Tensor:
+    """Return every map's share of a linear layer's output, (n, C, hidden), without the bias."""
+    weight = linear.weight.unflatten(1, (planes.shape[1], -1))  # (hidden, C, h * w)
+    return torch.einsum("ncp,hcp->nch", planes.flatten(2), weight)
