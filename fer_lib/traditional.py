@@ -22,6 +22,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch.nn.functional import grid_sample
 
 from fer_lib.errors import FerError
@@ -227,8 +228,10 @@ def fit(
             "no action unit is both present and absent among enough training people; give more pictures"
         )
     unseen = np.empty((len(marks), len(able)))
-    for learn, score in [*parts, (train, test)]:
-        unseen[score] = _detect(described, marks[:, able], learn, score, components, penalty, seed)
+    # Regressions this small wait for each other's threads for longer than they compute.
+    with threadpool_limits(1):
+        for learn, score in [*parts, (train, test)]:
+            unseen[score] = _detect(described, marks[:, able], learn, score, components, penalty, seed)
     scale = StandardScaler().fit(unseen[train])
     labelled = train[classes[train] >= 0]
     decide = LogisticRegression(max_iter=5000).fit(scale.transform(unseen[labelled]), classes[labelled])
@@ -277,7 +280,7 @@ def _detect(
     out = np.empty((len(score), marks.shape[1]))
     for j, mark in enumerate(marks[learn].T):
         coded = ~np.isnan(mark)
-        detector = LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000)
+        detector = LogisticRegression(C=penalty, class_weight="balanced", solver="newton-cholesky")
         out[:, j] = detector.fit(seen[coded] / common, mark[coded]).decision_function(new / common)
     return out
 
