@@ -17,6 +17,7 @@ MASK_SIDE = 96
 """Side of the stored region masks, in pixels of the landmark crop scaled to the network's input."""
 _SETTINGS = Path("rendered") / "settings.json"
 _MAKER = "fer_lib.render"
+_SHORT = 9
 
 
 def numbers(rows: np.ndarray) -> str:
@@ -75,9 +76,9 @@ def flatten(prefix: str, thing: Any) -> dict[str, float | str]:
             cells[f"{prefix}_{name}"] = value
         elif isinstance(value, (int, float, np.number)):
             cells[f"{prefix}_{name}"] = float(value)
-        elif isinstance(value, (tuple, list, np.ndarray)) and np.asarray(value).dtype.kind in "bif":
-            vector = np.asarray(value, dtype=float).ravel()
-            if len(vector) <= 9:
+        elif isinstance(value, (tuple, list, np.ndarray)):
+            vector = np.asarray(value)
+            if vector.ndim == 1 and len(vector) <= _SHORT and vector.dtype.kind in "bif":
                 cells |= {f"{prefix}_{name}_{index}": float(part) for index, part in enumerate(vector)}
     return cells
 
