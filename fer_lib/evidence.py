@@ -186,10 +186,12 @@ def permutation_null(
         rows = _permutations(groups, min(chunk, permutations - start), generator)
         for units, result in measure(rows):
             maxima[start : start + len(rows), units] = result.max(axis=2)
-    if statistic == "auc":  # from rank sums to areas, which keeps their order
-        for _, units, _, _, per_pair in kernels:
+    for _, units, _, _, per_pair in kernels:
+        if statistic == "auc":  # from rank sums to areas, which keeps their order
             observed[units] = observed[units] * per_pair[:, None] + (0 if two_sided else 0.5)
             maxima[:, units] = maxima[:, units] * per_pair + (0 if two_sided else 0.5)
+        else:  # a unit that is present everywhere or nowhere has no value either way
+            observed[units[np.isnan(per_pair)]] = np.nan
     return Null(observed, maxima, statistic, alternative)
 
 

@@ -56,10 +56,11 @@ def test_units_without_both_kinds_of_pictures_have_no_value():
     precision = average_precision(scores, present)
     assert np.isnan(precision[[0, 2]]).all()
     assert (precision[1] == 1).all()
-    null = permutation_null(scores, present, np.arange(80) // 8, permutations=20)
-    assert np.isnan(null.p_values()[:3]).all()
-    assert np.isnan(null.joint_p_values()[:3]).all()
-    assert np.isfinite(null.joint_p_values()[3:]).all()
+    for statistic in ("auc", "standardised"):
+        null = permutation_null(scores, present, np.arange(80) // 8, permutations=20, statistic=statistic)
+        assert np.isnan(null.p_values()[:3]).all()
+        assert np.isnan(null.joint_p_values()[:3]).all()
+        assert np.isfinite(null.joint_p_values()[3:]).all()
 
 
 def test_by_sequence():
