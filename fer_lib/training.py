@@ -28,6 +28,7 @@ from fer_lib.checkpoint import (
     write_checkpoint,
 )
 from fer_lib.errors import FerError
+from fer_lib.first_block import training_scores
 from fer_lib.manifest import write_aside
 from fer_lib.preprocess import Augment
 from fer_lib.repeatable import repeatable, stream
@@ -293,7 +294,7 @@ class _Run:
         for batch, pictures in zip(batches, loader.augmented(batches, number), strict=True):
             target = torch.from_numpy(labels[batch]).to(self.device)
             self.optimiser.zero_grad(set_to_none=True)
-            scores = self.model(pictures)
+            scores = training_scores(self.model, pictures)
             loss = cross_entropy(scores, target)
             value = loss.item()
             if not np.isfinite(value):
