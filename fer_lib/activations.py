@@ -6,103 +6,27 @@ table, so a network passes over the pictures once.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError
+from fer_lib.responses import ARRAYS, Exemplars, Responses, Units, exemplars
 from fer_lib.stack import Step, read_stack
 
-_ARRAYS = {"maximum": np.float32, "row": np.int16, "column": np.int16}
+__all__ = ["Exemplars", "Responses", "Units", "exemplars", "record"]
+
 # Pictures pass through the network in packs of this size whatever size the batches have, so that the batch size
 # cannot change a single bit of the result.
 _PACK = 32
 _CHUNK = 128  # packs that a recording on disk writes at once
-
-
-@dataclass(frozen=True)
-class Units:
-    """n units of a layer: each a picture, a map, and a row and column in the map; all (n,) int64."""
-
-    picture: NDArray[np.int64]
-    map: NDArray[np.int64]
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-
-    NAMES: ClassVar[tuple[str, ...]] = ("picture", "map", "row", "column")
-
-    def __post_init__(self) -> None:
-        for name in self.NAMES:
-            values = np.asarray(getattr(self, name))
-            if values.ndim != 1 or len(values) != len(np.asarray(self.picture)):
-                raise FerError(f"units' {name} has shape {values.shape}: give one value for each unit, (n,)")
-            if len(values) and values.dtype.kind not in "iu":
-                raise FerError(f"units' {name} is {values.dtype}: give integers")
-            object.__setattr__(self, name, values.astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.picture)
-
-
-@dataclass(frozen=True)
-class Responses:
-    """Strongest response of C maps to each of N pictures.
-
-    Attributes
-    ----------
-    maximum
-        (N, C) float32, the largest activation of the map on the picture.
-    row, column
-        (N, C) int16, where in the map it lies; the first place in reading order if there are several.
-    """
-
-    maximum: NDArray[np.float32]
-    row: NDArray[np.int16]
-    column: NDArray[np.int16]
-
-    def __len__(self) -> int:
-        return len(self.maximum)
-
-    def of(self, pictures: ArrayLike) -> Responses:
-        """Select the responses to these pictures only, (n,) indices, in this order."""
-        index = np.asarray(pictures)
-        return Responses(self.maximum[index], self.row[index], self.column[index])
-
-    def save(self, folder: Path) -> None:
-        """Write ``maximum.npy``, ``row.npy`` and ``column.npy`` into a folder, made if need be."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for name in _ARRAYS:
-            np.save(Path(folder) / f"{name}.npy", getattr(self, name), allow_pickle=False)
-
-    @classmethod
-    def load(cls, folder: Path) -> Responses:
-        """Open what :meth:`save` or :func:`record` wrote, on disk rather than in memory.
-
-        Raises
-        ------
-        FerError
-            If a file is missing or damaged, or the files do not fit each other.
-        """
-        arrays = []
-        for name, kind in _ARRAYS.items():
-            path = Path(folder) / f"{name}.npy"
-            try:
-                arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
-            except (OSError, ValueError, EOFError) as error:
-                raise FerError(f"{path} holds no readable responses ({error}): record them again") from error
-            if arrays[-1].dtype != kind or arrays[-1].ndim != 2 or arrays[-1].shape != arrays[0].shape:
-                raise FerError(f"{path} does not fit the other arrays of its folder: record them again")
-        return cls(*arrays)
 
 
 def _regular(batches: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -158,7 +82,7 @@ class _Folder:
             raise FerError(f"{folder} holds a recording of another network or layer: give another folder")
         if not described.exists():
             _write(described, lambda path: path.write_text(json.dumps(description) + "\n", encoding="utf-8"))
-        self.complete = all((folder / f"{name}.npy").exists() for name in _ARRAYS)
+        self.complete = all((folder / f"{name}.npy").exists() for name in ARRAYS)
 
     def chunks(self) -> list[Path]:
         return sorted(self.folder.glob("chunk-*.npz"))
@@ -166,7 +90,7 @@ class _Folder:
     def add(self, responses: Responses) -> None:
         def save(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, **{name: getattr(responses, name) for name in _ARRAYS})
+                np.savez(file, **{name: getattr(responses, name) for name in ARRAYS})
 
         _write(self.folder / f"chunk-{len(self.chunks()):06d}.npz", save)
 
@@ -183,13 +107,13 @@ class _Folder:
         count, first = self.pictures(), next(self.read("maximum"), None)
         if first is None:
             raise FerError("there are no pictures to record: give at least one batch")
-        for name in _ARRAYS:
+        for name in ARRAYS:
             _write(self.folder / f"{name}.npy", partial(self._join, name, count, first.shape[1]))
         for chunk in self.chunks():
             chunk.unlink()
 
     def _join(self, name: str, count: int, maps: int, path: Path) -> None:
-        whole = np.lib.format.open_memmap(path, "w+", _ARRAYS[name], (count, maps))
+        whole = np.lib.format.open_memmap(path, "w+", ARRAYS[name], (count, maps))
         start = 0
         for part in self.read(name):
             whole[start : start + len(part)] = part
@@ -250,10 +174,7 @@ def record(
     steps = read_stack(features, layer)
     target = torch.device(device or next(iter(features.parameters()), torch.zeros(0)).device)
     # A copy, so that moving it and its faster memory layout leave the caller's network alone.
-    steps = [
-        step._replace(module=copy.deepcopy(step.module).to(target).to(memory_format=torch.channels_last))
-        for step in steps
-    ]
+    steps = [step.fast(target) for step in steps]
     disk = None if folder is None else _Folder(Path(folder), {"layer": layer, "stack": _fingerprint(steps)})
     if disk is not None and disk.complete:
         return Responses.load(disk.folder)
@@ -264,7 +185,7 @@ def record(
         _check(steps, pack)
         pack = pack.to(target).contiguous(memory_format=torch.channels_last)
         found = [array.cpu().numpy() for array in _maxima(steps, pack)]
-        waiting.append(Responses(*(f.astype(kind) for f, kind in zip(found, _ARRAYS.values(), strict=True))))
+        waiting.append(Responses(*(f.astype(kind) for f, kind in zip(found, ARRAYS.values(), strict=True))))
         if disk is not None and number % _CHUNK == 0:
             disk.add(_join(waiting))
             waiting = []
@@ -279,7 +200,7 @@ def record(
 
 
 def _join(parts: list[Responses]) -> Responses:
-    return Responses(*(np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS))
+    return Responses(*(np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS))
 
 
 def _skip(batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
@@ -303,86 +224,3 @@ def _check(steps: list[Step], pictures: Tensor) -> None:
             raise FerError(
                 f"pictures {tuple(pictures.shape[2:])} are too small for layer {step.name!r}: enlarge them"
             )
-
-
-@dataclass(frozen=True)
-class Exemplars:
-    """The n pictures that excite each of C maps most, strongest first.
-
-    Attributes
-    ----------
-    picture
-        (C, n) int64, index of the picture; -1 where no further picture excites the map.
-    value
-        (C, n) float32, the map's maximum on it; 0 where there is no picture.
-    row, column
-        (C, n) int64, place of the maximum in the map; -1 where there is no picture.
-    dead
-        (C,) bool, whether no picture excites the map at all.
-    """
-
-    picture: NDArray[np.int64]
-    value: NDArray[np.float32]
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-    dead: NDArray[np.bool_]
-
-    def units(self) -> Units:
-        """List the exemplars' units, map after map and strongest first; places without a picture are left out."""
-        maps, rank = np.nonzero(self.picture >= 0)
-        return Units(self.picture[maps, rank], maps, self.row[maps, rank], self.column[maps, rank])
-
-    def renumbered(self, pictures: ArrayLike) -> Exemplars:
-        """Rename picture i to ``pictures[i]``; -1 stays -1."""
-        names = np.asarray(pictures, np.int64)
-        return replace(self, picture=np.where(self.picture >= 0, names[self.picture], -1))
-
-
-def exemplars(responses: Responses, n: int = 9, groups: ArrayLike | None = None) -> Exemplars:
-    """Find the pictures that excite each map most (section 3.2: the nine strongest).
-
-    Equally strong pictures keep their order in the table, so the answer is unique. A picture to which a map
-    does not respond (maximum 0 or below) is never its exemplar, so a map may have fewer than n, or none.
-
-    Parameters
-    ----------
-    responses
-        What :func:`record` gave for the pictures.
-    n
-        Pictures wanted for each map, at least 1.
-    groups
-        (N,) the group of each picture, such as its subject; at most one picture of a group is taken for a map.
-
-    Raises
-    ------
-    FerError
-        If n or the groups' shape is wrong, or a response is not a number.
-    """
-    count, maps = responses.maximum.shape
-    if n < 1:
-        raise FerError(f"n={n} is not possible: give at least 1")
-    if np.isnan(responses.maximum).any():
-        raise FerError("a response is not a number: record the responses again")
-    group = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if group.shape != (count,):
-        raise FerError(f"groups have shape {group.shape}: give one for each of the {count} pictures")
-    picture = np.full((maps, n), -1, np.int64)
-    for i in range(maps):
-        strength = responses.maximum[:, i]
-        candidates = np.flatnonzero(strength > 0)
-        if groups is None and len(candidates) > n:
-            # All that reach the n-th value, ties included; only these need sorting.
-            least = np.partition(strength[candidates], len(candidates) - n)[len(candidates) - n]
-            candidates = candidates[strength[candidates] >= least]
-        ordered = candidates[np.argsort(-strength[candidates], kind="stable")]
-        if groups is not None:
-            ordered = ordered[np.sort(np.unique(group[ordered], return_index=True)[1])]
-        picture[i, : min(n, len(ordered))] = ordered[:n]
-    index, chosen = np.arange(maps)[:, None], picture >= 0
-    return Exemplars(
-        picture=picture,
-        value=np.where(chosen, responses.maximum[picture, index], np.float32(0)),
-        row=np.where(chosen, responses.row[picture, index].astype(np.int64), -1),
-        column=np.where(chosen, responses.column[picture, index].astype(np.int64), -1),
-        dead=np.asarray(~chosen.any(axis=1)),
-    )

@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from fer_lib.activations import Units
 from fer_lib.errors import FerError
+from fer_lib.responses import Units
 from fer_lib.stack import Step, field_of, read_stack
+from fer_lib.windows import project_batch
 
 __all__ = ["RULES", "Projections", "Units", "crops", "project", "receptive_fields"]
 
@@ -133,148 +133,6 @@ def receptive_fields(
     return np.stack([boxes[0][:, 0], boxes[1][:, 0], boxes[0][:, 1], boxes[1][:, 1]], axis=1)
 
 
-@dataclass(frozen=True)
-class _Window:
-    """The part of one layer's plane that a unit needs: its size, and the first row and column for each unit."""
-
-    size: tuple[int, int]
-    first: tuple[Tensor, Tensor]
-    extent: tuple[int, int]  # height and width of the whole plane
-
-    def below(self, step: Step, extent: tuple[int, int]) -> _Window:
-        """Find the window that this one needs of the step's input plane."""
-        size = [(self.size[i] - 1) * step.stride[i] + step.kernel[i] for i in (0, 1)]
-        first = [self.first[i] * step.stride[i] - step.before[i] for i in (0, 1)]
-        return _Window((size[0], size[1]), (first[0], first[1]), extent)
-
-    def indices(self, axis: int) -> Tensor:
-        """(n, size) rows or columns of the plane, also those outside."""
-        ahead = torch.arange(self.size[axis], device=self.first[axis].device)
-        return self.first[axis][:, None] + ahead
-
-    def inside(self, axis: int) -> Tensor | None:
-        """(n, size) whether a row or column lies in the plane; None if all do."""
-        within = (self.indices(axis) >= 0) & (self.indices(axis) < self.extent[axis])
-        return None if bool(within.all()) else within
-
-    def blank_(self, values: Tensor) -> Tensor:
-        """Set (n, maps, height, width) values outside the plane to zero, in place."""
-        rows, columns = self.inside(0), self.inside(1)
-        if rows is not None:
-            values *= rows[:, None, :, None]
-        if columns is not None:
-            values *= columns[:, None, None, :]
-        return values
-
-    def gather(self, planes: Tensor, picture: Tensor) -> Tensor:
-        """Cut the windows out of planes (N, maps, height, width); zero outside the plane."""
-        rows, columns = (self.indices(i).clamp(0, self.extent[i] - 1) for i in (0, 1))
-        cut = planes.permute(0, 2, 3, 1)[picture[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return self.blank_(cut.permute(0, 3, 1, 2))
-
-
-def _windows(steps: list[Step], row: Tensor, column: Tensor, extents: list[tuple[int, int]]) -> list[_Window]:
-    """Windows of the input of every step, and of the output of the last one, for units at these positions."""
-    found = [_Window((1, 1), (row, column), extents[-1])]
-    for step, extent in zip(reversed(steps), reversed(extents[:-1]), strict=True):
-        found.insert(0, found[0].below(step, extent))
-    return found
-
-
-class _Pass:
-    """Windows through a list of steps, forward with memory of switches and signs, then backward by a rule."""
-
-    def __init__(self, steps: list[Step], windows: list[_Window], rule: str) -> None:
-        self.steps, self.windows, self.rule = steps, windows, rule
-        self.kept: list[Tensor | None] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        for step, window in zip(self.steps, self.windows, strict=False):
-            kept: Tensor | None = None
-            if step.kind == "conv":
-                # What other layers compute beyond the frame is not what the padding holds: zeros.
-                x = window.blank_(x) if any(step.before + step.after) else x
-                x = functional.conv2d(x, step.module.weight, step.module.bias)  # type: ignore[arg-type]
-            elif step.kind == "relu":
-                kept = None if self.rule == "deconvnet" else x > 0
-                x = x.relu()
-            else:
-                x, kept = functional.max_pool2d(x, step.kernel, step.stride, return_indices=True)
-            self.kept.append(kept)
-        return x
-
-    def backward(self, signal: Tensor) -> Tensor:
-        for step, window, kept in zip(
-            reversed(self.steps), reversed(self.windows[: len(self.steps)]), reversed(self.kept), strict=True
-        ):
-            if step.kind == "conv":
-                signal = functional.conv_transpose2d(signal, step.module.weight)  # type: ignore[arg-type]
-                signal = window.blank_(signal) if any(step.before + step.after) else signal
-            elif step.kind == "relu":
-                signal = signal if self.rule == "gradient" else signal.relu()
-                signal = signal if kept is None else signal * kept
-            else:
-                assert kept is not None
-                below = signal.new_zeros(*signal.shape[:2], window.size[0] * window.size[1])
-                below.scatter_(2, kept.flatten(2), signal.flatten(2))
-                signal = below.unflatten(2, window.size)
-        return signal
-
-
-def _own_map(x: Tensor, conv: nn.Conv2d, maps: Tensor) -> Tensor:
-    """Convolve every window (n, maps_in, height, width) with the kernel of its own unit's map: (n, 1, h, w)."""
-    kernel = conv.weight[maps]
-    n, rows, columns = len(x), x.shape[2] - kernel.shape[2] + 1, x.shape[3] - kernel.shape[3] + 1
-    places = [
-        (x[:, :, y : y + kernel.shape[2], z : z + kernel.shape[3]] * kernel).sum((1, 2, 3))
-        for y in range(rows)
-        for z in range(columns)
-    ]
-    out = torch.stack(places, 1).view(n, 1, rows, columns)
-    return out if conv.bias is None else out + conv.bias[maps, None, None, None]
-
-
-def _own_map_transposed(signal: Tensor, conv: nn.Conv2d, maps: Tensor) -> Tensor:
-    """Transpose of :func:`_own_map`: (n, 1, h, w) to (n, maps_in, height, width)."""
-    kernel = conv.weight[maps]
-    _, _, rows, columns = signal.shape
-    high, wide = kernel.shape[2:]
-    out = signal.new_zeros(len(signal), kernel.shape[1], rows + high - 1, columns + wide - 1)
-    for y in range(rows):
-        for x in range(columns):
-            # A signal passes max pools through one switch each: elsewhere in this window it is zero.
-            hit = signal[:, 0, y, x].nonzero()[:, 0]
-            out[hit, :, y : y + high, x : x + wide] += signal[hit, :, y, x, None, None] * kernel[hit]
-    return out
-
-
-def _project_batch(
-    steps: list[Step], pictures: Tensor, units: list[Tensor], extents: list[tuple[int, int]], rule: str
-) -> tuple[Tensor, Tensor]:
-    """Patches (n, C, h, w) and activations (n,) for one batch of units."""
-    picture, maps, row, column = units
-    windows = _windows(steps, row, column, extents)
-    # Behind the last convolution every map stays alone, so there only the unit's own map is computed.
-    last = max((i for i, step in enumerate(steps) if step.kind == "conv"), default=-1)
-    head = _Pass(steps[: max(last, 0)], windows, rule)
-    tail = _Pass(steps[last + 1 :], windows[last + 1 :], rule)
-    x = head.forward(windows[0].gather(pictures, picture))
-    if last < 0:
-        x = x.gather(1, maps[:, None, None, None].expand(-1, 1, *windows[0].size))
-        value = tail.forward(x)
-        patch = tail.backward(value)
-        whole = patch.new_zeros(len(patch), pictures.shape[1], *windows[0].size)
-        whole[torch.arange(len(patch), device=patch.device), maps] = patch[:, 0]
-        return whole, value.flatten()
-    conv, padded = steps[last].module, any(steps[last].before + steps[last].after)
-    assert isinstance(conv, nn.Conv2d)
-    x = windows[last].blank_(x) if padded else x
-    value = tail.forward(_own_map(x, conv, maps))
-    signal = _own_map_transposed(tail.backward(value), conv, maps)
-    signal = windows[last].blank_(signal) if padded else signal
-    return head.backward(signal), value.flatten()
-
-
 def _check(steps: list[Step], pictures: Tensor, units: Units, rule: str) -> list[tuple[int, int]]:
     """Refuse what cannot be projected; heights and widths of the picture and of every step's output."""
     if rule not in RULES:
@@ -312,7 +170,7 @@ def project(
     units: Units,
     layer: str = "relu3",
     rule: str = "deconvnet",
-    batch_size: int = 256,
+    batch_size: int = 32,
 ) -> Projections:
     """Project units to the pixels they see.
 
@@ -348,6 +206,7 @@ def project(
         raise FerError(f"batch_size={batch_size} is not possible: give at least 1")
     weights = next(iter(features.parameters()), given)
     given = given.to(weights.device)
+    steps = [step.fast(weights.device) for step in steps]
     tensors = [torch.from_numpy(getattr(units, name)).to(weights.device) for name in Units.NAMES]
     boxes = receptive_fields(features, layer, units.row, units.column)
     fields = [field_of(steps, axis).size for axis in (0, 1)]
@@ -355,7 +214,7 @@ def project(
     value = np.zeros(len(units), patch.dtype)
     for i in range(0, len(units), batch_size):
         some = slice(i, i + batch_size)
-        patches, values = _project_batch(steps, given, [c[some] for c in tensors], extents, rule)
+        patches, values = project_batch(steps, given, [c[some] for c in tensors], extents, rule)
         patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
     return Projections(patch, boxes[:, 0], boxes[:, 1], value, rule, layer)
 

@@ -6,9 +6,11 @@ is refused with the reason and the remedy.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from fer_lib.errors import FerError
@@ -24,6 +26,17 @@ class Step(NamedTuple):
     stride: tuple[int, int] = (1, 1)
     before: tuple[int, int] = (0, 0)  # zero padding above and to the left
     after: tuple[int, int] = (0, 0)  # zero padding below and to the right
+
+    @property
+    def padded(self) -> bool:
+        """Whether the layer sees zeros beyond the edge of its input."""
+        return any(self.before + self.after)
+
+    def fast(self, device: torch.device) -> Step:
+        """Copy the step to a device, with its weights in the layout that computes fastest."""
+        return self._replace(
+            module=copy.deepcopy(self.module).to(device).to(memory_format=torch.channels_last)
+        )
 
     def out(self, extent: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the layer's output for an input of this height and width."""

@@ -210,7 +210,8 @@ RULES = ("deconvnet", "guided", "gradient")
 @pytest.mark.parametrize("rule", RULES)
 def test_batch_size_changes_nothing_but_rounding(faces, rule):
     model, pictures = faces
-    units = exemplars(record(model.features, [pictures], "relu3"), n=2).units()
+    units = exemplars(record(model.features, [pictures], "relu3"), n=1).units()
+    units = Units(*(getattr(units, name)[::4] for name in Units.NAMES))
     whole = project(model.features, pictures, units, "relu3", rule, batch_size=1000)
     parts = project(model.features, pictures, units, "relu3", rule, batch_size=37)
     assert abs(whole.patch - parts.patch).max() <= 1e-5 * abs(whole.patch).max()
