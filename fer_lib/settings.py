@@ -21,7 +21,8 @@ PRESETS = ("smoke", "book", "paper")
 def _parameter(help: str, default: Any = None, *, choices: tuple[Any, ...] = (), **presets: Any) -> Any:
     """Declare a field: one line of help, and one default or one value for each preset."""
     return field(
-        default=default, metadata={"help": help, "choices": choices, "presets": presets or dict.fromkeys(PRESETS, default)}
+        default=default,
+        metadata={"help": help, "choices": choices, "presets": presets or dict.fromkeys(PRESETS, default)},
     )
 
 
@@ -35,25 +36,39 @@ class Settings:
 
     subjects: int = _parameter("rendered people", smoke=10, book=123, paper=123)
     sequences: int = _parameter("rendered labelled sequences; 0: CK+'s 327", smoke=32, book=0, paper=0)
-    frames: int = _parameter("rendered frames of a sequence, the first one neutral", smoke=4, book=4, paper=10)
+    frames: int = _parameter(
+        "rendered frames of a sequence, the first one neutral", smoke=4, book=4, paper=10
+    )
     size: int = _parameter("side of a rendered picture in pixels", smoke=160, book=256, paper=256)
     faces_seed: int = _parameter("seed of the rendered faces", 0)
-    publish: str = _parameter("subjects whose faces may be shown, separated by commas, or 'all'; own faces: none", "")
+    publish: str = _parameter(
+        "subjects whose faces may be shown, separated by commas, or 'all'; own faces: none", ""
+    )
 
-    last_frames: int = _parameter("frames at the end of a sequence that carry its expression (paper: all but the first)", 3)
+    last_frames: int = _parameter(
+        "frames at the end of a sequence that carry its expression (paper: all but the first)", 3
+    )
     neutral: bool = _parameter("first frames form an eighth class, neutral (paper: ambiguous, 7 or 8)", True)
-    split: str = _parameter("test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak"))
+    split: str = _parameter(
+        "test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak")
+    )
     test_fraction: float = _parameter("share of the subjects held out (split 'subject')", 0.2)
-    test_pictures: int = _parameter("pictures held out (split 'leak'; paper: 200)", smoke=24, book=200, paper=200)
+    test_pictures: int = _parameter(
+        "pictures held out (split 'leak'; paper: 200)", smoke=24, book=200, paper=200
+    )
 
     degrees: float = _parameter("step 1: largest rotation, in degrees", 15.0)
     flip: float = _parameter("step 2: probability of a mirror image", 0.5)
     resize: int = _parameter("step 3: side after scaling, in pixels", 99)
     crop: int = _parameter("step 4: side of the random cut, in pixels", 96)
 
-    padding: int = _parameter("zero padding of the 5x5 convolutions (paper: not stated)", 0, choices=(0, 1, 2))
+    padding: int = _parameter(
+        "zero padding of the 5x5 convolutions (paper: not stated)", 0, choices=(0, 1, 2)
+    )
     initialisation: str = _parameter(
-        "starting weights (paper: N(0, 1), which cannot train)", "he", choices=("he", "fan_in", "small", "paper")
+        "starting weights (paper: N(0, 1), which cannot train)",
+        "he",
+        choices=("he", "fan_in", "small", "paper"),
     )
     batch_size: int = _parameter("pictures of a step", 64)
     learning_rate: float = _parameter("constant learning rate", 0.001)
@@ -61,9 +76,15 @@ class Settings:
     weight_decay: float = _parameter("weight decay", 0.0001)
     dropout: float = _parameter("dropout of the hidden fully connected layer", 0.5)
     epochs: int = _parameter("most passes over the training pictures", smoke=4, book=24, paper=200)
+    patience: int = _parameter(
+        "passes without progress that count as converged; 0: train all epochs (paper: undefined)", 10
+    )
+    tolerance: float = _parameter("share by which the training loss has to fall to count as progress", 0.01)
 
     strongest: int = _parameter("n, the strongest activations of a map that are looked at (paper: 9)", 9)
-    one_per_subject: bool = _parameter("at most one picture of a subject among the strongest (paper: no rule)", False)
+    one_per_subject: bool = _parameter(
+        "at most one picture of a subject among the strongest (paper: no rule)", False
+    )
     zero_rule: str = _parameter(
         "what D does with a zero activation", "floor", choices=("floor", "skip", "infinite")
     )
@@ -76,14 +97,27 @@ class Settings:
         for name in ("batch_size", "strongest", "last_frames", "frames", "subjects", "crop", "permutations"):
             if getattr(self, name) < 1:
                 raise FerError(f"parameter {name}={getattr(self, name)!r}: must be at least 1")
-        for name in ("epochs", "sequences", "degrees", "learning_rate", "momentum", "weight_decay", "seed", "faces_seed"):
+        for name in (
+            "epochs",
+            "sequences",
+            "degrees",
+            "learning_rate",
+            "momentum",
+            "weight_decay",
+            "seed",
+            "faces_seed",
+        ):
             if getattr(self, name) < 0:
                 raise FerError(f"parameter {name}={getattr(self, name)!r}: must not be negative")
         for name in ("flip", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
-                raise FerError(f"parameter {name}={getattr(self, name)!r}: a probability from 0 to 1 is expected")
+                raise FerError(
+                    f"parameter {name}={getattr(self, name)!r}: a probability from 0 to 1 is expected"
+                )
         if not 0 < self.test_fraction < 1:
-            raise FerError(f"parameter test_fraction={self.test_fraction!r}: a share between 0 and 1 is expected")
+            raise FerError(
+                f"parameter test_fraction={self.test_fraction!r}: a share between 0 and 1 is expected"
+            )
         if self.crop > self.resize:
             raise FerError(f"parameter crop={self.crop!r}: must not exceed resize={self.resize!r}")
 
@@ -145,7 +179,13 @@ def settings_from_notebook(namespace: Mapping[str, Any]) -> Settings:
     names = {f.name for f in fields(Settings)}
     assigned = _assigned_above(namespace)
     _known({name: None for name in assigned})
-    return make_settings(**{n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], types.ModuleType)})
+    return make_settings(
+        **{
+            n: namespace[n]
+            for n in names
+            if n in namespace and not isinstance(namespace[n], types.ModuleType)
+        }
+    )
 
 
 def _assigned_above(namespace: Mapping[str, Any]) -> list[str]:
@@ -157,10 +197,16 @@ def _assigned_above(namespace: Mapping[str, Any]) -> list[str]:
             body = ast.parse(source).body
         except SyntaxError:
             break
-        if not body or not all(isinstance(s, ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom) for s in body):
+        if not body or not all(
+            isinstance(s, ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom) for s in body
+        ):
             break
         for statement in body:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+            targets = (
+                statement.targets
+                if isinstance(statement, ast.Assign)
+                else [getattr(statement, "target", None)]
+            )
             assigned += [t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_")]
     return assigned
 

@@ -18,13 +18,14 @@ from fer_lib import activations, deconv, distance, evidence, facs, model, prepro
 from fer_lib import faces as faces_module
 from fer_lib.settings import Settings
 from fer_lib.store import Artifact, Store, default_root
+from fer_lib.training import Trained
 
 RENDERED = ("subjects", "sequences", "frames", "size", "faces_seed")
 SELECTED = ("last_frames",)
 SPLIT = ("split", "test_fraction", "test_pictures", "seed", "neutral")
 TRAINED = (
     *("degrees", "flip", "resize", "crop", "padding", "initialisation", "batch_size"),
-    *("learning_rate", "momentum", "weight_decay", "dropout", "epochs"),
+    *("learning_rate", "momentum", "weight_decay", "dropout", "epochs", "patience", "tolerance"),
 )
 
 
@@ -156,6 +157,8 @@ class Study:
             momentum=s.momentum,
             weight_decay=s.weight_decay,
             dropout=s.dropout,
+            patience=s.patience,
+            tolerance=s.tolerance,
             initialisation=s.initialisation,
             padding=s.padding,
             degrees=s.degrees,
@@ -191,7 +194,7 @@ class Study:
         )
 
     @cached_property
-    def trained(self) -> training.Trained:
+    def trained(self) -> Trained:
         """Network, curve and test predictions."""
         return training.load_trained(self.training.path)
 
@@ -296,7 +299,8 @@ class Study:
         """AUs that at least n training pictures show and at least n do not, so that D compares n with n."""
         train = self.present.iloc[self.people.train]
         n = self.settings.strongest
-        return tuple(int(au) for au in train if (train[au] == 1).sum() >= n and (train[au] == 0).sum() >= n)
+        enough = ((train == 1).sum() >= n) & ((train == 0).sum() >= n)
+        return tuple(int(au) for au in train.columns[enough].astype(int))
 
     @cached_property
     def distances(self) -> pd.DataFrame:
@@ -306,7 +310,7 @@ class Study:
             self.responses.maximum[train],
             self.present.iloc[train][list(self.coded_aus)].to_numpy(),
             n=self.settings.strongest,
-            zero=self.settings.zero_rule,
+            zero=self.settings.zero_rule,  # type: ignore[arg-type]
         )
         return pd.DataFrame(values, index=pd.Index(self.coded_aus, name="AU"))
 

@@ -7,7 +7,13 @@ from fer_lib.settings import PRESETS, describe_settings, make_settings, settings
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_valid_and_keeps_the_papers_hyperparameters(preset):
     s = make_settings(preset)
-    assert (s.batch_size, s.learning_rate, s.momentum, s.weight_decay, s.dropout) == (64, 0.001, 0.9, 0.0001, 0.5)
+    assert (s.batch_size, s.learning_rate, s.momentum, s.weight_decay, s.dropout) == (
+        64,
+        0.001,
+        0.9,
+        0.0001,
+        0.5,
+    )
     assert (s.degrees, s.resize, s.crop, s.strongest) == (15.0, 99, 96, 9)
 
 
@@ -36,7 +42,12 @@ def test_whole_numbers_serve_as_reals_and_none_as_the_presets_value():
 
 
 def test_a_notebook_refuses_what_was_injected_and_nobody_knows():
-    cells = ["from fer_lib import settings", 'preset: str = "smoke"\nseed: int = 0', "# Parameters\nbogus = 3", "settings(...)"]
+    cells = [
+        "from fer_lib import settings",
+        'preset: str = "smoke"\nseed: int = 0',
+        "# Parameters\nbogus = 3",
+        "settings(...)",
+    ]
     with pytest.raises(FerError, match="bogus"):
         settings_from_notebook({"In": cells, "preset": "smoke", "seed": 0, "bogus": 3})
 

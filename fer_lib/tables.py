@@ -1,0 +1,195 @@
+"""The paper's tables: real tables whose cells hold pictures, numbered and captioned by the book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from fer_lib import facs
+from fer_lib.pictures import data_uri, enlarge, exemplar_tiles, strip
+
+if TYPE_CHECKING:
+    from fer_lib.atlas import Atlas
+    from fer_lib.study import Study
+
+
+def _image(picture: np.ndarray, alt: str) -> str:
+    return f"![{alt}]({data_uri(picture)})"
+
+
+def list_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, name: str, caption: str, widths: Sequence[int]
+) -> Markdown:
+    """Build a numbered MyST table.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Column titles.
+    rows : iterable of sequences of str
+        Cells, MyST inline text.
+    name, caption : str
+        Label for references, and what stands above the table.
+    widths : sequence of int
+        Relative widths of the columns.
+    """
+    lines = [
+        f"```{{list-table}} {caption}",
+        ":header-rows: 1",
+        f":name: {name}",
+        f":widths: {' '.join(map(str, widths))}",
+        "",
+    ]
+    for row in [head, *rows]:
+        lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
+    return Markdown("\n".join([*lines, "```"]))
+
+
+def _units(au: int) -> str:
+    return f"{au} ({facs.AUS[au].name})"
+
+
+def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Markdown:
+    """Tables 1, 4 and 5: action units beside the map that maximises D, with its originals and projections."""
+    originals, projections = exemplar_tiles(study)
+    rows = []
+    for au in aus:
+        picture = (
+            _image(study.atlas.picture(au), f"Rendered face with AU {au} at intensity E")
+            if au in study.atlas.aus
+            else "—"
+        )
+        if au not in study.distances.index:
+            rows.append([_units(au), picture, "—", "too few pictures with and without it", "—"])
+            continue
+        best = int(study.distances.loc[au].argmax())
+        rows.append(
+            [
+                _units(au),
+                picture,
+                str(best),
+                _image(enlarge(strip(originals[best]), 2), f"The strongest squares of map {best}"),
+                _image(
+                    enlarge(strip(projections[best], fill=255), 2),
+                    f"Projections of the strongest units of map {best}",
+                ),
+            ]
+        )
+    head = ["AU", "the unit alone", "map", "originals", "deconvolution"]
+    return list_table(head, rows, name=name, caption=caption, widths=(14, 12, 6, 34, 34))
+
+
+def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Markdown:
+    """Table 2: maps with their originals and projections."""
+    originals, projections = exemplar_tiles(study)
+    rows = [
+        [
+            str(c),
+            _image(enlarge(strip(originals[c]), 2), f"The strongest squares of map {c}"),
+            _image(enlarge(strip(projections[c]), 2), f"Projections of the strongest units of map {c}"),
+        ]
+        for c in maps
+    ]
+    return list_table(
+        ["map", "originals", "deconvolution"], rows, name=name, caption=caption, widths=(8, 46, 46)
+    )
+
+
+def au_picture_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Markdown:
+    """Table 3: action units and what they do to the reference face."""
+    atlas = study.atlas
+    rows = [
+        [
+            _units(au),
+            _image(atlas.picture(au, 0), "Neutral rendered face"),
+            _image(atlas.picture(au), f"The same face with AU {au} at intensity E"),
+        ]
+        for au in aus
+    ]
+    return list_table(
+        ["unit", "neutral", "with the unit"], rows, name=name, caption=caption, widths=(40, 30, 30)
+    )
+
+
+def tinted(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Lay a region, (h, w) from 0 to 1, over a grey picture in orange: (h, w, 3) uint8."""
+    colour = np.array([230.0, 120.0, 20.0])
+    weight = 0.6 * np.clip(region, 0, 1)[..., None]
+    return np.rint(picture[..., None] * (1 - weight) + colour * weight).astype(np.uint8)
+
+
+def atlas_table(atlas: Atlas) -> Markdown:
+    """All action units of the atlas: muscle, the face without and with the unit, and its region."""
+    rows = []
+    for au in map(int, atlas.aus):
+        unit = facs.AUS[au]
+        region = atlas.regions[list(atlas.aus).index(au)]
+        rows.append(
+            [
+                f"**{au}** {unit.name}",
+                unit.muscle,
+                _image(atlas.picture(au), f"Rendered face with AU {au}"),
+                _image(
+                    tinted(atlas.picture(au), region * (region > 0.25)),
+                    f"Region of the face that AU {au} moves",
+                ),
+            ]
+        )
+    head = ["unit", "muscle", "at intensity E", "region"]
+    caption = "Action units of the rendered faces."
+    return list_table(head, rows, name="tab-atlas", caption=caption, widths=(25, 35, 20, 20))
+
+
+def atlas_pictures(atlas: Atlas) -> tuple[list[np.ndarray], list[str]]:
+    """Pictures and captions of every unit at every intensity, for the slider."""
+    letters = ["absent", "A", "B", "C", "D", "E"]
+    pictures, captions = [], []
+    for au in map(int, atlas.aus):
+        for level in atlas.levels:
+            pictures.append(atlas.picture(au, level))
+            captions.append(f"AU {au} {facs.AUS[au].name}: {letters[round(level)]}")
+    return pictures, captions
+
+
+def map_pictures(study: Study) -> tuple[list[np.ndarray], list[str]]:
+    """Originals beside projections of every conv3 map, and captions, for the slider."""
+    originals, projections = exemplar_tiles(study)
+    pictures, captions = [], []
+    for c, (left, right) in enumerate(zip(originals, projections, strict=True)):
+        tiles = [strip(tiles, columns=3) for tiles in (left, right)]
+        gap = np.full((len(tiles[0]), 12), 255, np.uint8)
+        pictures.append(np.hstack([tiles[0], gap, tiles[1]]))
+        dead = study.exemplars.dead[c]
+        captions.append(
+            f"map {c}: never active" if dead else f"map {c}: strongest {study.exemplars.value[c, 0]:.2f}"
+        )
+    return pictures, captions
+
+
+def verdict_table(verdicts: pd.DataFrame) -> str:
+    """Markdown of the tested action units."""
+    columns = {
+        "au": "AU",
+        "map_d": "map by D",
+        "auc_d": "AUC",
+        "map_auc": "map by AUC",
+        "auc_auc": "AUC ",
+        "auc_untrained": "untrained",
+        "auc_expression": "expression only",
+        "p": "p",
+        "with_au": "with",
+        "without": "without",
+    }
+    table = verdicts[list(columns)].rename(columns=columns)
+    kinds = {column: "Int64" for column in ("AU", "map by D", "map by AUC", "with", "without")}
+    text: str = (
+        table.astype(kinds)
+        .astype(object)
+        .where(table.notna(), None)
+        .to_markdown(index=False, floatfmt=".2f", missingval="—")
+    )
+    return text
