@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from fer_lib import model as network
@@ -27,69 +25,22 @@ from fer_lib.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
+from fer_lib.descent import Descent, Hyperparameters, checked, loader_of
 from fer_lib.errors import FerError
-from fer_lib.first_block import training_scores
 from fer_lib.manifest import write_aside
-from fer_lib.preprocess import Augment
-from fer_lib.repeatable import repeatable, stream
+from fer_lib.repeatable import repeatable
+from fer_lib.starts import initialisation_study
+
+__all__ = [
+    "Hyperparameters",
+    "Trained",
+    "converged",
+    "initialisation_study",
+    "load_trained",
+    "train",
+]
 
 _RESULT = "training.json"
-_INITIALISATION, _ORDER, _DROPOUT = range(3)
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What training is told.
-
-    The defaults are those of section 2.2, and the deviation register's where the paper is silent or cannot
-    work.
-
-    Attributes
-    ----------
-    epochs : int
-        Most passes over the training pictures; 0 gives the untrained network.
-    batch_size, learning_rate, momentum, weight_decay, dropout
-        The paper's 64, 0.001 (constant), 0.9, 0.0001 and 0.5.
-    initialisation : str
-        See `fer_lib.model.initialise`; the paper's N(0, 1) diverges.
-    padding : int
-        Zero padding of the convolutions, in pixels.
-    patience, tolerance : int, float
-        "Until the model converges" means: the training loss has not fallen by the share `tolerance` for
-        `patience` epochs. Patience 0 trains for all `epochs`. Test pictures never decide.
-    test_every : int
-        Epochs between two looks at the test pictures; the last epoch always has one.
-    degrees, flip, resize, crop
-        Augmentation, see `fer_lib.preprocess.Augment`.
-    classes : int
-        Outputs of the network.
-    """
-
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 0.0001
-    dropout: float = 0.5
-    initialisation: str = "he"
-    padding: int = 0
-    patience: int = 10
-    tolerance: float = 0.01
-    test_every: int = 1
-    degrees: float = 15.0
-    flip: float = 0.5
-    resize: int = 99
-    crop: int = 96
-    classes: int = 8
-
-    def __post_init__(self) -> None:
-        least = {"epochs": 0, "batch_size": 1, "patience": 0, "test_every": 1, "classes": 2}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise FerError(f"{name}={getattr(self, name)!r} is not possible; give at least {bound}")
-        for name in ("learning_rate", "momentum", "weight_decay", "tolerance"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise FerError(f"{name}={getattr(self, name)!r} is not possible; give a number from 0 up")
 
 
 @dataclass(frozen=True)
@@ -166,7 +117,7 @@ def train(
     FerError
         If labels or indices do not fit, the loss stops being a number, or the folder holds another run.
     """
-    labels, train_idx, test_idx = _checked(crops, labels, train_idx, test_idx, hp)
+    labels, train_idx, test_idx = checked(crops, labels, train_idx, test_idx, hp)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     request = {**asdict(hp), "seed": seed, "data": digest_of(crops, labels, train_idx, test_idx)}
@@ -177,25 +128,26 @@ def train(
         return load_trained(folder)
     saved = read_checkpoint(folder, request, environment)
     threads = saved.threads if saved else torch.get_num_threads()
-    augment = Augment(degrees=hp.degrees, flip=hp.flip, size=hp.resize, crop=hp.crop)
-    with repeatable(device, threads), Loader(crops, augment, hp.batch_size, seed, device) as loader:
-        run = _Run(hp, seed, device, saved)
+    history = list(saved.history) if saved else []
+    with repeatable(device, threads), loader_of(crops, hp, seed, device) as loader:
+        descent = Descent(hp, seed, device)
+        if saved:
+            descent.restore(saved.tensors)
         bar = tqdm(
             desc="training",
             unit=" pictures",
             total=hp.epochs * len(train_idx),
-            initial=len(run.history) * len(train_idx),
+            initial=len(history) * len(train_idx),
             disable=None if progress else True,
         )
         with bar:
-            while len(run.history) < hp.epochs and not converged(run.losses, hp.tolerance, hp.patience):
-                run.epoch(loader, labels, train_idx, test_idx, bar)
-                state = Checkpoint(run.history, run.tensors(), threads)
-                write_checkpoint(folder, state, request, environment)
-        predictions = softmax_of(run.model, loader, test_idx).reshape(len(test_idx), hp.classes)
-    network.save(run.model, folder)
-    stopped = "converged" if converged(run.losses, hp.tolerance, hp.patience) else "epochs"
-    _write_result(folder, run.history, test_idx, predictions, {"request": request, "stopped": stopped})
+            while len(history) < hp.epochs and not _ended(history, hp):
+                history.append(_epoch(descent, loader, labels, train_idx, test_idx, history, bar))
+                write_checkpoint(folder, Checkpoint(history, descent.state(), threads), request, environment)
+        predictions = softmax_of(descent.model, loader, test_idx).reshape(len(test_idx), hp.classes)
+    network.save(descent.model, folder)
+    stopped = "converged" if _ended(history, hp) else "epochs"
+    _write_result(folder, history, test_idx, predictions, {"request": request, "stopped": stopped})
     remove_checkpoint(folder)
     return load_trained(folder)
 
@@ -242,110 +194,46 @@ def converged(losses: Sequence[float], tolerance: float, patience: int) -> bool:
     return 0 < patience <= waited
 
 
-class _Run:
-    """Model, optimiser and history, from a checkpoint or from the beginning."""
-
-    def __init__(self, hp: Hyperparameters, seed: int, device: str, saved: Checkpoint | None) -> None:
-        self.hp, self.seed, self.device = hp, seed, device
-        self.history: list[dict[str, float]] = list(saved.history) if saved else []
-        built = network.ExpressionNet(
-            classes=hp.classes,
-            padding=hp.padding,
-            dropout=hp.dropout,
-            size=hp.crop,
-            initialisation=hp.initialisation,
-            generator=torch.Generator().manual_seed(stream(seed, 0, _INITIALISATION)),
-        )
-        self.model = built.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.SGD(
-            self.model.parameters(),
-            lr=hp.learning_rate,
-            momentum=hp.momentum,
-            weight_decay=hp.weight_decay,
-            fused=True,
-        )
-        if saved:
-            with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
-                    parameter.copy_(saved.tensors[name])
-                    buffer = torch.empty_like(parameter).copy_(saved.tensors["momentum." + name])
-                    self.optimiser.state[parameter]["momentum_buffer"] = buffer
-
-    @property
-    def losses(self) -> list[float]:
-        return [row["loss"] for row in self.history]
-
-    def tensors(self) -> dict[str, Tensor]:
-        named = dict(self.model.named_parameters())
-        state = self.optimiser.state
-        return {**named, **{f"momentum.{name}": state[p]["momentum_buffer"] for name, p in named.items()}}
-
-    def epoch(
-        self, loader: Loader, labels: np.ndarray, train_idx: np.ndarray, test_idx: np.ndarray, bar: tqdm
-    ) -> None:
-        """Pass once over the training pictures and append a row of history."""
-        started, number, hp = time.perf_counter(), len(self.history) + 1, self.hp
-        # Every epoch's chance comes from its own seeds, so a resumed run needs no saved state of generators.
-        order = np.random.default_rng(stream(self.seed, number, _ORDER)).permutation(train_idx)
-        torch.manual_seed(stream(self.seed, number, _DROPOUT))
-        self.model.train()
-        total, right, seen = 0.0, 0, 0
-        batches = [order[start : start + hp.batch_size] for start in range(0, len(order), hp.batch_size)]
-        for batch, pictures in zip(batches, loader.augmented(batches, number), strict=True):
-            target = torch.from_numpy(labels[batch]).to(self.device)
-            self.optimiser.zero_grad(set_to_none=True)
-            scores = training_scores(self.model, pictures)
-            loss = cross_entropy(scores, target)
-            value = loss.item()
-            if not np.isfinite(value):
-                raise FerError(
-                    f"the loss became {value} in epoch {number}; start from other weights than "
-                    f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r}"
-                )
-            loss.backward()
-            self.optimiser.step()
-            total += value * len(batch)
-            right += int((scores.argmax(1) == target).sum())
-            seen += len(batch)
-            bar.set_postfix(
-                epoch=number, loss=f"{total / seen:.3f}", accuracy=f"{right / seen:.3f}", refresh=False
-            )
-            bar.update(len(batch))
-        row = {"epoch": number, "loss": total / seen, "accuracy": right / seen}
-        row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
-        last = number == hp.epochs or converged([*self.losses, row["loss"]], hp.tolerance, hp.patience)
-        if len(test_idx) and (last or number % hp.test_every == 0):
-            chosen = labels[test_idx]
-            probability = softmax_of(self.model, loader, test_idx).astype(np.float64)
-            of_label = probability[np.arange(len(chosen)), chosen]
-            row["test_loss"] = float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
-            row["test_accuracy"] = float((probability.argmax(1) == chosen).mean())
-        self.history.append({**row, "seconds": time.perf_counter() - started})
+def _ended(history: Sequence[Mapping[str, float]], hp: Hyperparameters) -> bool:
+    return converged([row["loss"] for row in history], hp.tolerance, hp.patience)
 
 
-def _checked(
-    crops: Sequence[np.ndarray], labels: Any, train_idx: Any, test_idx: Any, hp: Hyperparameters
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    labels = np.asarray(labels, np.int64)
-    sides = {"train_idx": np.asarray(train_idx, np.int64), "test_idx": np.asarray(test_idx, np.int64)}
-    if labels.shape != (len(crops),):
-        raise FerError(
-            f"labels have the shape {labels.shape} for {len(crops)} crops; give one label for each crop"
-        )
-    if not len(sides["train_idx"]):
-        raise FerError("train_idx is empty; give at least one picture to learn from")
-    for name, rows in sides.items():
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(crops)):
+def _epoch(
+    descent: Descent,
+    loader: Loader,
+    labels: np.ndarray,
+    train_idx: np.ndarray,
+    test_idx: np.ndarray,
+    history: Sequence[Mapping[str, float]],
+    bar: tqdm,
+) -> dict[str, float]:
+    """Pass once over the training pictures and return the row of history."""
+    started, epoch, hp = time.perf_counter(), len(history) + 1, descent.hp
+    total, right, seen = 0.0, 0, 0
+    batches = descent.begin(epoch, train_idx)
+    for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):
+        loss, scores = descent.step(pictures, labels[batch])
+        if not np.isfinite(loss):
             raise FerError(
-                f"{name} reaches from {rows.min()} to {rows.max()}, but there are {len(crops)} crops"
+                f"the loss became {loss} in epoch {epoch}; start from other weights than "
+                f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r}"
             )
-        wrong = rows[(labels[rows] < 0) | (labels[rows] >= hp.classes)]
-        if len(wrong):
-            raise FerError(
-                f"picture {wrong[0]} of {name} has the label {labels[wrong[0]]}; "
-                f"classes={hp.classes} allows 0 to {hp.classes - 1}"
-            )
-    return labels, sides["train_idx"], sides["test_idx"]
+        total += loss * len(batch)
+        right += int((scores.argmax(1).cpu().numpy() == labels[batch]).sum())
+        seen += len(batch)
+        shown = {"epoch": epoch, "loss": f"{total / seen:.3f}", "accuracy": f"{right / seen:.3f}"}
+        bar.set_postfix(shown, refresh=False)
+        bar.update(len(batch))
+    row = {"epoch": epoch, "loss": total / seen, "accuracy": right / seen}
+    row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
+    last = epoch == hp.epochs or _ended([*history, row], hp)
+    if len(test_idx) and (last or epoch % hp.test_every == 0):
+        chosen = labels[test_idx]
+        probability = softmax_of(descent.model, loader, test_idx).astype(np.float64)
+        of_label = probability[np.arange(len(chosen)), chosen]
+        row["test_loss"] = float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
+        row["test_accuracy"] = float((probability.argmax(1) == chosen).mean())
+    return {**row, "seconds": time.perf_counter() - started}
 
 
 def _write_result(

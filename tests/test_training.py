@@ -14,7 +14,9 @@ import torch
 from safetensors.numpy import load_file
 
 from fer_lib import checkpoint, training
+from fer_lib.descent import Descent
 from fer_lib.errors import FerError
+from fer_lib.preprocess import Augment
 from fer_lib.training import Hyperparameters, converged, load_trained, train
 
 HP = Hyperparameters(
@@ -88,7 +90,7 @@ def test_same_seed_same_bits_other_seed_other_bits(finished, tmp_path):
 @pytest.mark.parametrize(
     ("place", "before", "call"),
     [
-        ("epoch", True, 2),
+        ("_epoch", True, 2),
         ("write_checkpoint", True, 1),
         ("write_checkpoint", False, 2),
         ("write_checkpoint", False, 3),
@@ -97,7 +99,7 @@ def test_same_seed_same_bits_other_seed_other_bits(finished, tmp_path):
     ],
 )
 def test_interrupted_run_ends_with_the_same_bits(finished, tmp_path, monkeypatch, place, before, call):
-    owner = training._Run if place == "epoch" else training
+    owner = training
     original, calls = getattr(owner, place), []
 
     def stopping(*arguments):
@@ -197,7 +199,7 @@ def test_folder_of_another_run_is_refused(finished, tmp_path, monkeypatch):
 
 
 def test_finished_run_is_not_repeated(finished, monkeypatch):
-    monkeypatch.setattr(training, "_Run", None)
+    monkeypatch.setattr(training, "Descent", None)
     assert run(finished, seed=3).stopped == "epochs"
 
 
@@ -236,7 +238,7 @@ def test_first_step_is_the_papers(tmp_path):
     hp = replace(hp, weight_decay=0.1)
     start = run(tmp_path / "start", replace(hp, epochs=0)).model.double()
     after = run(tmp_path / "after", hp).model
-    inputs = torch.stack([training.Augment(0, 0, 36, 36)(c, torch.Generator()) for c in CROPS[:20]])
+    inputs = torch.stack([Augment(0, 0, 36, 36)(c, torch.Generator()) for c in CROPS[:20]])
     torch.nn.functional.cross_entropy(start(inputs.double()), torch.from_numpy(LABELS[:20])).backward()
     for (name, w), (_, moved) in zip(start.named_parameters(), after.named_parameters(), strict=True):
         expected = w - 0.01 * (w.grad + 0.1 * w)
@@ -252,7 +254,7 @@ def test_momentum_and_decay_of_the_defaults():
         1e-4,
         0.5,
     )
-    run = training._Run(replace(HP, momentum=0.7, weight_decay=0.2), 0, "cpu", None)
+    run = Descent(replace(HP, momentum=0.7, weight_decay=0.2), 0, "cpu")
     group = run.optimiser.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0.7, 0.2)
     assert not group["nesterov"] and group["dampening"] == 0
