@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from skimage.transform import resize as scale
+from tqdm import tqdm
 
 from fer_lib.errors import FerError
+from fer_lib.render.person import Person
+from fer_lib.render.scene import Shot, render, supported_aus
 
 FILE = "atlas.npz"
 
@@ -93,13 +96,6 @@ def render_atlas(
     -------
     Atlas
     """
-    from dataclasses import replace
-
-    from tqdm import tqdm
-
-    from fer_lib.render.person import Person
-    from fer_lib.render.scene import Shot, render, supported_aus
-
     chosen = supported_aus() if aus is None else aus
     person = Person(seed)
     shot = replace(Shot.draw(np.random.default_rng(seed)), pose=(0.0, 0.0, 0.0))
@@ -107,10 +103,11 @@ def render_atlas(
     low, high = neutral.landmarks.min(0), neutral.landmarks.max(0)
     # A margin, so that a dropped jaw and raised brows stay inside.
     margin = 0.12 * (high - low)
-    left, top, right, bottom = (*np.floor(low - margin), *np.ceil(high + margin))
+    left, top = np.maximum(np.floor(low - margin), 0).astype(int)
+    right, bottom = np.ceil(high + margin).astype(int)
 
     def cut(picture: np.ndarray) -> np.ndarray:
-        part = picture[max(int(top), 0) : int(bottom), max(int(left), 0) : int(right)]
+        part = picture[top:bottom, left:right]
         return scale(part.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True)
 
     pictures = np.zeros((len(chosen), len(levels), side, side), np.uint8)

@@ -14,9 +14,24 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fer_lib import activations, deconv, distance, evidence, facs, model, preprocess, splits, training
+from fer_lib import (
+    ablation,
+    activations,
+    deconv,
+    distance,
+    facs,
+    model,
+    preprocess,
+    regions,
+    splits,
+    traditional,
+    training,
+    trial,
+)
 from fer_lib import faces as faces_module
+from fer_lib.atlas import Atlas, render_atlas
 from fer_lib.settings import Settings
+from fer_lib.stack import receptive_field
 from fer_lib.store import Artifact, Store, default_root
 from fer_lib.training import Trained
 
@@ -330,67 +345,104 @@ class Study:
         """
 
         def compute(folder: Path) -> None:
-            self._tested().to_parquet(folder / "verdicts.parquet")
+            trial.tested_aus(self).to_parquet(folder / "verdicts.parquet")
 
         artifact = self.store.fetch(
             "verdicts",
             compute,
             settings=self.settings.part("strongest", "zero_rule", "permutations", "seed"),
             upstream=[self.training.key],
-            sources=["evidence", "distance", "activations", "study"],
+            sources=["trial"],
         )
         return pd.read_parquet(artifact.path / "verdicts.parquet")
 
-    def _tested(self) -> pd.DataFrame:
-        train, test = self.apexes(self.people.train), self.apexes(self.people.test)
-        aus = list(self.coded_aus)
-        present, maximum = self.present[aus].to_numpy(), self.responses.maximum
-        by_d = distance.best_maps(self.distances.to_numpy())
-        chosen = {
-            "d": evidence.select_and_test(maximum, present, train, test, units=aus, chosen=by_d),
-            "auc": evidence.select_and_test(maximum, present, train, test, units=aus),
-            "untrained": evidence.select_and_test(
-                self.untrained.responses.maximum, present, train, test, units=aus
-            ),
-        }
-        null = evidence.permutation_null(
-            maximum[test],
-            present[test],
-            self.table["subject"].to_numpy()[test],
-            permutations=self.settings.permutations,
+    @cached_property
+    def ablation(self) -> ablation.Ablation:
+        """What the maps that D matched are worth to the network, on the unseen labelled pictures."""
+        test = self.split.test
+        with torch.no_grad():
+            pooled = torch.cat(
+                [self.network.features(self.inputs(p)) for p in np.array_split(test, max(1, len(test) // 64))]
+            )
+        return ablation.ablate(
+            self.network.classifier,
+            pooled,
+            self.labels[test],
+            np.unique(distance.best_maps(self.distances.to_numpy())),
+            draws=200,
             seed=self.settings.seed,
         )
-        expression = self.table["expression"].to_numpy()
-        tested = pd.DataFrame(
-            {
-                "au": aus,
-                "d": self.distances.max(axis=1).to_numpy(),
-                "map_d": by_d,
-                "map_auc": chosen["auc"]["map"],
-                **{f"auc_{name}": table["test_auc"] for name, table in chosen.items()},
-                "auc_expression": _auc_of_expression(expression, present, train, test),
-                "p": np.nanmin(np.where(np.isnan(null.p_values()), 1.0, null.p_values()), axis=1),
-                "with_au": chosen["d"]["test_with"],
-                "without": chosen["d"]["test_without"],
-            }
+
+    # ----------------------------------------------------- references and controls
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """One rendered person with one action unit at a time, whatever the faces are."""
+        levels = (0.0, 5.0) if self.settings.preset == "smoke" else (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+
+        def compute(folder: Path) -> None:
+            render_atlas(levels=levels, seed=self.settings.faces_seed, progress=self.progress).save(folder)
+
+        artifact = self.store.fetch(
+            "atlas",
+            compute,
+            settings={"levels": levels, "seed": self.settings.faces_seed},
+            sources=["atlas", "render.person", "render.scene"],
         )
-        measured = [*(f"auc_{name}" for name in chosen), "auc_expression", "p"]
-        tested.loc[tested[["with_au", "without"]].min(axis=1) < 3, measured] = np.nan
-        return tested
+        return Atlas.load(artifact.path)
 
+    @cached_property
+    def landmarks(self) -> np.ndarray:
+        """Landmarks of every picture in the network's input, (N, 68, 2) x and y in pixels; NaN where unknown."""
+        boxes = self.table[["left", "top", "right", "bottom"]].to_numpy(float)
+        return regions.to_input(
+            self.faces.landmarks, boxes, resize=self.settings.resize, crop=self.settings.crop
+        )
 
-def _auc_of_expression(
-    expression: np.ndarray, present: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> np.ndarray:
-    """AUC of a control that knows only the expression: the share of training rows of that expression with the AU."""
-    names, code = np.unique(expression, return_inverse=True)
-    member = code[train][None] == np.arange(len(names))[:, None]  # (expressions, train)
-    known = ~np.isnan(present[train])
-    share = (member @ np.nan_to_num(present[train])) / np.maximum(member @ known, 1)
-    scores = share[code[test]]  # (test, AUs)
-    return np.array(
-        [evidence.auc(scores[:, [j]], present[test][:, [j]])[0, 0] for j in range(present.shape[1])]
-    )
+    @cached_property
+    def traditional(self) -> traditional.Traditional:
+        """The traditional route on the same people: one detector an AU, then a decision."""
+
+        def compute(folder: Path) -> None:
+            everyone = np.arange(len(self.table))
+            known = not np.isnan(self.landmarks).any()
+            traditional.fit(
+                self.inputs(everyone)[:, 0].numpy(),
+                self.labels,
+                self.present[list(self.coded_aus)],
+                self.table["subject"].to_numpy(),
+                self.split.train,
+                self.split.test,
+                landmarks=self.landmarks if known else None,
+                judged=self.apexes(self.split.test),
+                seed=self.settings.seed,
+            ).save(folder)
+
+        artifact = self.store.fetch(
+            "traditional",
+            compute,
+            settings=self.settings.part("strongest", "resize", "crop", *SPLIT),
+            upstream=[self.pictures.key],
+            sources=["traditional", "preprocess", "splits"],
+        )
+        return traditional.Traditional.load(artifact.path)
+
+    def plane(self, picture: int, layer: str, map: int) -> np.ndarray:
+        """One feature map of one picture, (h, w)."""
+        x = self.inputs(np.array([picture]))
+        with torch.no_grad():
+            for name, module in self.network.features.named_children():
+                x = module(x)
+                if name == layer:
+                    break
+        return x[0, map].numpy()
+
+    def centres(self, layer: str = "relu3") -> np.ndarray:
+        """Centres of the strongest units' receptive fields in the network's input, (C, n, 2) x and y; NaN where there is none."""
+        found = self.exemplars_of(layer)
+        field = receptive_field(self.network.features, layer)
+        place = np.stack([found.column, found.row], -1) * field.stride + field.offset + (field.size - 1) / 2
+        return np.where((found.picture >= 0)[..., None], place, np.nan)
 
 
 def _fingerprint(root: Path) -> str:

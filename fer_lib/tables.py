@@ -66,7 +66,7 @@ def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Ma
         if au not in study.distances.index:
             rows.append([_units(au), picture, "—", "too few pictures with and without it", "—"])
             continue
-        best = int(study.distances.loc[au].argmax())
+        best = int(study.distances.loc[au].to_numpy().argmax())
         rows.append(
             [
                 _units(au),

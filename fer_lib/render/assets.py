@@ -84,7 +84,9 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Return vertices, texture coordinates and, by group, quads of (vertex, texture) indices."""
-    vertices, textures, groups = [], [], {}
+    vertices: list[list[float]] = []
+    textures: list[list[float]] = []
+    groups: dict[str, list[list[list[int]]]] = {}
     current: list[list[list[int]]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         kind, *words = line.split() or [""]

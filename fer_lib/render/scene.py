@@ -82,8 +82,8 @@ class Shot:
 
     def jitter(self, rng: np.random.Generator) -> Shot:
         """Return the shot of another frame: a little movement, other noise."""
-        moved = tuple(float(angle + rng.normal(0, 0.5)) for angle in self.pose)
-        return replace(self, seed=int(rng.integers(2**31)), pose=moved)
+        yaw, pitch, roll = (float(angle + rng.normal(0, 0.5)) for angle in self.pose)
+        return replace(self, seed=int(rng.integers(2**31)), pose=(yaw, pitch, roll))
 
 
 @cache
