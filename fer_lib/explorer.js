@@ -1,0 +1,257 @@
+(function () {
+  "use strict";
+  // The same cell may be shown twice: each run of the script takes the first root that none has taken yet.
+  const root = document.querySelector('[data-fer-explorer="__IDENTIFIER__"]:not([data-ready])');
+  if (!root) return;
+  root.dataset.ready = "true";
+  const find = (name) => root.querySelector('[data-part="' + name + '"]');
+  const data = JSON.parse(find("data").textContent);
+  const part = {};
+  for (const name of ["layer", "number", "position", "previous", "play", "next", "order", "au", "line", "live",
+    "originals", "projections", "face", "hidden", "bars", "bar-list"]) part[name] = find(name);
+
+  const pictures = new Map();
+  const state = { layer: 0, order: [], position: 0, timer: 0, announce: 0 };
+  const layer = () => data.layers[state.layer];
+  const current = () => state.order[state.position];
+  const known = (value) => value !== null && value !== undefined;
+  const auName = (au) => "AU " + au + (data.names[au] ? " (" + data.names[au] + ")" : "");
+
+  function picture(uri) {
+    if (!pictures.has(uri)) {
+      const image = new Image();
+      image.onload = draw;
+      image.src = uri;
+      pictures.set(uri, image);
+    }
+    const image = pictures.get(uri);
+    return image.complete && image.naturalWidth > 0 ? image : null;
+  }
+
+  // The unit whose distance is largest for a map: its position in the layer's list, -1 if none has a value.
+  function strongest(map) {
+    let best = -1;
+    (layer().distances || []).forEach((row, j) => {
+      if (known(row[map]) && (best < 0 || row[map] > layer().distances[best][map])) best = j;
+    });
+    return best;
+  }
+
+  function score(map) {
+    if (part.order.value === "strength") return layer().strength[map];
+    const j = part.au.value === "" ? strongest(map) : layer().aus.indexOf(Number(part.au.value));
+    return j < 0 ? null : layer().distances[j][map];
+  }
+
+  function sortMaps(keep) {
+    const maps = layer().dead.map((_, index) => index);
+    if (part.order.value !== "number") {
+      const scores = maps.map((map) => {
+        const value = layer().dead[map] ? null : score(map);
+        return known(value) ? value : -Infinity;
+      });
+      maps.sort((a, b) => (scores[a] === scores[b] ? a - b : scores[b] - scores[a]));
+    }
+    state.order = maps;
+    state.position = keep === null ? 0 : Math.max(0, maps.indexOf(keep));
+    part.position.max = String(maps.length - 1);
+    part.number.max = String(maps.length - 1);
+  }
+
+  function rank(j, map) {
+    const row = layer().distances[j];
+    return 1 + row.filter((value, other) => known(value) && !layer().dead[other] && value > row[map]).length;
+  }
+
+  function sentence(map) {
+    const view = layer();
+    if (view.dead[map]) return "map " + map + " of " + view.name + ": never active";
+    const j = strongest(map);
+    if (j < 0) return "map " + map + " of " + view.name + ": largest activation " + view.strength[map];
+    const told = (k) => "D = " + view.distances[k][map].toFixed(3) + "; rank " + rank(k, map) + " of " +
+      view.dead.length + " maps for this unit";
+    let text = "map " + map + ": strongest for " + auName(view.aus[j]) + ", " + told(j);
+    const chosen = part.au.value === "" ? -1 : view.aus.indexOf(Number(part.au.value));
+    if (chosen >= 0 && chosen !== j && known(view.distances[chosen][map])) {
+      text += ". " + auName(view.aus[chosen]) + ": " + told(chosen);
+    }
+    return text;
+  }
+
+  function message(canvas, text) {
+    canvas.width = canvas.height = 240;
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#808080";
+    pen.fillRect(0, 0, 240, 240);
+    pen.fillStyle = "#000";
+    pen.font = "bold 18px sans-serif";
+    pen.textAlign = "center";
+    pen.fillText(text, 120, 126);
+  }
+
+  function drawTiles(canvas, sheet, map) {
+    if (layer().dead[map]) return message(canvas, "never active");
+    const image = picture(sheet.uri);
+    if (!image) return undefined;
+    const { tile, across, columns, count } = sheet;
+    const gap = 4, zoom = Math.max(1, Math.round(240 / (across * tile)));
+    canvas.width = canvas.height = across * tile * zoom + (across - 1) * gap;
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = false;
+    const left = (map % columns) * across * tile, top = Math.floor(map / columns) * sheet.down * tile;
+    for (let i = 0; i < count; i += 1) {
+      const x = i % across, y = Math.floor(i / across);
+      pen.drawImage(image, left + x * tile, top + y * tile, tile, tile,
+        x * (tile * zoom + gap), y * (tile * zoom + gap), tile * zoom, tile * zoom);
+    }
+    return undefined;
+  }
+
+  function drawFace(map) {
+    const image = picture(data.face.uri);
+    if (!image) return;
+    const canvas = part.face, zoom = 480 / data.face.side;
+    canvas.width = canvas.height = 480;
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = true;
+    pen.drawImage(image, 0, 0, 480, 480);
+    if (layer().dead[map]) return;
+    for (const [x, y] of layer().centres[map]) {
+      if (!known(x) || !known(y)) continue;
+      pen.beginPath();
+      pen.arc(x * zoom, y * zoom, 11, 0, 2 * Math.PI);
+      pen.fillStyle = "rgba(255, 150, 20, .8)";
+      pen.fill();
+      pen.lineWidth = 4;
+      pen.strokeStyle = "#000";
+      pen.stroke();
+    }
+  }
+
+  function drawBars(map) {
+    const view = layer();
+    part.bars.hidden = !view.distances;
+    if (!view.distances) return;
+    const best = view.dead[map] ? -1 : strongest(map);
+    part["bar-list"].replaceChildren(...view.aus.map((au, j) => {
+      const value = view.dead[map] ? null : view.distances[j][map];
+      const row = document.createElement("li");
+      row.title = auName(au);
+      if (j === best) row.classList.add("fer-strongest");
+      if (String(au) === part.au.value) row.classList.add("fer-chosen");
+      const cells = ["AU " + au, "", known(value) ? value.toFixed(3) : "none"].map((text) => {
+        const cell = document.createElement("span");
+        cell.textContent = text;
+        row.append(cell);
+        return cell;
+      });
+      const bar = document.createElement("span");
+      bar.className = "fer-bar";
+      bar.style.width = known(value) ? Math.max(0, 100 * value / view.largest) + "%" : "0";
+      cells[1].append(bar);
+      return row;
+    }));
+  }
+
+  function draw() {
+    const view = layer(), map = current(), text = sentence(map);
+    if (view.originals) drawTiles(part.originals, view.originals, map);
+    part.originals.hidden = !view.originals;
+    part.hidden.hidden = Boolean(view.originals);
+    drawTiles(part.projections, view.projections, map);
+    drawFace(map);
+    drawBars(map);
+    part.position.value = String(state.position);
+    part.position.setAttribute("aria-valuetext", "map " + map + ", place " + (state.position + 1) + " of " +
+      state.order.length);
+    if (document.activeElement !== part.number) part.number.value = String(map);
+    part.line.textContent = text;
+    part.originals.setAttribute("aria-label", "Pictures that excite map " + map + " most");
+    part.projections.setAttribute("aria-label", "What map " + map + " responds to in these pictures");
+    part.face.setAttribute("aria-label", "Where the maxima of map " + map + " lie on the mean face");
+    clearTimeout(state.announce);
+    // Spoken only once the reader has stopped moving, and not while playing.
+    if (!state.timer) {
+      state.announce = setTimeout(() => {
+        if (part.live.textContent !== text) part.live.textContent = text;
+      }, 400);
+    }
+  }
+
+  function stop() {
+    clearInterval(state.timer);
+    state.timer = 0;
+    part.play.textContent = "▶";
+    part.play.setAttribute("aria-label", "Play");
+  }
+
+  function move(position) {
+    state.position = Math.min(Math.max(position, 0), state.order.length - 1);
+    draw();
+  }
+
+  function play() {
+    if (state.timer) {
+      stop();
+      draw();
+      return;
+    }
+    if (state.position === state.order.length - 1) state.position = 0;
+    part.play.textContent = "⏸";
+    part.play.setAttribute("aria-label", "Pause");
+    state.timer = setInterval(() => {
+      // A notebook may have removed the output.
+      if (!root.isConnected || state.position >= state.order.length - 1) stop();
+      else state.position += 1;
+      draw();
+    }, 600);
+    draw();
+  }
+
+  function selectLayer() {
+    stop();
+    state.layer = Number(part.layer.value);
+    const view = layer(), before = part.au.value, has = Boolean(view.distances);
+    part.au.replaceChildren(new Option("all maps", ""), ...(has ? view.aus : []).map(
+      (au) => new Option(auName(au), String(au))));
+    part.au.value = has && view.aus.includes(Number(before)) ? before : "";
+    part.au.disabled = !has;
+    part.order.querySelector('[value="distance"]').disabled = !has;
+    if (!has && part.order.value === "distance") part.order.value = "number";
+    sortMaps(null);
+    draw();
+  }
+
+  function reorder(keep) {
+    stop();
+    sortMaps(keep);
+    draw();
+  }
+
+  data.layers.forEach((view, i) => part.layer.append(new Option(view.name, String(i))));
+  part.layer.addEventListener("change", selectLayer);
+  part.position.addEventListener("input", () => { stop(); move(Number(part.position.value)); });
+  part.number.addEventListener("input", () => {
+    const at = state.order.indexOf(Number(part.number.value));
+    if (part.number.value !== "" && at >= 0) { stop(); move(at); }
+  });
+  part.number.addEventListener("blur", () => { part.number.value = String(current()); });
+  part.previous.addEventListener("click", () => { stop(); move(state.position - 1); });
+  part.next.addEventListener("click", () => { stop(); move(state.position + 1); });
+  part.play.addEventListener("click", play);
+  part.order.addEventListener("change", () => reorder(null));
+  part.au.addEventListener("change", () => {
+    part.order.value = part.au.value === "" ? "number" : "distance";
+    reorder(part.au.value === "" ? current() : null);
+  });
+  root.addEventListener("keydown", (event) => {
+    // Fields keep their own arrow keys; notebooks and book themes must not turn the page meanwhile.
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    event.stopPropagation();
+    if (event.target.matches("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    stop();
+    move(state.position + (event.key === "ArrowLeft" ? -1 : 1));
+  });
+  selectLayer();
+})();

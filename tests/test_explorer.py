@@ -1,0 +1,309 @@
+"""The explorer of feature maps: what its fragment holds, and how it behaves in a browser."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from fer_lib import explorer
+from fer_lib.errors import FerError
+from fer_lib.explorer import LayerView, explorer_html, slider
+
+SIDE = 96
+AUS = (1, 4, 12)
+NAMES = {1: "Inner brow raiser", 4: "Brow lowerer", 12: "Lip corner puller"}
+
+
+def smooth_tiles(maps: int, number: int, side: int) -> np.ndarray:
+    """Waves that differ from tile to tile, as smooth as pieces of faces are."""
+    index = np.arange(maps * number).reshape(maps, number, 1, 1)
+    y, x = np.mgrid[:side, :side] / side
+    angle = index * 0.7
+    wave = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) * (1 + index % 3) + index)
+    return np.clip(128 + 100 * wave, 0, 255).astype(np.uint8)
+
+
+def layer(name: str = "conv3", maps: int = 8, side: int = 32, number: int = 9) -> LayerView:
+    tiles = smooth_tiles(maps, number, side)
+    place = np.arange(maps * number).reshape(maps, number)
+    distances = 0.5 + 0.5 * np.sin(np.arange(len(AUS))[:, None] * 2 + np.arange(maps)[None] * 1.3)
+    dead = np.zeros(maps, bool)
+    dead[3] = True
+    distances[:, 3] = np.nan
+    return LayerView(
+        name=name,
+        originals=tiles,
+        projections=255 - tiles,
+        centres=np.stack([place * 7 % SIDE, place * 13 % SIDE], axis=-1).astype(float),
+        dead=dead,
+        strength=np.arange(maps, dtype=float),
+        distances=distances,
+        aus=AUS,
+    )
+
+
+def mean_face() -> np.ndarray:
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    return (230 - np.clip(np.hypot(x * 1.3, y) * 3.5, 0, 180)).astype(np.uint8)
+
+
+def embedded(html: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def decoded(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1]))).convert("L"))
+
+
+def tile(sheet: dict[str, Any], chosen: int, i: int) -> np.ndarray:
+    k, across = sheet["tile"], sheet["across"]
+    top = ((chosen // sheet["columns"]) * sheet["down"] + i // across) * k
+    left = ((chosen % sheet["columns"]) * across + i % across) * k
+    return decoded(sheet["uri"])[top : top + k, left : left + k]
+
+
+@pytest.mark.parametrize("number", [1, 5, 9])
+def test_small_tiles_are_stored_exactly(number: int) -> None:
+    view = layer(side=5, maps=7, number=number)
+    data = embedded(explorer_html([view], mean_face(), au_names=NAMES))
+    for chosen, i in ((0, 0), (6, number - 1), (4, number // 2)):
+        np.testing.assert_array_equal(
+            tile(data["layers"][0]["originals"], chosen, i), view.originals[chosen, i]
+        )
+        np.testing.assert_array_equal(
+            tile(data["layers"][0]["projections"], chosen, i), view.projections[chosen, i]
+        )
+
+
+@pytest.mark.parametrize("webp", [True, False])
+def test_large_tiles_are_close_and_zero_stays_grey(webp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if webp and not features.check("webp"):
+        pytest.skip("this Pillow has no WebP")
+    monkeypatch.setattr(explorer.features, "check", lambda _: webp)
+    view = layer()
+    view = replace(view, projections=np.full_like(view.projections, 128))
+    html = explorer_html([view], mean_face(), au_names=NAMES)
+    stored = embedded(html)["layers"][0]
+    assert f"data:image/{'webp' if webp else 'jpeg'}" in stored["originals"]["uri"]
+    assert np.abs(tile(stored["originals"], 5, 4).astype(float) - view.originals[5, 4]).mean() < 6
+    assert np.abs(decoded(stored["projections"]["uri"]).astype(int) - 128).max() <= 1
+
+
+def test_hidden_faces_are_not_in_the_fragment() -> None:
+    data = embedded(explorer_html([replace(layer(), faces_shown=False)], mean_face(), au_names=NAMES))
+    assert data["layers"][0]["originals"] is None
+    assert data["layers"][0]["projections"]["uri"]
+
+
+def test_missing_values_and_closing_tags_are_safe() -> None:
+    html = explorer_html(
+        [layer(name="</script><b>")], mean_face(), au_names={1: "</script>", 2: "unused"}, identifier="a-1"
+    )
+    data = embedded(html)
+    assert data["layers"][0]["name"] == "</script><b>"
+    assert data["names"] == {"1": "</script>"}
+    assert [row[3] for row in data["layers"][0]["distances"]] == [None] * 3
+    assert html.count("</script>") == 2
+    assert "__IDENTIFIER__" not in html
+    assert "http" not in html.replace("data:", "")
+
+
+def test_whole_network_is_below_three_megabytes() -> None:
+    views = [layer("conv1", 64, 5), layer("conv2", 128, 14), layer("conv3", 256, 32)]
+    html = explorer_html(views, mean_face(), au_names=NAMES)
+    assert len(gzip.compress(html.encode(), 6)) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"originals": np.zeros((8, 9, 4, 4), np.uint8)},
+        {"projections": np.zeros((8, 9, 32, 32))},
+        {"projections": np.zeros((8, 9, 32, 30), np.uint8)},
+        {"centres": np.zeros((8, 9))},
+        {"dead": np.zeros(7, bool)},
+        {"aus": (1, 2)},
+    ],
+)
+def test_disagreeing_shapes_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(FerError, match="layer conv3"):
+        replace(layer(), **change)
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(FerError, match="no layer"):
+        explorer_html([], mean_face(), au_names=NAMES)
+    with pytest.raises(FerError, match="mean face"):
+        explorer_html([layer()], mean_face()[:50], au_names=NAMES)
+    with pytest.raises(FerError, match="identifier"):
+        explorer_html([layer()], mean_face(), au_names=NAMES, identifier='"><b')
+    with pytest.raises(FerError, match="16383"):
+        few = layer(maps=1681, side=1, number=1)
+        wide = np.zeros((1681, 1, 400, 400), np.uint8)
+        explorer_html([replace(few, originals=wide, projections=wide)], mean_face(), au_names=NAMES)
+
+
+def test_slider_links_in_the_browser() -> None:
+    pictures = [np.full((4, 6), 40 * i, np.uint8) for i in range(3)]
+    box = slider(pictures, ["one", "two & more", "three"], name="entry", alt="grey")
+    play, chooser = box.children[0].children
+    stack = box.children[1]
+    assert (chooser.max, play.max, len(stack.children), chooser.description) == (2, 2, 3, "entry")
+    image, caption = stack.children[1].children
+    assert np.asarray(Image.open(io.BytesIO(image.value))).tolist() == pictures[1].tolist()
+    assert "two &amp; more" in caption.value
+    with pytest.raises(FerError, match="one label per picture"):
+        slider(pictures, ["one"])
+    with pytest.raises(FerError, match="expected uint8"):
+        slider([np.zeros((4, 4))], ["one"])  # type: ignore[list-item]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this system")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+# What a notebook's page may have loaded before: an AMD loader that takes every module it sees.
+LOADER = "<script>window.define = () => { throw new Error('define'); }; window.define.amd = {};</script>"
+
+
+@pytest.fixture
+def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    views = [layer(), replace(layer("conv1", 6, 5), distances=None, aus=(), faces_shown=False)]
+    first = explorer_html(views, mean_face(), au_names=NAMES, identifier="first")
+    second = explorer_html([layer("conv2", 5, 14)], mean_face(), au_names=NAMES, identifier="second")
+    file = tmp_path / "page.html"
+    file.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>maps</title>{LOADER}<body>{first}{second}{second}</body></html>",
+        encoding="utf-8",
+    )
+    tab = browser.new_page()
+    problems: list[str] = []
+    tab.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("request", lambda asked: problems.append(asked.url) if asked.url.startswith("http") else None)
+    tab.goto(file.as_uri())
+    tab.wait_for_function("[...document.images].every((image) => image.complete)")
+    tab.wait_for_timeout(200)
+    yield tab
+    tab.close()
+    assert not problems
+
+
+def part(page: Any, name: str, root: str = "#first") -> Any:
+    return page.locator(f"{root} [data-part={name}]").first
+
+
+def canvas(page: Any, name: str, root: str = "#first") -> str:
+    return part(page, name, root).evaluate("canvas => canvas.toDataURL()")
+
+
+@pytest.mark.browser
+def test_slider_changes_every_picture_of_its_own_instance(page: Any) -> None:
+    names = ("originals", "projections", "face")
+    before = {name: canvas(page, name) for name in names}
+    other = canvas(page, "originals", "#second")
+    part(page, "position").fill("5")
+    after = {name: canvas(page, name) for name in names}
+    assert all(before[name] != after[name] for name in names)
+    assert canvas(page, "originals", "#second") == other
+    assert part(page, "number").input_value() == "5"
+    assert part(page, "line").text_content().startswith("map 5: strongest for AU")
+    page.wait_for_function(
+        "document.querySelector('#first [data-part=live]').textContent.startsWith('map 5')"
+    )
+    assert page.locator("[data-fer-explorer][data-ready]").count() == 3
+
+
+@pytest.mark.browser
+def test_maps_are_ordered_by_the_chosen_unit(page: Any) -> None:
+    view = layer()
+    assert view.distances is not None
+    part(page, "au").select_option("12")
+    assert part(page, "order").input_value() == "distance"
+    best = int(np.nanargmax(view.distances[2]))
+    assert part(page, "number").input_value() == str(best)
+    assert "rank 1 of 8" in part(page, "line").text_content()
+    strongest = int(np.argmax(view.distances[:, best]))
+    marked = page.locator("#first .fer-strongest span").first.text_content()
+    assert marked == f"AU {AUS[strongest]}"
+    part(page, "position").fill("7")
+    assert part(page, "number").input_value() == "3", "dead maps come last"
+    assert part(page, "line").text_content().endswith("never active")
+    part(page, "order").select_option("strength")
+    assert part(page, "number").input_value() == "7"
+
+
+@pytest.mark.browser
+def test_keys_buttons_and_number(page: Any) -> None:
+    page.locator("#first").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert part(page, "position").input_value() == "1"
+    part(page, "next").click()
+    assert part(page, "position").input_value() == "2"
+    part(page, "previous").click()
+    part(page, "number").fill("6")
+    assert part(page, "position").input_value() == "6"
+    part(page, "number").fill("600")
+    part(page, "play").click()
+    assert part(page, "number").input_value() == "6", "a number that no map has is taken back"
+    page.wait_for_function("document.querySelector('#first [data-part=position]').value === '7'")
+    page.wait_for_function(
+        "document.querySelector('#first [data-part=play]').getAttribute('aria-label') === 'Play'"
+    )
+
+
+@pytest.mark.browser
+def test_layer_without_distances_and_faces(page: Any) -> None:
+    part(page, "au").select_option("12")
+    part(page, "layer").select_option("1")
+    assert part(page, "bars").is_hidden() and part(page, "originals").is_hidden()
+    assert part(page, "hidden").is_visible() and part(page, "au").is_disabled()
+    assert part(page, "order").input_value() == "number"
+    assert part(page, "position").get_attribute("max") == "5"
+
+
+@pytest.mark.browser
+def test_phone_width_does_not_scroll_sideways(page: Any) -> None:
+    page.set_viewport_size({"width": 340, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_accessibility_violations(page: Any, dark: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    if dark:
+        page.add_style_tag(
+            content=":root { --pst-color-text-base: #ced6dd; --pst-color-surface: #29313d; --pst-color-text-muted: #9ca4af;"
+            "--pst-color-background: #14181e; --pst-color-border: #48566b; } body { background: #14181e }"
+        )
+    page.evaluate("delete window.define")  # the checker itself would register with the loader
+    results = axe.Axe().run(page, context="#first")
+    found = [(one["id"], one["nodes"][0]["html"][:80]) for one in results.response["violations"]]
+    assert not found
