@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,9 +32,11 @@ def repeatable(device: str, threads: int) -> Iterator[None]:
     only_warn = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
     fill, before = memory.fill_uninitialized_memory, torch.get_num_threads()
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
         try:
-            torch.use_deterministic_algorithms(True)
+            # On a GPU torch counts the gradient of every max pool as undetermined, because windows might overlap.
+            torch.use_deterministic_algorithms(True, warn_only=kind.type != "cpu")
+            warnings.filterwarnings("ignore", "max_pool2d.* does not have a deterministic")
             memory.fill_uninitialized_memory = False
             torch.set_num_threads(threads)
             yield

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fer_lib.errors import FerError
 
+_DATA = frozenset({".csv", ".json", ".npy", ".npz", ".parquet", ".safetensors", ".toml", ".txt"})
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -16,7 +17,7 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
 
     Comments, docstrings and layout do not count: only a change that can change a result does. The package's
     own ``__init__`` (its version) does not count either. Files are read once per process, because a process
-    goes on running the code that it has loaded.
+    goes on running the code that it has loaded. Data files beside the modules of a subpackage count as they are.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
             continue
         digests[name], imported = _parsed(file, package, name)
         waiting.extend(imported)
+        if file.name == "__init__.py":
+            digests |= {f"{name}/{data.name}": _digest(data.read_bytes()) for data in _data(file.parent)}
         if "." in name:
             waiting.append(name.rpartition(".")[0])
     return dict(sorted(digests.items()))
@@ -71,7 +74,16 @@ def _parsed(file: Path, package: Path, name: str) -> tuple[str, tuple[str, ...]]
             continue
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+    return _digest(ast.dump(tree).encode()), imported
+
+
+def _data(folder: Path) -> Iterator[Path]:
+    """Yield the files beside the code of a package that it may read."""
+    return (path for path in folder.iterdir() if path.is_file() and path.suffix in _DATA)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _imports(tree: ast.AST, package: str, parent: str) -> Iterator[str]:

@@ -387,6 +387,14 @@ def test_only_code_counts(tmp_path, text, same):
     assert (before == after) == same
 
 
+def test_data_of_a_subpackage_count(tmp_path):
+    root = package(tmp_path, **FILES)
+    (root / "sub" / "points.json").write_text("[1]")
+    before = source_digests(["top"], root)
+    (root / "sub" / "points.json").write_text("[2]")
+    assert source_digests(["top"], root) != before and "sub/points.json" in before
+
+
 def test_unknown_module_is_refused(tmp_path):
     with pytest.raises(FerError, match="no module 'nothing'"):
         source_digests(["nothing"], package(tmp_path))
