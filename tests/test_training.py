@@ -170,6 +170,23 @@ def interrupted(folder, monkeypatch):
         run(folder, seed=3)
 
 
+def test_resumed_run_calculates_with_the_threads_it_began_with(finished, tmp_path, monkeypatch):
+    interrupted(tmp_path, monkeypatch)
+    before, seen, original = torch.get_num_threads(), [], training._epoch
+
+    def watching(*arguments):
+        seen.append(torch.get_num_threads())
+        return original(*arguments)
+
+    monkeypatch.setattr(training, "_epoch", watching)
+    try:
+        torch.set_num_threads(before + 1)
+        run(tmp_path, seed=3)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [before] and bits(tmp_path) == bits(finished)
+
+
 @pytest.mark.parametrize("name", ["checkpoint.json", "checkpoint-2.safetensors"])
 def test_damaged_checkpoint_is_not_used(finished, tmp_path, monkeypatch, caplog, name):
     interrupted(tmp_path, monkeypatch)
