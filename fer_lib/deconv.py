@@ -198,6 +198,29 @@ def project(
     ------
     FerError
         If the network cannot be projected, or pictures, units or rule do not fit it.
+
+    Notes
+    -----
+    The batch size changes nothing but rounding. Where two values of a pool's window differ by no more than
+    that, rounding decides which of them the switch takes, here as in every other implementation.
+
+    Examples
+    --------
+    The strongest unit of every map of another network, and what it sees in the pictures:
+
+    >>> from torchvision.models import vgg11
+    >>> from fer_lib.activations import exemplars, record
+    >>> features = vgg11(weights=None).features.eval()
+    >>> pictures = torch.rand(6, 3, 64, 64)
+    >>> units = exemplars(record(features, pictures.split(2), layer="9"), n=1).units()
+    >>> projections = project(features, pictures, units, layer="9", rule="guided")
+    >>> projections.patch.shape[1:], projections.frame(0, 64, 64).shape
+    ((3, 26, 26), (3, 64, 64))
+    >>> crops(pictures.numpy(), units.picture, projections).shape == projections.patch.shape
+    True
+
+    A network with batch normalisation is folded into plain convolutions first, with
+    ``torch.nn.utils.fusion.fuse_conv_bn_eval``.
     """
     steps = read_stack(features, layer)
     given = torch.as_tensor(pictures)

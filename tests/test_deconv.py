@@ -1,3 +1,5 @@
+import doctest
+import warnings
 from collections import OrderedDict
 
 import numpy as np
@@ -7,7 +9,10 @@ from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models.vgg import cfgs, make_layers
 
+from fer_lib import deconv, stack
 from fer_lib.activations import exemplars, record
 from fer_lib.deconv import Projections, Units, crops, project, receptive_fields
 from fer_lib.errors import FerError
@@ -276,3 +281,48 @@ def test_wrong_arguments_are_refused_by_name(faces, wrong, message):
         arguments["pictures"] = torch.zeros(1, 1, 2, 2)
     with pytest.raises(FerError, match=message):
         project(model.features, **arguments)
+
+
+def test_the_documented_examples_run():
+    for module in (deconv, stack):
+        outcome = doctest.testmod(module)
+        assert outcome.attempted > 1
+        assert outcome.failed == 0
+
+
+def test_a_network_that_is_not_ours_equals_captum():
+    torch.manual_seed(0)
+    features = make_layers(cfgs["A"], batch_norm=False).eval()
+    pictures = torch.randn(2, 3, 48, 48)
+    alive = exemplars(record(features, [pictures], "9"), n=1).units()
+    units = Units(*(getattr(alive, name)[[0, 50, -1]] for name in Units.NAMES))
+    ours = project(features, pictures, units, "9")
+    # captum cannot hook a ReLU that works in place; the library leaves the network as it was given.
+    assert all(module.inplace for module in features if isinstance(module, nn.ReLU))
+    for module in features:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    attribution = NeuronDeconvolution(features, features[9])
+    for i in range(3):
+        picture = pictures[units.picture[i]][None].clone().requires_grad_()
+        where = (int(units.map[i]), int(units.row[i]), int(units.column[i]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = attribution.attribute(picture, where).detach().numpy()[0] * ours.value[i]
+        assert abs(ours.frame(i, 48, 48) - theirs).max() <= 1e-5 * abs(theirs).max()
+    assert ours.value.min() > 0
+
+
+def test_batch_normalisation_can_be_folded_as_the_error_says():
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(1, 4, 3).double(), nn.BatchNorm2d(4).double()
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    conv.eval(), norm.eval()
+    picture = torch.randn(1, 1, 9, 9).double()
+    folded = nn.Sequential(fuse_conv_bn_eval(conv, norm), nn.ReLU())
+    ours = project(folded, picture, Units([0], [1], [2], [3]), "1", "gradient")
+    picture.requires_grad_()
+    unit = norm(conv(picture)).relu()[0, 1, 2, 3]
+    (gradient,) = torch.autograd.grad(unit, picture)
+    assert np.allclose(ours.frame(0, 9, 9), (gradient * unit).detach().numpy()[0])

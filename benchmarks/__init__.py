@@ -1,0 +1,1 @@
+"""The speed table: this library and its peers, side by side in one run. Start it with ``make bench``."""

@@ -1,0 +1,63 @@
+"""One training step of the paper's network, against the same step written plainly and the bare arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.measure import Row, in_turns
+from fer_lib.descent import Descent, Hyperparameters
+from fer_lib.stack import read_stack
+
+
+def step_products(descent: Descent, pictures: int) -> int:
+    """Multiply-adds of a step: forward, and backward to weights and inputs, the picture itself excepted."""
+    extent, total = (descent.hp.crop, descent.hp.crop), 0
+    for step in read_stack(descent.model.features):
+        extent = step.out(extent)
+        if isinstance(step.module, nn.Conv2d):
+            passes = 2 if step.name == "conv1" else 3
+            total += passes * extent[0] * extent[1] * step.module.weight.numel()
+    linear = (m for m in descent.model.classifier if isinstance(m, nn.Linear))
+    return pictures * (total + sum(3 * m.weight.numel() for m in linear))
+
+
+def _plain_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> None:
+    optimiser.zero_grad()
+    cross_entropy(model(x), y).backward()
+    optimiser.step()
+
+
+def rows(rate: float, quick: bool) -> Iterator[Row]:
+    """Time a step of the library and one of plain PyTorch, on ready pictures."""
+    for padding in (0, 2):
+        hp = Hyperparameters(padding=padding, batch_size=8 if quick else 64)
+        descent = Descent(hp, 0, "cpu")
+        descent.begin(1, np.arange(hp.batch_size))
+        plain = Descent(hp, 0, "cpu").model.to(memory_format=torch.contiguous_format).train()
+        optimiser = torch.optim.SGD(
+            plain.parameters(), hp.learning_rate, momentum=hp.momentum, weight_decay=hp.weight_decay
+        )
+        pictures = torch.randn(hp.batch_size, 1, hp.crop, hp.crop)
+        labels = np.arange(hp.batch_size) % hp.classes
+        works: dict[str, Callable[[], object]] = {
+            "ours": partial(descent.step, pictures, labels),
+            "plain": partial(_plain_step, plain, optimiser, pictures, torch.from_numpy(labels)),
+        }
+        times = in_turns(works, 1 if quick else 5)
+        limit = step_products(descent, hp.batch_size) / rate
+        yield Row(
+            f"training step, {hp.batch_size} pictures, 96x96, padding {padding}",
+            times["ours"],
+            "the same step in plain PyTorch",
+            times["plain"],
+            times["plain"] / times["ours"],
+            "limit / ours >= 0.6",
+            limit,
+            f"limit / ours = {limit / times['ours']:.2f}",
+        )

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from benchmarks import measure
+from benchmarks.__main__ import main
+from benchmarks.projections import window_products
+from fer_lib.model import ExpressionNet
+from fer_lib.stack import read_stack
+
+
+def test_a_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(measure, "products_per_second", lambda: 1e10)
+    main(["recording", "--quick", "--out", str(tmp_path / "table.json")])
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert len(table) == 3
+    for row in table:
+        assert row["ratio"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
+        assert "torch" in row["machine"]
+    assert "recording 2 pictures" in capsys.readouterr().out
+
+
+def test_unknown_parts_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "there is no benchmark nothing" in capsys.readouterr().err
+
+
+def test_works_take_turns_and_medians_are_kept(monkeypatch):
+    calls, clock = [], iter([0, 1, 1, 11, 11, 14, 14, 34, 34, 36, 36, 66])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    works = {name: lambda name=name: calls.append(name) for name in "ab"}
+    assert measure.in_turns(works, 3) == {"a": 2, "b": 20}
+    assert "".join(calls) == "ab" * 4
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_arithmetic_of_a_window(padding):
+    # 28 x 28 places of conv1, 10 x 10 of conv2 and one of conv3, up and down.
+    up = 28 * 28 * 64 * 25 + 10 * 10 * 128 * 1600 + 3200
+    assert window_products(read_stack(ExpressionNet(padding=padding).features, "relu3")) == 2 * up
