@@ -64,7 +64,7 @@ def boxes_of(landmarks: np.ndarray, region: str, *, margin: float = 0.15) -> np.
 
 def inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Whether each point, (..., 2), lies in its box, (..., 4); False where either is unknown."""
-    return ((points >= boxes[..., :2]) & (points <= boxes[..., 2:])).all(-1)
+    return np.asarray(((points >= boxes[..., :2]) & (points <= boxes[..., 2:])).all(-1))
 
 
 def region_shares(
