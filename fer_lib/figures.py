@@ -76,50 +76,63 @@ def _shown(crop: np.ndarray, allowed: bool, side: int = 128) -> np.ndarray:
     ).astype(np.uint8)
 
 
+def _slab(ax: Axes, x: float, width: float, height: float, colour: str) -> float:
+    """Draw maps as a block seen from the right: width says how many, height how large; its right end."""
+    low, deep = -height / 2, 0.3 * height
+    across = 0.45 * deep
+    front = [(x, low), (x + width, low), (x + width, low + height), (x, low + height)]
+    top = [front[3], front[2], (x + width + across, low + height + deep), (x + across, low + height + deep)]
+    side = [front[1], (x + width + across, low + deep), top[2], front[2]]
+    for corners, shade in ((front, 0.55), (top, 0.3), (side, 0.85)):
+        ax.add_patch(Polygon(corners, facecolor="white", edgecolor="none"))
+        ax.add_patch(Polygon(corners, facecolor=colour, alpha=shade, edgecolor=INK, lw=0.7))
+    return x + width + across
+
+
 @styled
 def network_diagram(layers: pd.DataFrame) -> Figure:
-    """Figure 1: a box for every layer, as high as its maps and labelled with its size and receptive field.
+    """Figure 1: a block for every layer, as high as its maps and as wide as there are many of them.
+
+    Below each: number and size of its maps, the receptive field of one unit, and its parameters.
 
     Parameters
     ----------
     layers : DataFrame
         From `fer_lib.model.describe`.
     """
-    figure, axes = panels(1, 1, 10, 3.2)
+    drawn = layers[layers["kind"].isin(["Conv2d", "MaxPool2d", "Linear"])]
+    # A unit behind the fully connected layers sees the whole picture.
+    side = int(layers["receptive field"].iloc[-1])
+    figure, axes = panels(1, 1, 10, 3.3)
     ax = axes[0, 0]
-    position = 0.0
-    boxes: list[tuple[str, float, float, str, str]] = [("input", 1.0, 0.10, "1 × 96 × 96", "")]
-    for row in layers.itertuples():
-        shape = str(row[3]).replace(" x ", " × ")
-        spatial = "×" in shape
-        height = int(shape.split()[-1]) / 96 if spatial else 0.25 + 0.25 * (int(shape) > 100)
-        if row.kind in ("ReLU", "Dropout", "Flatten") or str(row.layer).startswith(
-            ("relu", "dropout", "flatten")
-        ):
-            continue
-        width = 0.08 + int(shape.split()[0]) / 256 * 0.5 if spatial else 0.14
-        field = f"sees {row[5]} px" if spatial else ""
-        boxes.append((str(row.layer), max(height, 0.06), width, shape, field))
-    for i, (name, height, width, shape, field) in enumerate(boxes):
-        colour = SECOND if name.startswith("conv") else ACCENT if name.startswith("fc") else PALE
-        ax.add_patch(
-            Rectangle(
-                (position, -height / 2), width, height, facecolor=colour, alpha=0.75, edgecolor=INK, lw=0.8
+    entries = [("input", "Input", f"1 x {side} x {side}", 0, 0)]
+    entries += [
+        (str(row[0]), str(row[1]), str(row[2]), int(row[3]), int(row[4]))
+        for row in drawn.itertuples(index=False)
+    ]
+    x = 0.0
+    for i, (name, kind, shape, parameters, field) in enumerate(entries):
+        sizes = [int(part) for part in shape.split(" x ")]
+        spatial = len(sizes) == 3
+        height = max(sizes[1] / side, 0.05) if spatial else 0.2 + 0.6 * min(sizes[0] / 1024, 1)
+        width = 0.05 + 0.5 * sizes[0] / 256 if spatial else 0.09
+        colour = {"Conv2d": SECOND, "Linear": ACCENT}.get(kind, PALE)
+        end = _slab(ax, x, width, height, colour)
+        middle = (x + end) / 2
+        ax.text(middle, 0.88, name, ha="center", va="bottom", weight="bold")
+        told = [f"{sizes[0]} maps" if spatial and i else f"{sizes[0]} units" if not spatial else "1 picture"]
+        told += [f"{sizes[1]} × {sizes[2]}"] if spatial else []
+        told += [f"sees {field} × {field} px"] if spatial and field else []
+        told += [f"{parameters:,} par."] if parameters else []
+        ax.text(middle, -0.62, "\n".join(told), ha="center", va="top", fontsize=7, linespacing=1.35)
+        if i + 1 < len(entries):
+            arrow = FancyArrowPatch(
+                (end + 0.02, 0), (end + 0.3, 0), arrowstyle="-|>", mutation_scale=8, color=INK, lw=0.8
             )
-        )
-        middle = position + width / 2
-        ax.text(middle, height / 2 + 0.04, name, ha="center", va="bottom", fontsize=9, weight="bold")
-        ax.text(middle, -height / 2 - 0.04, f"{shape}\n{field}", ha="center", va="top", fontsize=7)
-        if i + 1 < len(boxes):
-            start = (position + width + 0.03, 0.0)
-            ax.add_patch(
-                FancyArrowPatch(
-                    start, (start[0] + 0.34, 0), arrowstyle="-|>", mutation_scale=8, color=INK, lw=0.8
-                )
-            )
-        position += width + 0.42
-    ax.set_xlim(-0.2, position)
-    ax.set_ylim(-0.95, 0.75)
+            ax.add_patch(arrow)
+        x = end + 0.34
+    ax.set_xlim(-0.15, x - 0.15)
+    ax.set_ylim(-1.12, 1.02)
     ax.set_axis_off()
     return figure
 
