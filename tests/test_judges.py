@@ -5,6 +5,7 @@ import pytest
 from fer_lib import judges, panel
 from fer_lib.errors import FerError
 from fer_lib.panel import BASIC
+from fer_lib.render.dataset import render_faces
 
 
 @pytest.fixture
@@ -87,3 +88,17 @@ def test_tables_are_saved(verdicts, tmp_path):
     empty = pd.DataFrame({"a": []})
     folder = judges.Judgement(verdicts, detectors, empty, empty, empty, empty).save(tmp_path / "verdict")
     assert pd.read_csv(folder / "detectors.csv").detector.tolist() == ["hog", "haar", "mmod"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(panel.requirements()), reason="the judges' packages are not installed")
+def test_judges_see_rendered_faces(tmp_path):
+    out = render_faces(
+        tmp_path / "faces", subjects=2, sequences=7, frames=2, size=192, seed=1, processes=2, progress=False
+    )
+    verdict = judges.judge(out, sequences=6, processes=1, progress=False)
+    assert len(verdict.faces) == 12
+    assert set(verdict.agreement.network) == {"fer", "facex"}
+    assert (verdict.detectors.share >= 0.75).all()
+    assert verdict.landmarks["median"].iloc[0] < 0.1
+    assert verdict.identity.set_index("pairs").loc["same person", "under_threshold"] > 0.8
