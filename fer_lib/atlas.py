@@ -10,6 +10,7 @@ from skimage.transform import resize as scale
 from tqdm import tqdm
 
 from fer_lib.errors import FerError
+from fer_lib.facs import AUS
 from fer_lib.render.person import Person
 from fer_lib.render.scene import Shot, render, supported_aus
 
@@ -82,7 +83,7 @@ def render_atlas(
     Parameters
     ----------
     aus : tuple of int, optional
-        Units; by default all that the renderer supports.
+        Units; by default all of CK+'s that the renderer supports.
     levels : tuple of float
         Intensities from 0 (absent) to 5 (E).
     size, side : int
@@ -96,7 +97,7 @@ def render_atlas(
     -------
     Atlas
     """
-    chosen = supported_aus() if aus is None else aus
+    chosen = tuple(au for au in supported_aus() if au in AUS) if aus is None else aus
     person = Person(seed)
     shot = replace(Shot.draw(np.random.default_rng(seed)), pose=(0.0, 0.0, 0.0))
     neutral = render(person, {}, shot, size=size)
