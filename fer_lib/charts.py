@@ -130,30 +130,56 @@ def likeness(table: pd.DataFrame) -> Figure:
 
 
 def _stems(ax: Axes, values: np.ndarray, au: int) -> None:
-    ax.vlines(np.arange(len(values)), 0, values, color=PALE, lw=0.9)
+    ax.set_title(f"AU {au}: {facs.AUS[au].name}")
+    known = values[np.isfinite(values)]
+    if not (values > -np.inf).any():
+        ax.text(0.5, 0.5, "no map has a value", ha="center", transform=ax.transAxes)
+        return
+    # Infinite distances (a zero activation under the rule "infinite") reach above all others.
+    ceiling = 1.15 * (known.max() if known.size and known.max() > 0 else 1.0)
+    heights = np.where(values == np.inf, ceiling, values)
+    ax.vlines(np.arange(len(values)), 0, heights, color=PALE, lw=0.9)
     best = int(np.nanargmax(values))
-    ax.vlines(best, 0, values[best], color=ACCENT, lw=1.8)
+    ax.vlines(best, 0, heights[best], color=ACCENT, lw=1.8)
+    right = best > 0.85 * len(values)
     ax.annotate(
-        f"map {best}",
-        (best, values[best]),
+        f"map {best}" + (" (infinite)" if np.isinf(values[best]) else ""),
+        (best, heights[best]),
         textcoords="offset points",
-        xytext=(4, -2),
+        xytext=(-4 if right else 4, -2),
         color=ACCENT,
         fontsize=8,
         va="top",
+        ha="right" if right else "left",
     )
     ax.set_xlim(-1, len(values))
-    ax.set_ylim(0, None)
-    ax.set_title(f"AU {au}: {facs.AUS[au].name}")
+    ax.set_ylim(min(0.0, 1.05 * float(np.nanmin(heights))), None)
 
 
 @styled
-def distance_over_maps(values: np.ndarray, *, au: int) -> Figure:
-    """Figure 5: D of one action unit on every map, the maximum marked."""
+def distance_over_maps(values: np.ndarray, *, au: int, null: float | None = None) -> Figure:
+    """Figure 5: D of one action unit on every map, the maximum marked.
+
+    Parameters
+    ----------
+    values
+        (C,) distances; NaN where a map has none.
+    au
+        Number of the action unit.
+    null
+        What the largest of all maps reaches by chance (such as the 95 % quantile over permutations), drawn
+        as a dashed line.
+    """
     figure, axes = panels(1, 1, 8, 2.8)
-    _stems(axes[0, 0], values, au)
-    axes[0, 0].set_xlabel("feature map of conv3")
-    axes[0, 0].set_ylabel("distance D")
+    ax = axes[0, 0]
+    _stems(ax, values, au)
+    if null is not None:
+        ax.axhline(null, color=INK, lw=0.9, ls="--")
+        ax.annotate(
+            "largest by chance", (0, null), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK
+        )
+    ax.set_xlabel("feature map of conv3")
+    ax.set_ylabel("distance D")
     return figure
 
 

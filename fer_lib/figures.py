@@ -31,6 +31,7 @@ from fer_lib.charts import (
     training_curve,
 )
 from fer_lib.deconv import Projections, crops
+from fer_lib.errors import FerError
 from fer_lib.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, strip
 from fer_lib.preprocess import Augment, Crops, picture_generator
 from fer_lib.stack import receptive_field
@@ -228,7 +229,8 @@ def expression_coding(study: Study) -> Figure:
 def traditional_route(study: Study) -> Figure:
     """Figure 3: a test picture with its regions, the score of each AU detector, the decision beside the truth."""
     result = study.traditional
-    known = result.pictures.index[result.pictures["label"] >= 0].to_numpy(np.int64)
+    labelled = result.pictures["label"].to_numpy(np.int64) >= 0
+    known = result.pictures.index.to_numpy(np.int64)[labelled]
     shown = known[study.shown[known]]
     picture = int(shown[-1] if len(shown) else known[-1])
     row = list(result.pictures.index).index(picture)
@@ -242,7 +244,7 @@ def traditional_route(study: Study) -> Figure:
         ax.plot(*np.vstack([corners, corners[:1]]).T, color=ACCENT, lw=1.2)
     ax = axes[0, 1]
     scores = result.scores.loc[picture].sort_index()
-    ax.bar(range(len(scores)), scores, color=[ACCENT if s > 0 else PALE for s in scores])
+    ax.bar(range(len(scores)), scores, color=np.where(scores.to_numpy(float) > 0, ACCENT, PALE))
     ax.axhline(0, color=INK, lw=0.6)
     ax.set_xticks(range(len(scores)), [str(au) for au in scores.index], fontsize=7)
     ax.set_xlabel("action unit")
@@ -259,10 +261,21 @@ def traditional_route(study: Study) -> Figure:
 
 @styled
 def active_value(study: Study, *, layer: str, map: int) -> Figure:
-    """Figure 4: picture with block a, the feature map with the unit, block a enlarged, and block b."""
+    """Figure 4: picture with block a, the feature map with the unit, block a enlarged, and block b.
+
+    Raises
+    ------
+    FerError
+        If no picture activates the map.
+    """
     strongest, projected = study.exemplars_of(layer), study.projections_of(layer)
     units = strongest.units()
-    i = int(np.flatnonzero(units.map == map)[0])
+    at = np.flatnonzero(units.map == map)
+    if not at.size:
+        raise FerError(
+            f"map {map} of {layer} is never active, so it has no value to show: choose another map"
+        )
+    i = int(at[0])
     picture = int(units.picture[i])
     x = study.inputs(np.array([picture]))
     plane = study.plane(picture, layer, map)

@@ -1,0 +1,103 @@
+"""Tables with pictures: their MyST text, and what a strict book makes of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from test_figures import Pictured
+
+from fer_lib import tables
+from fer_lib.pictures import grey, signed_grey, strip
+
+ATLAS = SimpleNamespace(
+    aus=(1, 12),
+    levels=(0.0, 5.0),
+    regions=np.ones((2, 8, 8)),
+    picture=lambda au, level=5.0: np.full((8, 8), 10 * au + int(level), np.uint8),
+)
+
+
+@pytest.fixture(scope="module")
+def study() -> Any:
+    made: Any = Pictured()
+    made.atlas = ATLAS
+    return made
+
+
+def pictures(text: str) -> list[tuple[str, np.ndarray]]:
+    found = re.findall(r"!\[([^\]]*)\]\(data:image/png;base64,([^)]+)\)", text)
+    return [(alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(code))))) for alt, code in found]
+
+
+def test_list_table_is_numbered_and_captioned() -> None:
+    text = tables.list_table(
+        ["a", "b"], [["1", "2"]], name="tab-x", caption="What it is.", widths=(1, 2)
+    ).data
+    assert text.splitlines() == [
+        "```{list-table} What it is.",
+        ":header-rows: 1",
+        ":name: tab-x",
+        ":widths: 1 2",
+        "",
+        "* - a",
+        "  - b",
+        "* - 1",
+        "  - 2",
+        "```",
+    ]
+
+
+def test_unit_table_shows_the_map_that_maximises_the_distance(study: Any) -> None:
+    text = tables.au_table(study, (1, 11), name="tab-1", caption="Units.").data
+    best = int(study.distances.loc[1].to_numpy().argmax())
+    assert f"  - {best}\n" in text
+    assert "too few pictures with and without it" in text
+    found = pictures(text)
+    assert [alt for alt, _ in found] == [
+        "Rendered face with AU 1 at intensity E",
+        f"The strongest squares of map {best}",
+        f"Projections of the strongest units of map {best}",
+    ]
+    assert found[1][1].shape == found[2][1].shape == (64, 2 * (3 * 32 + 2 * 2))
+
+
+def test_map_table_and_pictures_of_units(study: Any) -> None:
+    found = pictures(tables.map_table(study, (3, 9), name="tab-2", caption="Maps.").data)
+    assert len(found) == 4
+    found = pictures(tables.au_picture_table(study, (1, 12), name="tab-3", caption="Units.").data)
+    assert [int(picture[0, 0]) for _, picture in found] == [10, 15, 120, 125]
+    found = pictures(tables.atlas_table(ATLAS).data)  # type: ignore[arg-type]
+    assert len(found) == 4 and found[1][1].shape == (8, 8, 3)
+
+
+def test_slider_pictures_have_captions(study: Any) -> None:
+    shown, captions = tables.map_pictures(study)
+    assert len(shown) == len(captions) == 256
+    assert captions[7].startswith("map 7: ")
+    shown, captions = tables.atlas_pictures(ATLAS)  # type: ignore[arg-type]
+    assert captions[-1] == "AU 12 Lip corner puller: E"
+
+
+def test_verdicts_print_gaps_as_dashes() -> None:
+    row = {"au": 1, "map_d": 3, "auc_d": 0.5, "map_auc": 4, "auc_auc": 0.75, "auc_untrained": 0.4}
+    row |= {"auc_expression": 0.9, "p": np.nan, "with_au": 5, "without": 7}
+    text = tables.verdict_table(pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan}]))
+    assert text.count("—") == 3 and "0.75" in text and "3.0" not in text
+
+
+def test_greys() -> None:
+    values = np.array([[-2.0, 0.0, 1.0]])
+    assert signed_grey(values).tolist() == [[1, 128, 192]]
+    assert signed_grey(np.zeros((1, 2))).tolist() == [[128, 128]]
+    assert grey(values).tolist() == [[0, 170, 255]]
+    assert grey(np.full((2, 2), 7)).tolist() == [[128, 128]] * 2
+    tiles = np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
+    assert strip(tiles, columns=2, fill=9).tolist() == [[0, 9, 9, 1], [9] * 4, [9] * 4, [2, 9, 9, 9]]
