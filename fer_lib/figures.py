@@ -34,6 +34,7 @@ from fer_lib.deconv import Projections, crops
 from fer_lib.errors import FerError
 from fer_lib.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, strip
 from fer_lib.preprocess import Augment, Crops, picture_generator
+from fer_lib.regions import most_distinct
 from fer_lib.stack import receptive_field
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ __all__ = [
     "distance_panels",
     "expression_coding",
     "expression_strip",
+    "landing",
     "likeness",
     "network_diagram",
     "preprocessing_steps",
@@ -339,4 +341,20 @@ def trained_and_untrained(study: Study, *, layer: str, maps: int = 3) -> Figure:
     figure, axes = panels(len(rows), 1, 8, 1.0 * len(rows))
     for ax, (title, picture) in zip(axes[:, 0], rows, strict=True):
         _picture(ax, picture, title)
+    return figure
+
+
+@styled
+def landing(study: Study, maps: int = 6) -> Figure:
+    """Six loud maps that look at different shapes: the squares that excite them, above their projections."""
+    originals, projections = exemplar_tiles(study)
+    units, projected = study.exemplars.units(), study.projections_of("relu3")
+    mean = np.zeros((len(originals), *projected.patch.shape[2:]))
+    np.add.at(mean, units.map, projected.patch[:, 0])
+    loud = np.argsort(-study.exemplars.value[:, 0], kind="stable")[:40]
+    chosen = most_distinct(mean, loud[~study.exemplars.dead[loud]], maps)
+    figure, axes = panels(2, maps, 10, 3.6)
+    for column, c in enumerate(chosen):
+        _picture(axes[0, column], strip(originals[c], columns=3), f"map {c}")
+        _picture(axes[1, column], strip(projections[c], columns=3))
     return figure
