@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,11 @@ def list_table(
     return Markdown("\n".join([*lines, "```"]))
 
 
+def _grid(tiles: np.ndarray) -> np.ndarray:
+    """Join a map's tiles to a square, strongest first by rows, large enough for a page and legible on a phone."""
+    return enlarge(strip(tiles, columns=math.ceil(math.sqrt(len(tiles)))), 3)
+
+
 def _units(au: int) -> str:
     return f"{au} ({facs.AUS[au].name})"
 
@@ -72,15 +78,12 @@ def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Ma
                 _units(au),
                 picture,
                 str(best),
-                _image(enlarge(strip(originals[best]), 2), f"The strongest squares of map {best}"),
-                _image(
-                    enlarge(strip(projections[best], fill=255), 2),
-                    f"Projections of the strongest units of map {best}",
-                ),
+                _image(_grid(originals[best]), f"The strongest squares of map {best}"),
+                _image(_grid(projections[best]), f"Projections of the strongest units of map {best}"),
             ]
         )
     head = ["AU", "the unit alone", "map", "originals", "deconvolution"]
-    return list_table(head, rows, name=name, caption=caption, widths=(14, 12, 6, 34, 34))
+    return list_table(head, rows, name=name, caption=caption, widths=(16, 20, 8, 28, 28))
 
 
 def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Markdown:
@@ -89,13 +92,13 @@ def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> 
     rows = [
         [
             str(c),
-            _image(enlarge(strip(originals[c]), 2), f"The strongest squares of map {c}"),
-            _image(enlarge(strip(projections[c]), 2), f"Projections of the strongest units of map {c}"),
+            _image(_grid(originals[c]), f"The strongest squares of map {c}"),
+            _image(_grid(projections[c]), f"Projections of the strongest units of map {c}"),
         ]
         for c in maps
     ]
     return list_table(
-        ["map", "originals", "deconvolution"], rows, name=name, caption=caption, widths=(8, 46, 46)
+        ["map", "originals", "deconvolution"], rows, name=name, caption=caption, widths=(12, 44, 44)
     )
 
 

@@ -66,7 +66,7 @@ def test_unit_table_shows_the_map_that_maximises_the_distance(study: Any) -> Non
         f"The strongest squares of map {best}",
         f"Projections of the strongest units of map {best}",
     ]
-    assert found[1][1].shape == found[2][1].shape == (64, 2 * (3 * 32 + 2 * 2))
+    assert found[1][1].shape == found[2][1].shape == (3 * (2 * 32 + 2),) * 2
 
 
 def test_map_table_and_pictures_of_units(study: Any) -> None:
