@@ -11,13 +11,14 @@ import numpy as np
 import scipy.sparse as sp
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.sparse.csgraph import connected_components
 
 from fer_lib.errors import FerError
 
 VERTICES = 19158  # of base.obj
 ANCESTRIES = ("african", "asian", "caucasian")
 SEXES = ("male", "female")
-SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE = range(5)
+SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, HAIR = range(6)
 
 # Teeth and tongue sit for a closed mouth; an open one shows too much of them (offsets in decimetres: y, z).
 _MOUTH_OFFSETS = {
@@ -62,24 +63,14 @@ def target(name: str) -> np.ndarray:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Scale vectors, (..., 3), to length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return vectors / np.maximum(length, 1e-9)[..., None]
 
 
 def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
     """Rise smoothly from 0 at `low` to 1 at `high` (falling where `low` > `high`)."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return unit normals of vertices, area-weighted over their triangles."""
-    a, b, c = (vertices[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    total = np.zeros_like(vertices)
-    for axis in range(3):
-        for corner in range(3):
-            total[:, axis] += np.bincount(triangles[:, corner], face[:, axis], len(vertices))
-    return unit(total)
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
@@ -149,6 +140,17 @@ def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndar
     return sp.vstack([old, edge, face]).tocsr(), fine
 
 
+def _widen_locks(vertices: np.ndarray, quads: np.ndarray) -> None:
+    """Widen each lock of the long hair about its own middle, in place: light shines through the gaps otherwise."""
+    links = (np.ones(quads.size), (quads.ravel(), np.roll(quads, -1, 1).ravel()))
+    _, lock = connected_components(sp.coo_matrix(links, (VERTICES, VERTICES)), directed=False)
+    hair = np.unique(quads)
+    for name in np.unique(lock[hair]):
+        its = hair[lock[hair] == name]
+        middle = vertices[its].mean(0)
+        vertices[its] = middle + (vertices[its] - middle) * [1.2, 1.0, 1.2]
+
+
 class Head:
     """What all people share: topology, the mean neutral head ("template") and masks painted on it.
 
@@ -162,7 +164,9 @@ class Head:
         From these to the refined mesh.
     triangles : (T, 3) int32 array
     kind : (T,) int array
-        SKIN, EYE, UPPER_TEETH, LOWER_TEETH or TONGUE.
+        SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE or HAIR (long hair, which not everybody has).
+    fine_parts : int array
+        Vertices of eyes, teeth and tongue.
     template : (m, 3) array
         Refined mean neutral head; neither identity nor expression moves it.
     masks : (m, 4) array
@@ -174,6 +178,7 @@ class Head:
         base, texture, groups = _read_obj(data / "mpfb2/3dobjs/base.obj")
         for name, offset in _MOUTH_OFFSETS.items():
             base[np.unique(groups[name][..., 0])] += [0.0, *offset]
+        _widen_locks(base, groups["helper-hair"][..., 0])
         self.base = base
         self.mean = base + sum(target(f"macrodetails/{a}-{s}-young") for a in ANCESTRIES for s in SEXES) / 6
         self.mean += (
@@ -181,6 +186,7 @@ class Head:
         )
         body = groups["body"]
         high, near = base[body[..., 0], 1].min(1) > 5.0, abs(base[body[..., 0], 0]).max(1) < 2.0
+        long_hair = groups["helper-hair"]
         parts = [
             (body[high & near], SKIN),
             (groups["helper-l-eye"], EYE),
@@ -188,6 +194,7 @@ class Head:
             (groups["helper-upper-teeth"], UPPER_TEETH),
             (groups["helper-lower-teeth"], LOWER_TEETH),
             (groups["helper-tongue"], TONGUE),
+            (long_hair[base[long_hair[..., 0], 2].mean(1) < 0.75], HAIR),  # its front would hide the face
         ]
         quads = np.concatenate([quad for quad, _ in parts])
         kind = np.concatenate([np.full(len(quad), k) for quad, k in parts])
@@ -197,8 +204,21 @@ class Head:
         self.triangles = np.concatenate([fine[:, [0, 1, 2]], fine[:, [0, 2, 3]]]).astype(np.int32)
         self.kind = np.tile(kind, 8)
         self.template = self.refine @ self.mean[self.ids]
+        self.fine_parts = np.unique(self.triangles[(self.kind != SKIN) & (self.kind != HAIR)])
+        count = len(self.triangles)
+        corners = (np.ones(3 * count, np.float32), (self.triangles.ravel(), np.repeat(np.arange(count), 3)))
+        self._around = sp.csr_matrix(corners, (len(self.template), count))
         self.eyes = [np.unique(groups[f"helper-{side}-eye"][..., 0]) for side in "lr"]
         self.masks = self.refine @ self._masks(groups, local, quads, texture, kind)
+
+    def normals(self, vertices: np.ndarray) -> np.ndarray:
+        """Return unit normals of the refined vertices, (m, 3), area-weighted over their triangles."""
+        first, second, third = (vertices[self.triangles[:, i]] for i in range(3))
+        one, two = second - first, third - first
+        face = np.empty_like(one)
+        for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # numpy's cross product is three times slower
+            face[:, i] = one[:, j] * two[:, k] - one[:, k] * two[:, j]
+        return unit(self._around @ face)
 
     def _masks(
         self,

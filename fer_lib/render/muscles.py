@@ -106,3 +106,16 @@ def offset(code: int | str) -> np.ndarray:
         x = head().mean[:, :1] * (1 if side == "L" else -1)
         total = total * smoothstep(-0.06, 0.06, x)
     return total
+
+
+@cache
+def refined(code: int | str) -> np.ndarray:
+    """Return the offsets of one unit at intensity E on the refined mesh, (m, 3) float32 in decimetres."""
+    return (head().refine @ offset(code)[head().ids]).astype(np.float32)
+
+
+@cache
+def movement(code: int | str) -> np.ndarray:
+    """Return how far one unit moves each refined vertex, (m,) float32 relative to the farthest."""
+    moved = np.linalg.norm(refined(code), axis=1)
+    return moved / moved.max()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import scipy.sparse as sp
 from PIL import Image, ImageDraw
 from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from fer_lib.render.assets import smoothstep
 
@@ -78,11 +79,17 @@ def grid() -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
 
 
-def sample(layer: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Look a painted layer up at points of the template, (n, 3) -> (n,)."""
-    rows = (HIGH - template[:, 1]) / (HIGH - LOW) * HEIGHT - 0.5
-    columns = (template[:, 0] - LEFT) / (RIGHT - LEFT) * WIDTH - 0.5
-    return map_coordinates(layer, [rows, columns], order=1, mode="reflect", output=np.float32)
+def places(template: np.ndarray) -> sp.csr_matrix:
+    """Return the matrix that looks flat layers, (HEIGHT * WIDTH, c), up at points of the template, (n, 3)."""
+    rows = np.clip((HIGH - template[:, 1]) / (HIGH - LOW) * HEIGHT - 0.5, 0, HEIGHT - 1.001)
+    columns = np.clip((template[:, 0] - LEFT) / (RIGHT - LEFT) * WIDTH - 0.5, 0, WIDTH - 1.001)
+    row, column = rows.astype(np.int32), columns.astype(np.int32)
+    down, right = (rows - row).astype(np.float32), (columns - column).astype(np.float32)
+    corner = row * WIDTH + column
+    corners = np.stack([corner, corner + 1, corner + WIDTH, corner + WIDTH + 1], 1)
+    weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], 1)
+    starts = np.arange(len(template) + 1, dtype=np.int32) * 4
+    return sp.csr_matrix((weights.ravel(), corners.ravel(), starts), (len(template), HEIGHT * WIDTH))
 
 
 def strokes(lines: Sequence[tuple[Points, float, float]], scale: int = 2) -> np.ndarray:
@@ -120,19 +127,53 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], octaves: int = 5, 
     return total / total.std()
 
 
-def _relief(name: str, warp: np.ndarray | None = None) -> np.ndarray:
+def _relief(name: str, rng: np.random.Generator | None = None) -> np.ndarray:
+    """Height map of one layer; with `rng`, its lines bent, shifted and of uneven depth as in one person."""
     grooves, width = _GROOVES[name]
-    lines = []
+    picture = Image.new("F", (WIDTH, HEIGHT))
+    pen = ImageDraw.Draw(picture)
     for points, depth in grooves:
+        shift = rng.normal(0, 0.012, 2) if rng else np.zeros(2)
+        tilt = rng.normal(0, 0.06) if rng else 0.0
+        own = depth * rng.uniform(0.35, 1.15) if rng else depth
         for mirror in (1, -1):
-            lines.append(([(mirror * x, y) for x, y in curve(points)], 0.006, depth))
-    drawn = strokes(lines)
-    if warp is not None:
-        rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-        drawn = map_coordinates(drawn, [rows + warp[0], columns + warp[1]], order=1, mode="nearest")
+            line = np.array(curve(points))
+            line[:, 1] += shift[1] + tilt * (line[:, 0] - line[0, 0])
+            line[1:, 0] += shift[0]
+            bends = np.ones(len(line))
+            if rng:  # the two sides of a face differ a little as well
+                wave = np.interp(np.linspace(0, 4, len(line)), range(5), rng.normal(0, 0.007, 5))
+                line[1:, 1] += wave[1:]
+                bends = np.interp(np.linspace(0, 3, len(line)), range(4), rng.uniform(0.3, 1.2, 4))
+            columns = (mirror * line[:, 0] - LEFT) / (RIGHT - LEFT) * WIDTH
+            rows = (HIGH - line[:, 1]) / (HIGH - LOW) * HEIGHT
+            for i in range(len(line) - 1):
+                ends = [(columns[i], rows[i]), (columns[i + 1], rows[i + 1])]
+                pen.line(ends, fill=float(own * bends[i]), width=2)
+    drawn = np.asarray(picture)
     sigma = width / (RIGHT - LEFT) * WIDTH
-    height = -(gaussian_filter(drawn, sigma) - 0.8 * gaussian_filter(drawn, 2.5 * sigma))
-    return (height / abs(height).max()).astype(np.float32)
+    margin = int(8 * sigma)
+    inked_rows, inked_columns = (np.flatnonzero(drawn.any(axis)) for axis in (1, 0))
+    window = (
+        slice(max(0, inked_rows[0] - margin), inked_rows[-1] + margin),
+        slice(max(0, inked_columns[0] - margin), inked_columns[-1] + margin),
+    )
+    near = drawn[window]
+    height = np.zeros_like(drawn)
+    groove = 0.8 * gaussian_filter(near, 2.5 * sigma, truncate=3) - gaussian_filter(near, sigma, truncate=3)
+    height[window] = groove / abs(groove).max()
+    return height
+
+
+def strands(rng: np.random.Generator, curl: float) -> np.ndarray:
+    """Draw strands of hair by angle from the crown (rows) and around it (columns), unit deviation."""
+    raw = rng.standard_normal((64, 1024), np.float32)
+    straight = gaussian_filter(raw, (14, 1.6), mode=("nearest", "wrap"))
+    locks = gaussian_filter(rng.standard_normal((64, 1024), np.float32), (9, 9), mode=("nearest", "wrap"))
+    curls = gaussian_filter(raw, (0.8, 6), mode=("nearest", "wrap"))
+    parts = [(1 - curl, straight), (0.5, locks), (curl, curls)]
+    mixed = sum(weight * layer / layer.std() for weight, layer in parts)
+    return mixed / mixed.std()
 
 
 @cache
@@ -142,13 +183,25 @@ def shared_wrinkles() -> dict[str, np.ndarray]:
 
 
 def own_wrinkles(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Wrinkle layers of one person: bent by a smooth random warp, so that no two people share a line."""
-    warp = np.stack([4.0 * fractal(rng, (HEIGHT, WIDTH), 2, 5), 4.0 * fractal(rng, (HEIGHT, WIDTH), 2, 5)])
-    return {name: _relief(name, warp) for name in _GROOVES}
+    """Wrinkle layers of one person: no two people share a line."""
+    return {name: _relief(name, rng) for name in _GROOVES}
+
+
+def fade() -> np.ndarray:
+    """Return how much of the paint remains towards the sides and the bottom of its window, (HEIGHT, WIDTH)."""
+    x, y = grid()
+    return smoothstep(0.79, 0.66, abs(x)) * smoothstep(LOW + 0.01, LOW + 0.18, y)
 
 
 def brows(
-    rng: np.random.Generator, *, thickness: float, density: int, arch: float, height: float, gap: float
+    rng: np.random.Generator,
+    *,
+    thickness: float,
+    density: int,
+    arch: float,
+    height: float,
+    gap: float,
+    length: float,
 ) -> np.ndarray:
     """Draw eyebrows hair by hair, opacity (HEIGHT, WIDTH) from 0 to 1."""
     middle = curve(
@@ -156,7 +209,7 @@ def brows(
             (gap, 7.495 + height),
             (0.22, 7.535 + height + arch / 2),
             (0.35, 7.555 + height + arch),
-            (0.475, 7.505 + height),
+            (length, 7.505 + height),
         ],
         60,
     )
@@ -169,15 +222,15 @@ def brows(
             angle = np.deg2rad(
                 78 - 85 * float(smoothstep(0, 0.55, np.array(t))) - (rise > 0) * 18 * t + rng.normal(0, 11)
             )
-            length = rng.uniform(0.035, 0.065) * (1 - 0.35 * t)
+            reach = rng.uniform(0.035, 0.065) * (1 - 0.35 * t)
             x0, y0 = cx, cy + rise
-            x1, y1 = x0 + length * np.cos(angle), y0 + 0.75 * length * np.sin(angle)
+            x1, y1 = x0 + reach * np.cos(angle), y0 + 0.75 * reach * np.sin(angle)
             hairs.append(([(mirror * x0, y0), (mirror * x1, y1)], 0.0055, float(rng.uniform(0.5, 1))))
     sharp = gaussian_filter(strokes(hairs), 0.8)
     return np.clip(0.85 * sharp + 0.55 * gaussian_filter(sharp, 3), 0, 0.95)
 
 
-def skin(rng: np.random.Generator, *, beard: float, freckled: bool) -> np.ndarray:
+def skin(rng: np.random.Generator, *, beard: float, style: str, freckled: bool) -> np.ndarray:
     """Paint the relative brightness of bare skin, (HEIGHT, WIDTH) around 1."""
     x, y = grid()
     across = abs(x)
@@ -203,6 +256,7 @@ def skin(rng: np.random.Generator, *, beard: float, freckled: bool) -> np.ndarra
             0.70, 0.55, across
         )
         cheek, moustache = 1 - 0.8 * blob(0.36, 6.86, 0.10, 0.10), blob(0.10, 6.82, 0.16, 0.055)
-        area = np.clip(jaw * cheek + moustache, 0, 1) * (1 + 0.25 * fractal(rng, x.shape, 3, 8))
+        grown = {"full": jaw * cheek + moustache, "goatee": jaw * smoothstep(0.34, 0.22, across) + moustache}
+        area = np.clip(grown.get(style, moustache), 0, 1) * (1 + 0.25 * fractal(rng, x.shape, 3, 8))
         tone *= 1 - np.clip(beard * area * (0.55 + 0.22 * stubble), 0, 0.9)
-    return tone.astype(np.float32)
+    return (1 + (tone - 1) * fade()).astype(np.float32)

@@ -7,33 +7,57 @@ import itertools
 import numpy as np
 
 from fer_lib.render import paint
-from fer_lib.render.assets import ANCESTRIES, head, smoothstep, target
+from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, unit
 
-# Facial proportions that differ between people: target stem and its two ends. {s}: left and right.
-_PROPORTIONS = """
-cheek/{s}-cheek-trans:down,up cheek/{s}-cheek-volume:decr,incr cheek/{s}-cheek-inner:decr,incr
-cheek/{s}-cheek-bones:decr,incr chin/chin-jaw-drop:decr,incr chin/chin-height:decr,incr chin/chin-prominent:decr,incr
-chin/chin-bones:decr,incr chin/chin-width:decr,incr eyebrows/eyebrows-angle:down,up eyebrows/eyebrows-trans:down,up
-eyes/{s}-eye-corner1:down,up eyes/{s}-eye-corner2:down,up eyes/{s}-eye-height1:decr,incr
-eyes/{s}-eye-height2:decr,incr eyes/{s}-eye-height3:decr,incr eyes/{s}-eye-scale:decr,incr
-eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-bag:decr,incr eyes/{s}-eye-push1:in,out eyes/{s}-eye-trans:in,out
-eyes/{s}-eye-trans:down,up forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr
-forehead/forehead-trans:backward,forward head/head-fat:decr,incr head/head-angle:in,out
-head/head-scale-horiz:decr,incr head/head-scale-vert:decr,incr mouth/mouth-scale-horiz:decr,incr
-mouth/mouth-scale-vert:decr,incr mouth/mouth-lowerlip-volume:decr,incr mouth/mouth-upperlip-volume:decr,incr
-mouth/mouth-lowerlip-height:decr,incr mouth/mouth-upperlip-height:decr,incr mouth/mouth-cupidsbow:decr,incr
-mouth/mouth-trans:down,up mouth/mouth-angles:down,up nose/nose-scale-horiz:decr,incr nose/nose-scale-vert:decr,incr
-nose/nose-scale-depth:decr,incr nose/nose-width1:decr,incr nose/nose-width2:decr,incr nose/nose-width3:decr,incr
-nose/nose-point:down,up nose/nose-hump:decr,incr nose/nose-flaring:decr,incr nose/nose-volume:decr,incr
-nose/nose-base:down,up nose/nose-curve:concave,convex nose/nose-trans:down,up neck/neck-double:decr,incr
-""".split()
-_MOVING = (
-    "mouth-angles",
-    "eyebrows-trans",
-    "eyebrows-angle",
-    "lowerlip-height",
-    "upperlip-height",
-)  # read as expression
+# Facial proportions that differ between people: spread of the amounts, then target stems and their two ends
+# ({s}: left and right). What reads as an expression when it varies (mouth corners, brow height) varies little.
+_PROPORTIONS: dict[float, str] = {
+    0.50: """
+        cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr chin/chin-width:decr,incr
+        chin/chin-height:decr,incr chin/chin-bones:decr,incr eyes/{s}-eye-trans:in,out eyes/{s}-eye-scale:decr,incr
+        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out eyes/{s}-eye-bag:decr,incr
+        forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr head/head-fat:decr,incr
+        head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
+        ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
+    """,
+    0.36: """
+        cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up chin/chin-jaw-drop:decr,incr
+        chin/chin-prominent:decr,incr chin/chin-cleft:decr,incr eyes/{s}-eye-push1:in,out eyes/{s}-eye-corner1:down,up
+        eyes/{s}-eye-corner2:down,up eyes/{s}-eye-height1:decr,incr eyes/{s}-eye-height3:decr,incr
+        eyes/{s}-eye-trans:down,up forehead/forehead-trans:backward,forward forehead/forehead-nubian:decr,incr
+        head/head-angle:in,out head/head-scale-vert:decr,incr mouth/mouth-scale-horiz:decr,incr
+        mouth/mouth-lowerlip-volume:decr,incr
+        mouth/mouth-upperlip-volume:decr,incr mouth/mouth-cupidsbow:decr,incr nose/nose-scale-vert:decr,incr
+        nose/nose-width1:decr,incr nose/nose-width2:decr,incr nose/nose-width3:decr,incr nose/nose-point:down,up
+        nose/nose-base:down,up nose/nose-curve:concave,convex nose/nose-flaring:decr,incr neck/neck-double:decr,incr
+        neck/neck-scale-horiz:decr,incr
+    """,
+    0.22: """
+        eyes/{s}-eye-height2:decr,incr mouth/mouth-scale-vert:decr,incr mouth/mouth-lowerlip-height:decr,incr
+        mouth/mouth-upperlip-height:decr,incr mouth/mouth-trans:down,up mouth/mouth-philtrum-volume:decr,incr
+        nose/nose-scale-horiz:decr,incr nose/nose-scale-depth:decr,incr nose/nose-volume:decr,incr
+        nose/nose-point-width:decr,incr nose/nose-nostrils-width:decr,incr nose/nose-trans:down,up
+        eyebrows/eyebrows-angle:down,up eyebrows/eyebrows-trans:down,up mouth/mouth-angles:down,up
+    """,
+}
+_DISTINCT = 1.25  # how much farther than their averages people of an ancestry, sex and age are from the mean
+_HEAD_SHAPES = ("oval", "round", "square", "rectangular", "triangular", "invertedtriangular", "diamond")
+# What the average man has more of than the average woman (half is added to him, half taken from her).
+_MALE = {
+    "chin-width": 0.5,
+    "chin-height": 0.3,
+    "chin-bones": 0.4,
+    "chin-prominent": 0.2,
+    "eye-scale": -0.4,
+    "eyebrows-trans": -0.3,
+    "forehead-nubian": -0.2,
+    "lowerlip-volume": -0.4,
+    "upperlip-volume": -0.4,
+    "nose-hump": 0.3,
+    "nose-width3": 0.3,
+    "cheek-bones": -0.2,
+    "neck-scale-horiz": 0.5,
+}
 
 
 class Person:
@@ -55,15 +79,16 @@ class Person:
         rng = np.random.default_rng(seed)
         self.seed, self.female = seed, bool(rng.random() < 0.6)
         masculine = float(np.clip(rng.normal(0.9, 0.1), 0.6, 1))
-        self.age = float(rng.beta(1.1, 2.6)) * 0.85
+        self.age = float(rng.beta(1.0, 1.7)) * 0.9
         mixed = (
             rng.dirichlet([0.25, 0.25, 0.7])
             if rng.random() < 0.4
-            else np.eye(3)[rng.choice(3, p=[0.25, 0.2, 0.55])]
+            else np.eye(3)[rng.choice(3, p=[0.28, 0.26, 0.46])]
         )
         self.ancestry = mixed
         self.vertices = self._shape(rng, 1 - masculine if self.female else masculine)
         self._appearance(rng)
+        self._settle()
 
     def _shape(self, rng: np.random.Generator, masculine: float) -> np.ndarray:
         weight = float(np.clip(rng.normal(0.5, 0.26), 0, 1))
@@ -84,15 +109,21 @@ class Person:
                     vertices += (
                         share * part * target(f"macrodetails/universal-{sex}-{age}-averagemuscle-{name}")
                     )
-        for entry in _PROPORTIONS:
-            stem, ends = entry.split(":")
-            moving = any(word in stem for word in _MOVING)
-            spread, bound = (0.18, 0.5) if moving else (0.36, 0.85)
-            centre = 0.4 if "mouth-angles" in stem else 0.0
-            amount = float(np.clip(rng.normal(centre, spread), -bound, bound))
-            for side in "lr" if "{s}" in stem else " ":
-                own = amount + (float(rng.normal(0, 0.05)) if side != " " else 0.0)
-                vertices += abs(own) * target(f"{stem.format(s=side)}-{ends.split(',')[int(own > 0)]}")
+        vertices = head().mean + _DISTINCT * (vertices - head().mean)
+        shapes = rng.choice(len(_HEAD_SHAPES), 2, replace=False)
+        for shape, amount in zip(shapes, rng.uniform(0, [0.7, 0.35]), strict=True):
+            vertices += amount * target(f"head/head-{_HEAD_SHAPES[int(shape)]}")
+        for spread, entries in _PROPORTIONS.items():
+            for entry in entries.split():
+                stem, ends = entry.split(":")
+                centre = 0.4 if "mouth-angles" in stem else 0.0
+                shift = next((much / 2 for word, much in _MALE.items() if word in stem), 0.0)
+                centre += -shift if self.female else shift
+                amount = float(np.clip(rng.normal(0, spread), -1.8 * spread, 1.8 * spread)) + centre
+                for side in "lr" if "{s}" in stem else " ":
+                    own = amount + (float(rng.normal(0, 0.05)) if side != " " else 0.0)
+                    end = ends.split(",")[int(own > 0)]
+                    vertices += min(abs(own), 0.95) * target(f"{stem.format(s=side)}-{end}")
         return vertices
 
     def _appearance(self, rng: np.random.Generator) -> None:
@@ -105,48 +136,82 @@ class Person:
             self.hair = float(rng.uniform(0.15, 0.4))  # grey
         dark_eyes = not light_skinned or rng.random() < 0.4
         self.iris = float(rng.uniform(0.02, 0.06) if dark_eyes else rng.uniform(0.06, 0.22))
-        self.beard = 0.0 if self.female else float(rng.choice([0, 0.3, 0.6, 0.95], p=[0.4, 0.25, 0.2, 0.15]))
-        self.hair_line = float(rng.normal(7.93, 0.06)) + (0.14 * self.age if not self.female else 0.0)
-        self.hair_thickness = float(rng.uniform(0.04, 0.2) + (0.08 if self.female else 0))
-        self.long_hair = bool(self.female and rng.random() < 0.7)
-        self.parting = float(rng.uniform(-0.35, 0.35))
+        self.beard = 0.0 if self.female else float(rng.choice([0, 0.3, 0.6, 0.95], p=[0.35, 0.25, 0.2, 0.2]))
+        self.beard_style = str(rng.choice(["full", "goatee", "moustache"], p=[0.6, 0.25, 0.15]))
+        self.long_hair = bool(rng.random() < (0.6 if self.female else 0.04))
+        self.hair_end = float(rng.uniform(4.8, 6.7))  # height that long hair reaches down to
+        self.hair_line = float(rng.normal(7.93, 0.07))
+        self.receding = 0.0 if self.female else float(rng.beta(1, 2.5) * (0.2 + 0.8 * self.age))
+        self.bald = bool(not self.female and rng.random() < 0.05 + 0.3 * self.age)
+        self.hair_thickness = 0.004 if self.bald else float(rng.uniform(0.03, 0.15))
+        self.curl = float(rng.beta(0.8, 1.5)) if self.ancestry[0] < 0.5 else float(rng.uniform(0.6, 1))
+        self.parting = float(rng.uniform(-0.6, 0.6))
         self.sclera = float(rng.uniform(0.36, 0.48) * (0.75 + 0.5 * min(self.albedo, 0.5)))
         self.teeth = float(rng.uniform(0.42, 0.6))
         self.oil = float(rng.uniform(0.6, 1.5))
         self.wrinkled = float(0.45 + 1.1 * self.age + rng.uniform(0, 0.35))
         self.hair_mask = self._hair_mask(head().template)
         wrinkles = self.wrinkles = paint.own_wrinkles(rng)
-        self.skin = paint.skin(rng, beard=self.beard, freckled=bool(light_skinned and rng.random() < 0.3))
+        self.skin = paint.skin(
+            rng, beard=self.beard, style=self.beard_style, freckled=bool(light_skinned and rng.random() < 0.3)
+        )
         self.brow = paint.brows(
             rng,
-            thickness=float(rng.uniform(0.022, 0.066)) * (0.75 if self.female else 1.1),
-            density=int(rng.uniform(110, 380) * (0.8 if self.female else 1.15)),
-            arch=float(rng.normal(0.008 if self.female else -0.006, 0.016)),
-            height=float(rng.normal(0, 0.014)),
-            gap=float(rng.normal(0.115, 0.016)),
+            thickness=float(rng.uniform(0.016, 0.062) if self.female else rng.uniform(0.03, 0.09)),
+            density=int(rng.uniform(90, 420) * (0.8 if self.female else 1.2)),
+            arch=float(rng.normal(0.012 if self.female else -0.008, 0.02)),
+            height=float(rng.normal(0.004 if self.female else -0.006, 0.016)),
+            gap=float(rng.normal(0.115, 0.022)),
+            length=float(rng.normal(0.475, 0.022)),
         )
         folds = wrinkles["forehead"] + wrinkles["nasolabial"] + wrinkles["crow"]
         pores = 0.0125 * paint.fractal(rng, folds.shape) + 0.03 * rng.normal(size=folds.shape)
+        pores *= paint.fade()
         self.relief = (
             pores + 0.28 * self.age * folds + 0.1 * rng.uniform(0, 1) * wrinkles["nasolabial"]
         ).astype(np.float32)
-        self.uneven = np.clip(1 + 0.28 * paint.fractal(rng, folds.shape, 3, 10), 0.3, 1.8).astype(np.float32)
-        self.strands = paint.fractal(rng, (64, 1024), 6, 24)
+        self._strands = paint.strands(rng, self.curl)
 
     def _hair_mask(self, template: np.ndarray) -> np.ndarray:
         """Signed hairiness of template points, above 0 where hair grows."""
         x, y, z = template.T
         across = abs(x)
         line = self.hair_line - 0.5 * np.maximum(across - 0.30, 0) - 0.9 * np.maximum(across - 0.48, 0)
-        line = line - 0.06 * np.exp(-(((x - self.parting) / 0.25) ** 2)) * (1 if self.long_hair else 0.3)
+        line += 0.45 * self.receding * (0.35 + np.exp(-(((across - 0.36) / 0.16) ** 2)))
+        line -= 0.05 * np.exp(-(((x - 0.4 * self.parting) / 0.25) ** 2))
         top = y - line
-        ear = 6.95 if self.long_hair else 7.16
-        side = np.minimum(0.80 + 0.25 * (y - 7.5) - z, (y - ear) * 1.5)
-        back = np.minimum(0.30 - z, y - (6.0 if self.long_hair else 6.7))
-        bare_ear = (across > 0.70) & (y < 7.5) & (not self.long_hair)
-        return np.where(bare_ear, -1, np.maximum(np.maximum(top, side), back))
+        if self.bald:
+            top = np.full_like(y, -1.0)
+        side = np.minimum(0.80 + 0.25 * (y - 7.5) - z, (y - 7.16) * 1.5)
+        side = np.minimum(side, 7.75 - y) if self.bald else side
+        back = np.minimum(0.30 - z, y - 6.7)
+        back = np.minimum(back, 7.75 - y) if self.bald else back
+        return np.where((across > 0.70) & (y < 7.5), -1, np.maximum(np.maximum(top, side), back))
 
-    def hair_height(self, template: np.ndarray) -> np.ndarray:
-        """How far hair stands off the scalp, decimetres."""
-        crown = 0.6 + 0.8 * smoothstep(7.7, 8.3, template[:, 1])
-        return smoothstep(0, 0.30, self.hair_mask) * self.hair_thickness * crown
+    def _settle(self) -> None:
+        """Work out what every picture of this person shares."""
+        shared = head()
+        self.neutral = (shared.refine @ self.vertices[shared.ids]).astype(np.float32)
+        eyes = sum(self.vertices[ids].mean(0) for ids in shared.eyes) / 2
+        self.centre = np.array([0, eyes[1] - 0.30, eyes[2] - 0.65], np.float32)
+        crown = 0.7 + 0.6 * smoothstep(7.7, 8.3, shared.template[:, 1])
+        locks = np.clip(1 + 0.3 * self.strands_at(shared.template), 0.2, 1.8)
+        height = smoothstep(0, 0.30, self.hair_mask) * self.hair_thickness * crown * locks
+        self.hair_offset = (height[:, None] * shared.normals(self.neutral)).astype(np.float32)
+        long = self.long_hair & (shared.template[shared.triangles, 1].min(1) > self.hair_end)
+        shown = long | (shared.kind != HAIR)
+        self.triangles, self.kind = shared.triangles[shown], shared.kind[shown]
+        fixed = [shared.template, shared.masks, self.hair_mask[:, None]]
+        self.fixed = np.concatenate(fixed, 1).astype(np.float32)
+
+    def strands_at(self, template: np.ndarray) -> np.ndarray:
+        """Strands of hair, which run from the crown outwards, (n,) float32 of unit deviation."""
+        crown = unit(np.array([self.parting, 0.85, -0.4])).astype(np.float32)
+        right = unit(np.cross([0.0, 0.0, 1.0], crown)).astype(np.float32)
+        front = np.cross(crown, right).astype(np.float32)
+        out = unit(template.astype(np.float32) - np.array([0, 7.4, 0.2], np.float32))
+        away = np.arccos(np.clip(out @ crown, -1, 1)) / np.pi
+        around = np.arctan2(out @ right, out @ front) / (2 * np.pi) + 0.5
+        rows, columns = self._strands.shape
+        turned = np.mod(around + 0.12 * self.curl * np.sin(9 * away), 1)
+        return self._strands[(away * (rows - 1)).astype(np.int32), (turned * (columns - 1)).astype(np.int32)]

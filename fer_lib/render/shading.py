@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from fer_lib.render import paint
 from fer_lib.render.assets import EYE, LOWER_TEETH, SKIN, TONGUE, UPPER_TEETH, head, smoothstep, unit
 from fer_lib.render.person import Person
+from fer_lib.render.shot import directions
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,8 @@ class Surface:
         See `fer_lib.render.assets`.
     masks : (n, 4) array
         Lips, inside of the mouth, eyelids, lashes.
-    hair, strands, relief : (n,) arrays
-    visible : (n, k) array
-        How much of each direction of light the point sees.
+    hair, strands, relief, skin, brow : (n,) arrays
+        Share of hair, its strands, relief, brightness and brow painted there.
     """
 
     ray: np.ndarray
@@ -37,7 +37,8 @@ class Surface:
     hair: np.ndarray
     strands: np.ndarray
     relief: np.ndarray
-    visible: np.ndarray
+    skin: np.ndarray
+    brow: np.ndarray
 
 
 def albedo(person: Person, seen: Surface, pupil: float) -> tuple[np.ndarray, np.ndarray]:
@@ -47,8 +48,8 @@ def albedo(person: Person, seen: Surface, pupil: float) -> tuple[np.ndarray, np.
     lips, inside, lids, lash = seen.masks.T
     lips = smoothstep(0.25, 0.75, lips)
     front = np.clip(seen.normal[:, 2], 0, 1) * (face & (seen.hair < 0.5))
-    brow = paint.sample(person.brow, seen.template) * front
-    tone = person.albedo * paint.sample(person.skin, seen.template)
+    brow = seen.brow * front
+    tone = person.albedo * seen.skin
     tone = (
         tone * (1 - 0.45 * np.clip(-seen.relief, 0, 0.5)) * (1 - (1 - person.lips) * lips) * (1 - 0.12 * lids)
     )
@@ -100,13 +101,64 @@ def _teeth(
     return tooth + (0.2 - tooth) * gum
 
 
-def shade(
-    seen: Surface,
-    tone: np.ndarray,
-    gloss: np.ndarray,
-    directions: np.ndarray,
+def incoming(
+    points: np.ndarray,
+    normal: np.ndarray,
+    ray: np.ndarray,
     light: np.ndarray,
-    boxes: np.ndarray,
+    wrap: float,
+    open_sky: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Gather the light that reaches points, in a form that a bump of the surface can still bend.
+
+    Diffuse light is kept as its vector sum over the directions in front of the surface, so that
+    ``(n . G + wrap S) / (1 + wrap)`` is exact for the point's own normal and linear around it; gloss as its value
+    and gradient along the mirrored ray.
+
+    Parameters
+    ----------
+    points, normal, ray : (n, 3) float32 arrays
+        Place, normal and direction of view.
+    light : (k,) array
+        Intensity from each of :func:`~fer_lib.render.shot.directions`.
+    wrap : float
+        How far light reaches around the edge: it enters skin and leaves it nearby.
+    open_sky : callable
+        Origins and directions of rays to whether nothing stands in their way.
+
+    Returns
+    -------
+    (n, 9) float32 array
+        G (3), S, gloss, its gradient (3), share of the sky in view.
+    """
+    towards = directions().astype(np.float32)
+    ahead = normal @ towards.T > -wrap
+    point, way = np.nonzero(ahead)
+    origins = (points + 0.006 * normal)[point]
+    visible = np.zeros(ahead.shape, np.float32)
+    visible[point, way] = open_sky(origins, towards[way])
+    arriving = visible * light.astype(np.float32)
+    facing = np.einsum("ij,ij->i", ray, normal)[:, None]
+    lobe = np.clip((ray - 2 * facing * normal) @ towards.T, 0, None)
+    cubed = lobe**2 * lobe
+    fifteenth = cubed * cubed
+    fifteenth = fifteenth * fifteenth * cubed
+    gloss = np.einsum("ij,ij->i", arriving, (1.4 * cubed + 2.4 * fifteenth) * lobe)
+    gradient = (arriving * (5.6 * cubed + 38.4 * fifteenth)) @ towards
+    return np.concatenate(
+        [
+            arriving @ towards,
+            arriving.sum(1, keepdims=True),
+            gloss[:, None],
+            gradient,
+            visible.mean(1, keepdims=True),
+        ],
+        1,
+    )
+
+
+def shade(
+    seen: Surface, tone: np.ndarray, gloss: np.ndarray, lit: np.ndarray, boxes: np.ndarray
 ) -> np.ndarray:
     """Return the light sent to the camera, (n,): wrapped diffuse, two lobes of gloss, glints on wet eyes.
 
@@ -115,31 +167,31 @@ def shade(
     seen : Surface
     tone, gloss : (n,) arrays
         From :func:`albedo`.
-    directions : (k, 3) array
-    light : (k,) array
-        Intensity from each direction.
+    lit : (n, 9) array
+        From :func:`incoming`.
     boxes : (m, 4) array
         Direction and strength of the soft boxes.
     """
-    face = seen.kind == SKIN
-    x, _, _ = seen.template.T
+    x = seen.template[:, 0]
     teeth = (seen.kind == UPPER_TEETH) | (seen.kind == LOWER_TEETH)
-    incoming = seen.visible * light
-    # Light that enters skin leaves it nearby: the terminator is softer than the geometry's.
-    wrap = (0.15 * (face & (seen.hair < 0.5))).astype(np.float32)[:, None]
-    cosine = unit(0.35 * seen.normal + 0.65 * seen.bumped) @ directions.T
-    diffuse = np.einsum("ij,ij->i", incoming, np.clip((cosine + wrap) / (1 + wrap), 0, None))
-    sky = seen.visible.mean(1)
+    wrap = np.float32(0.15) * (seen.kind == SKIN)
+    soft = unit(0.35 * seen.normal + 0.65 * seen.bumped)
+    diffuse = (np.einsum("ij,ij->i", soft, lit[:, :3]) + wrap * lit[:, 3]) / (1 + wrap)
+    sky = lit[:, 8]
+    diffuse = np.clip(diffuse, 0, None)
     diffuse += 0.24 * teeth * smoothstep(0.30, 0.05, abs(x)) * (0.25 + sky)  # light between lips and teeth
-    facing = (seen.ray * seen.bumped).sum(1, keepdims=True)
-    mirrored = seen.ray - 2 * facing * seen.bumped
-    lobe = np.clip(mirrored @ directions.T, 0, None)
-    broad = lobe**2
-    broad *= broad
-    narrow = broad * broad
-    narrow *= narrow
-    fresnel = 0.035 + 0.5 * (1 - np.clip(-facing[:, 0], 0, 1)) ** 5
-    shine = 1.4 * np.einsum("ij,ij->i", incoming, broad) + 2.4 * np.einsum("ij,ij->i", incoming, narrow)
-    glint = sum(strength * smoothstep(0.93, 0.965, mirrored @ towards) for *towards, strength in boxes)
-    wet = 0.8 * np.clip(glint * (seen.kind == EYE), 0, 1.5) * sky
-    return (tone * diffuse + fresnel * gloss * shine + wet).astype(np.float32)
+    straight = _mirrored(seen.ray, seen.normal)
+    bent = _mirrored(seen.ray, seen.bumped)
+    grow = np.einsum("ij,ij->i", lit[:, 5:8], bent - straight) / np.maximum(lit[:, 4], 1e-6)
+    shine = lit[:, 4] * np.exp(np.clip(grow, -1.5, 1.2))
+    away = np.clip(-np.einsum("ij,ij->i", seen.ray, seen.bumped), 0, 1)
+    rim = (1 - away) ** 2
+    radiance = tone * diffuse + (0.035 + 0.5 * rim * rim * (1 - away)) * gloss * shine
+    eye = seen.kind == EYE
+    glint = sum(strength * smoothstep(0.93, 0.965, bent[eye] @ towards) for *towards, strength in boxes)
+    radiance[eye] += 0.8 * np.clip(glint, 0, 1.5) * sky[eye]
+    return radiance.astype(np.float32)
+
+
+def _mirrored(ray: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    return ray - 2 * np.einsum("ij,ij->i", ray, normal)[:, None] * normal
