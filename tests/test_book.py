@@ -161,6 +161,5 @@ def test_page_is_accessible(browser, name: str, scheme: str) -> None:
 
     with Visit(browser, f"{HTML.as_uri()}/{name}.html", color_scheme=scheme) as visit:
         assert visit.page.locator("html").get_attribute("data-theme") == scheme
-        # Code colours and the theme's own chrome are not ours; what the article says and shows is.
-        found = Axe().run(visit.page, context="article")
+        found = Axe().run(visit.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
         assert found.violations_count == 0, found.generate_report()
