@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+from matplotlib.figure import Figure
 from PIL import Image
 
 from fer_lib.deconv import crops
@@ -62,6 +64,14 @@ def png(picture: np.ndarray) -> bytes:
 def data_uri(picture: np.ndarray) -> str:
     """Return a picture as a ``data:`` address."""
     return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
+
+
+def html_image(figure: Figure, alt: str) -> str:
+    """Return a figure as an ``img`` element of HTML, with a text for those who cannot see it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width: 100%">'
 
 
 def exemplar_tiles(
