@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 
 # Notebooks run in their own folder, so the faces' path has to be absolute.
-FACES_PATH := $(if $(FACES),$(shell realpath -- "$(FACES)"))
+FACES_PATH := $(if $(FACES),$(shell realpath -- "$(FACES:~/%=$(HOME)/%)"))
 
 # $(call timed,name,command): run it, stop if it fails, and note its seconds.
 define timed
