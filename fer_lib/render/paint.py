@@ -238,10 +238,15 @@ def skin(rng: np.random.Generator, *, beard: float, style: str, freckled: bool) 
     def blob(cx: float, cy: float, sx: float, sy: float) -> np.ndarray:
         return np.exp(-(((across - cx) / sx) ** 2) - ((y - cy) / sy) ** 2)
 
-    tone = 1 + 0.035 * fractal(rng, x.shape) + 0.02 * rng.normal(size=x.shape)
-    tone *= 1 - 0.10 * blob(0.30, 7.245, 0.13, 0.05) * rng.uniform(0.3, 1.6)  # below the eyes
-    tone *= 1 - 0.10 * blob(0.16, 7.38, 0.06, 0.08)  # inner corners of the sockets
-    tone *= 1 - 0.06 * blob(0.38, 7.05, 0.14, 0.12) * rng.uniform(0, 1.5) - 0.05 * blob(0, 7.0, 0.09, 0.08)
+    tone = (
+        1
+        + 0.035 * fractal(rng, x.shape)
+        + 0.04 * fractal(rng, x.shape, 2, 5)
+        + 0.02 * rng.normal(size=x.shape)
+    )
+    tone *= 1 - 0.10 * blob(0.30, 7.245, 0.13, 0.05) * rng.uniform(0, 3)  # below the eyes
+    tone *= 1 - 0.10 * blob(0.16, 7.38, 0.06, 0.08) * rng.uniform(0, 2.5)  # inner corners of the sockets
+    tone *= 1 - 0.08 * blob(0.38, 7.05, 0.14, 0.12) * rng.uniform(-1, 2) - 0.05 * blob(0, 7.0, 0.09, 0.08)
     for _ in range(rng.poisson(5)):  # moles
         cx, cy, size = rng.uniform(-0.55, 0.55), rng.uniform(6.3, 7.8), rng.uniform(0.004, 0.011)
         tone *= 1 - rng.uniform(0.1, 0.5) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / size**2)

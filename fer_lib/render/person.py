@@ -30,17 +30,22 @@ _PROPORTIONS: dict[float, str] = {
         mouth/mouth-upperlip-volume:decr,incr mouth/mouth-cupidsbow:decr,incr nose/nose-scale-vert:decr,incr
         nose/nose-width1:decr,incr nose/nose-width2:decr,incr nose/nose-width3:decr,incr nose/nose-point:down,up
         nose/nose-base:down,up nose/nose-curve:concave,convex nose/nose-flaring:decr,incr neck/neck-double:decr,incr
-        neck/neck-scale-horiz:decr,incr
+        neck/neck-scale-horiz:decr,incr nose/nose-greek:decr,incr
+        nose/nose-septumangle:decr,incr eyes/{s}-eye-push2:in,out
+        eyes/{s}-eye-bag-height:decr,incr eyes/{s}-eye-eyefold:concave,convex
+        head/head-scale-depth:decr,incr
     """,
     0.22: """
         eyes/{s}-eye-height2:decr,incr mouth/mouth-scale-vert:decr,incr mouth/mouth-lowerlip-height:decr,incr
         mouth/mouth-upperlip-height:decr,incr mouth/mouth-trans:down,up mouth/mouth-philtrum-volume:decr,incr
         nose/nose-scale-horiz:decr,incr nose/nose-scale-depth:decr,incr nose/nose-volume:decr,incr
+        chin/chin-prognathism:decr,incr mouth/mouth-scale-depth:decr,incr
+        mouth/mouth-lowerlip-width:decr,incr mouth/mouth-upperlip-width:decr,incr nose/nose-nostrils-angle:down,up
         nose/nose-point-width:decr,incr nose/nose-nostrils-width:decr,incr nose/nose-trans:down,up
         eyebrows/eyebrows-angle:down,up eyebrows/eyebrows-trans:down,up mouth/mouth-angles:down,up
     """,
 }
-_DISTINCT = 1.25  # how much farther than their averages people of an ancestry, sex and age are from the mean
+_DISTINCT = 1.2  # how much farther than their averages people of an ancestry, sex and age are from the mean
 _HEAD_SHAPES = ("oval", "round", "square", "rectangular", "triangular", "invertedtriangular", "diamond")
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
@@ -91,7 +96,7 @@ class Person:
         self._settle()
 
     def _shape(self, rng: np.random.Generator, masculine: float) -> np.ndarray:
-        weight = float(np.clip(rng.normal(0.5, 0.26), 0, 1))
+        weight = float(np.clip(rng.normal(0.5, 0.32), 0, 1))
         sexes = {"male": masculine, "female": 1 - masculine}
         ages = {"young": 1 - self.age, "old": self.age}
         weights = {
@@ -124,12 +129,25 @@ class Person:
                     own = amount + (float(rng.normal(0, 0.05)) if side != " " else 0.0)
                     end = ends.split(",")[int(own > 0)]
                     vertices += min(abs(own), 0.95) * target(f"{stem.format(s=side)}-{end}")
-        return vertices
+        return vertices + self._features(rng, vertices)
+
+    @staticmethod
+    def _features(rng: np.random.Generator, vertices: np.ndarray) -> np.ndarray:
+        """Offsets, (VERTICES, 3), of a few smooth, mirrored swellings and shifts that belong to no family of faces."""
+        offsets = np.zeros_like(vertices)
+        for _ in range(14):
+            middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.3, 7.9), rng.uniform(0.8, 1.5)])
+            reach, push = rng.uniform(0.16, 0.32), rng.normal(0, 0.034, 3)
+            for mirror in (1, -1):
+                apart = vertices - middle * [mirror, 1, 1]
+                near = np.exp(-np.einsum("ij,ij->i", apart, apart) / (2 * reach**2))
+                offsets += near[:, None] * (push * [mirror, 1, 1])
+        return offsets
 
     def _appearance(self, rng: np.random.Generator) -> None:
         light_skinned = self.ancestry[2] > 0.6
         self.albedo = float(np.dot(self.ancestry, [0.13, 0.38, 0.46]) * np.exp(rng.normal(0, 0.18)))
-        self.lips = float(rng.uniform(0.4, 0.75) if self.female else rng.uniform(0.62, 0.88))
+        self.lips = float(rng.uniform(0.3, 0.8) if self.female else rng.uniform(0.6, 0.92))
         fair = light_skinned and rng.random() < 0.45
         self.hair = float(np.clip(np.exp(rng.normal(-3.3, 0.6)) * (3.0 if fair else 1), 0.012, 0.3))
         if self.age > 0.45 and rng.random() < 0.6:
@@ -146,6 +164,8 @@ class Person:
         self.hair_thickness = 0.004 if self.bald else float(rng.uniform(0.03, 0.15))
         self.curl = float(rng.beta(0.8, 1.5)) if self.ancestry[0] < 0.5 else float(rng.uniform(0.6, 1))
         self.parting = float(rng.uniform(-0.6, 0.6))
+        self.lash = float(rng.uniform(0.7, 1.0) if self.female else rng.uniform(0.45, 0.75))
+        self.eye_shadow = float(rng.beta(1, 2) * 0.45) if self.female else 0.0
         self.sclera = float(rng.uniform(0.36, 0.48) * (0.75 + 0.5 * min(self.albedo, 0.5)))
         self.teeth = float(rng.uniform(0.42, 0.6))
         self.oil = float(rng.uniform(0.6, 1.5))

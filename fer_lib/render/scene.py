@@ -86,12 +86,14 @@ def _landmark_vertices() -> np.ndarray:
 
 
 @cache
-def _rays(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Place of every ray in the picture, (n, 2) from -1 to 1 (right, up), and its direction, (n, 3)."""
+def _rays(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place of every ray in the picture, (n, 2) from -1 to 1 (right, up), its origin and direction, (n, 3)."""
     side = size * _SAMPLES
     right, up = np.meshgrid((np.arange(side) + 0.5) / side * 2 - 1, 1 - (np.arange(side) + 0.5) / side * 2)
     towards = np.stack([right * _HALF, up * _HALF, np.full_like(right, -_CAMERA)], -1).reshape(-1, 3)
-    return np.stack([right.ravel(), up.ravel()], 1).astype(np.float32), unit(towards).astype(np.float32)
+    places = np.stack([right.ravel(), up.ravel()], 1).astype(np.float32)
+    start = np.tile(np.array([[0, 0, _CAMERA]], np.float32), (len(places), 1))
+    return places, start, unit(towards).astype(np.float32)
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -148,11 +150,10 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     surface = (skin + person.hair_offset - person.centre) @ placing
     normals = shared.normals(surface)
 
-    where, rays = _rays(size)
+    where, start, rays = _rays(size)
     scene = EmbreeScene()
     TriangleMesh(scene, np.ascontiguousarray(surface), person.triangles)
-    eye = np.tile(np.array([[0, 0, _CAMERA]], np.float32), (len(rays), 1))
-    found = scene.run(eye, rays, query="INTERSECT", output=True)
+    found = scene.run(start, rays, query="INTERSECT", output=True)
     hit = found["primID"] >= 0
     which, u, v = found["primID"][hit], found["u"][hit], found["v"][hit]
     corners = person.triangles[which]
@@ -168,7 +169,7 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     used[corners] = True
     used[shared.fine_parts] = False
     at = np.flatnonzero(used)
-    view = unit(surface[at] - eye[0])
+    view = unit(surface[at] - start[0])
     light[at] = incoming(surface[at], normals[at], view, shot.light, 0.15, _open_sky(scene))
     lit = carry @ light
     small = (kind != SKIN) & (
@@ -202,7 +203,7 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     tone, gloss = albedo(person, there, shot.pupil)
     image = _photograph(shade(there, tone, gloss, lit, shot.boxes), hit, there, shot, where, size)
 
-    placed = (skin[_landmark_vertices()] - person.centre) @ placing - eye[0]
+    placed = (skin[_landmark_vertices()] - person.centre) @ placing - start[0]
     projected = placed[:, :2] / -placed[:, 2:] * _CAMERA / _HALF
     landmarks = np.stack([(projected[:, 0] + 1) * size / 2, (1 - projected[:, 1]) * size / 2], 1) - 0.5
     return Frame(image, landmarks.astype(np.float32), carry, hit, places, template)

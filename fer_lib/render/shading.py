@@ -51,9 +51,12 @@ def albedo(person: Person, seen: Surface, pupil: float) -> tuple[np.ndarray, np.
     brow = seen.brow * front
     tone = person.albedo * seen.skin
     tone = (
-        tone * (1 - 0.45 * np.clip(-seen.relief, 0, 0.5)) * (1 - (1 - person.lips) * lips) * (1 - 0.12 * lids)
+        tone
+        * (1 - 0.45 * np.clip(-seen.relief, 0, 0.5))
+        * (1 - (1 - person.lips) * lips)
+        * (1 - (0.1 + person.eye_shadow) * lids)
     )
-    tone = tone * (1 - np.clip(lash, 0, 1) * np.where(y > 7.345, 0.88, 0.35))
+    tone = tone * (1 - np.clip(lash, 0, 1) * np.where(y > 7.345, person.lash, 0.4 * person.lash))
     tone = tone * (1 - inside) + 0.25 * person.albedo * inside
     tone = tone * (1 - brow) + 0.9 * person.hair * brow
     tone = tone * (1 - seen.hair) + person.hair * np.exp(0.55 * seen.strands) * seen.hair
