@@ -81,11 +81,35 @@ def render(
 
 
 @cli.command()
+def interventions(out: Path, people: int = 8, seed: int = 0) -> None:
+    """Render the control set into OUT: the same face with exactly one action unit on, at A to E."""
+    from fer_lib.render.dataset import render_interventions
+
+    typer.echo(render_interventions(out, people=people, seed=seed))
+
+
+@cli.command()
+def judge(
+    folder: Path,
+    out: Annotated[Path | None, typer.Option(help="Folder to write the tables to, as csv.")] = None,
+    sequences: Annotated[int, typer.Option(help="Most sequences to look at; 0: all.")] = 210,
+) -> None:
+    """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
+    from fer_lib import judges
+
+    found = judges.judge(folder, sequences=sequences or None)
+    for name in ("detectors", "landmarks", "agreement", "confusion", "identity"):
+        typer.echo(f"\n{name}\n{getattr(found, name).to_string(index=False, float_format='%.3f')}")
+    if out is not None:
+        typer.echo(found.save(out))
+
+
+@cli.command()
 def audit(folder: Path) -> None:
     """Compare a CK+ folder with the published counts and list every problem; exit 1 if there is one."""
     from fer_lib.audit import audit as check
 
-    report = check(folder)
+    report = check(folder, progress=True)
     typer.echo(report.summary())
     raise typer.Exit(1 if len(report.problems) else 0)
 
