@@ -163,7 +163,7 @@ def map_pictures(study: Study) -> tuple[list[np.ndarray], list[str]]:
     originals, projections = exemplar_tiles(study)
     pictures, captions = [], []
     for c, (left, right) in enumerate(zip(originals, projections, strict=True)):
-        tiles = [strip(tiles, columns=3) for tiles in (left, right)]
+        tiles = [enlarge(strip(tiles, columns=3), 2) for tiles in (left, right)]
         gap = np.full((len(tiles[0]), 12), 255, np.uint8)
         pictures.append(np.hstack([tiles[0], gap, tiles[1]]))
         dead = study.exemplars.dead[c]
