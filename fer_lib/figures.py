@@ -30,7 +30,6 @@ from fer_lib.charts import (
     styled,
     training_curve,
 )
-from fer_lib.deconv import Projections, crops
 from fer_lib.errors import FerError
 from fer_lib.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, strip
 from fer_lib.preprocess import Augment, Crops, picture_generator
@@ -285,7 +284,7 @@ def active_value(study: Study, *, layer: str, map: int) -> Figure:
     top, left = int(projected.top[i]), int(projected.left[i])
     frame = grey(x[0, 0].numpy())
     if not study.shown[picture]:
-        frame = np.full(frame.shape, HIDDEN, np.uint8)
+        frame = np.full_like(frame, HIDDEN)
     figure, axes = panels(1, 4, 9.5, 2.8)
     _picture(axes[0, 0], frame, "picture, block a marked")
     axes[0, 0].add_patch(
@@ -297,26 +296,10 @@ def active_value(study: Study, *, layer: str, map: int) -> Figure:
     )
     axes[0, 1].set_title(f"{layer.replace('relu', 'conv')} map {map}, unit marked", loc="center", fontsize=8)
     axes[0, 1].set_axis_off()
-    square = crops(x.numpy(), [0], _one(projected, i))[0, 0]
-    _picture(
-        axes[0, 2],
-        grey(square) if study.shown[picture] else np.full(square.shape, HIDDEN, np.uint8),
-        "block a: the pixels",
-    )
+    square = frame[max(top, 0) : top + field.size, max(left, 0) : left + field.size]
+    _picture(axes[0, 2], square, "block a: the pixels")
     _picture(axes[0, 3], signed_grey(projected.patch[i, 0]), "block b: their projection")
     return figure
-
-
-def _one(projected: Projections, i: int) -> Projections:
-    part = slice(i, i + 1)
-    return Projections(
-        projected.patch[part],
-        projected.top[part],
-        projected.left[part],
-        projected.value[part],
-        projected.rule,
-        projected.layer,
-    )
 
 
 @styled

@@ -10,7 +10,7 @@ function render({ model, el }) {
   const style = make("style", root);
   style.textContent = `
     .fer-live-panels { display: flex; flex-wrap: wrap; gap: .9rem; }
-    .fer-live figure { margin: 0; width: 220px; max-width: 100%; }
+    .fer-live figure { margin: 0; flex: 1 1 150px; max-width: 220px; }
     .fer-live canvas { width: 100%; height: auto; aspect-ratio: 1; display: block; image-rendering: pixelated; }
     .fer-live canvas[tabindex] { cursor: crosshair; touch-action: manipulation; }
     .fer-live figcaption { font-size: .85rem; text-align: left; }

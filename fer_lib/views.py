@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_lib.distance import distances
 from fer_lib.explorer import LayerView
-from fer_lib.pictures import exemplar_tiles, grey
+from fer_lib.pictures import HIDDEN, exemplar_tiles, grey
 
 if TYPE_CHECKING:
     from fer_lib.study import Study
@@ -45,7 +45,19 @@ def layer_view(study: Study, layer: str) -> LayerView:
 
 
 def mean_face(study: Study) -> np.ndarray:
-    """Mean of the training pictures as the network sees them, (crop, crop) uint8."""
+    """Mean of the training pictures as the network sees them, (crop, crop) uint8.
+
+    Where faces may not be published it is their mean landmarks, as dots: a mean of few people would be one of them.
+    """
+    if not study.shown.all():
+        side = study.settings.crop
+        blank = np.full((side, side), HIDDEN, np.uint8)
+        dots = np.nan_to_num(study.landmarks[study.split.train], nan=-1)
+        known = (dots >= 0).all((1, 2))
+        if known.any():
+            x, y = np.clip(dots[known].mean(0).round().astype(int), 0, side - 1).T
+            blank[y, x] = 0
+        return blank
     total = sum(
         study.inputs(part)[:, 0].sum(0).numpy() for part in np.array_split(study.split.train, 16) if len(part)
     )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fer_lib import charts, figures
+from fer_lib import charts, figures, views
 from fer_lib.activations import exemplars, record
 from fer_lib.deconv import project
 from fer_lib.errors import FerError
@@ -189,6 +189,23 @@ def test_hidden_faces_are_blank() -> None:
         figures.expression_coding(hidden),
     ):
         assert all((np.asarray(image.get_array()) == HIDDEN).all() for ax in one.axes for image in ax.images)
+
+
+def test_no_mean_of_faces_that_may_not_be_shown() -> None:
+    hidden: Any = Pictured(shown=False)
+    hidden.settings = SimpleNamespace(crop=96)
+    hidden.split = SimpleNamespace(train=np.arange(4))
+    hidden.landmarks = np.full((5, 68, 2), 10.0)
+    hidden.landmarks[:2, :, 0] = 20.0
+    hidden.landmarks[3:] = np.nan
+    dots = views.mean_face(hidden)
+    assert dots.shape == (96, 96) and dots.dtype == np.uint8
+    assert np.argwhere(dots != HIDDEN).tolist() == [[10, 17]], "rows are y; unknown landmarks do not count"
+    hidden.landmarks[:] = np.nan
+    assert (views.mean_face(hidden) == HIDDEN).all()
+    seen: Any = Pictured()
+    seen.split = hidden.split
+    assert len(np.unique(views.mean_face(seen))) > 9
 
 
 def test_rules_and_controls_are_labelled(study: Any) -> None:
