@@ -43,6 +43,11 @@ class Audit:
     pictures: pd.DataFrame
     problems: pd.DataFrame
 
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong: what an operating system leaves behind is listed, but changes no result."""
+        return bool(self.problems["path"].map(is_system_file).all())
+
     def differing(self) -> pd.DataFrame:
         """Return the counts that are not the published ones."""
         known = self.counts.dropna()

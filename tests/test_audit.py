@@ -81,7 +81,9 @@ def test_equal_pictures_broken_criteria_and_strangers_are_found(clean_tree):
     (clean_tree / "FACS_labels.zip").write_bytes(b"x")
     (clean_tree / ".DS_Store").write_bytes(b"x")
     (clean_tree / "rendered").mkdir()
-    found = audit(clean_tree).problems.set_index("path")["problem"].to_dict()
+    result = audit(clean_tree)
+    assert not result.sound
+    found = result.problems.set_index("path")["problem"].to_dict()
     assert found == {
         ".DS_Store": "system file",
         "Consent.pdf": "not a part of CK+",
@@ -137,3 +139,10 @@ def test_nothing_is_written_into_the_folder_of_the_faces(ckplus_tree):
 def test_a_folder_without_faces_is_refused(tmp_path):
     with pytest.raises(FerError, match="an empty folder"):
         audit(tmp_path)
+
+
+def test_system_files_alone_are_listed_and_do_no_harm(clean_tree):
+    assert audit(clean_tree).sound
+    (clean_tree / "Emotion/.DS_Store").write_bytes(b"x")
+    result = audit(clean_tree)
+    assert result.sound and result.problems["path"].tolist() == ["Emotion/.DS_Store"]
