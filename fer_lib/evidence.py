@@ -21,7 +21,7 @@ from fer_lib.ranks import auc, average_precision, centred_ranks, coding_groups, 
 
 Statistic = Literal["auc", "standardised"]
 __all__ = ["Null", "auc", "average_precision", "benjamini_hochberg"]
-__all__ += ["by_sequence", "permutation_null", "select_and_test"]
+__all__ += ["by_sequence", "permutation_null", "select_and_test", "shuffles_within"]
 
 Alternative = Literal["greater", "two-sided"]
 
@@ -183,7 +183,7 @@ def permutation_null(
     generator = np.random.default_rng(seed)
     chunk = max(1, 2**25 // (labels.shape[1] * max(values.shape)))  # 128 MiB an array in single precision
     for start in range(0, permutations, chunk):
-        rows = _permutations(groups, min(chunk, permutations - start), generator)
+        rows = shuffles_within(groups, min(chunk, permutations - start), generator)
         for units, result in measure(rows):
             maxima[start : start + len(rows), units] = result.max(axis=2)
     for _, units, _, _, per_pair in kernels:
@@ -321,7 +321,9 @@ def _moments(ranks: Floats, label: Floats, groups: NDArray[np.int64]) -> tuple[F
     )
 
 
-def _permutations(groups: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def shuffles_within(
+    groups: NDArray[np.int64], count: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
     """Return row indices (count, N) that shuffle every group within itself."""
     home = np.argsort(groups, kind="stable")
     keys = generator.random((count, len(groups)))

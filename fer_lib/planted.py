@@ -6,13 +6,14 @@ action unit is present. A measure that cannot find it here is no evidence for de
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from fer_lib.distance import Floats, best_maps, distances
 from fer_lib.errors import FerError
+from fer_lib.facs import AUS
 from fer_lib.ranks import auc
 
 MEASURES: dict[str, Callable[[Floats, Floats], Floats]] = {
@@ -79,3 +80,30 @@ def find_planted(
             percentile[name] += 100 * float((gain <= gain[best]).mean())
     table = pd.DataFrame({"found": pd.Series(found), "gain_percentile": pd.Series(percentile)}) / runs
     return table.rename_axis("measure")
+
+
+def detection_rates(
+    *, aus: Sequence[int] = (16, 11, 9, 1, 25), gains: Sequence[float] = (0.0, 0.25, 0.5, 1.0), runs: int = 30
+) -> pd.DataFrame:
+    """Repeat `find_planted` with as many positives as CK+ has of some action units, and with other gains.
+
+    Parameters
+    ----------
+    aus
+        Units whose number of sequences in CK+ is taken, with a log-normal gain of standard deviation 1.
+    gains
+        Standard deviations of the log gains, at the number of positives of the last but one unit.
+    runs
+        Simulations of each setting.
+
+    Returns
+    -------
+    DataFrame
+        `vary` ("positives" or "gain"), `value` (its value), `measure`, `found` (share of runs), `gain_percentile`.
+    """
+    counts = [AUS[au].ckplus_count for au in aus]
+    tables = [find_planted(count, runs=runs).assign(vary="positives", value=float(count)) for count in counts]
+    tables += [
+        find_planted(counts[-2], gain_sd=gain, runs=runs).assign(vary="gain", value=gain) for gain in gains
+    ]
+    return pd.concat(tables).reset_index()[["vary", "value", "measure", "found", "gain_percentile"]]

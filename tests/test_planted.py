@@ -3,7 +3,8 @@
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.planted import MEASURES, find_planted
+from fer_lib.facs import AUS
+from fer_lib.planted import MEASURES, detection_rates, find_planted
 
 
 def test_the_papers_distance_follows_the_gain_and_auc_finds_the_detector():
@@ -29,3 +30,12 @@ def test_without_a_shift_every_measure_is_at_chance_and_a_seed_decides():
 def test_bad_input_is_refused():
     with pytest.raises(FerError, match="nothing to compare"):
         find_planted(0)
+
+
+def test_rates_of_every_measure_and_setting():
+    table = detection_rates(aus=(16, 1, 25), gains=(0.0, 1.0), runs=2)
+    assert len(table) == 5 * len(MEASURES) and table["found"].between(0, 1).all()
+    assert set(table.loc[table["vary"] == "positives", "value"]) == {
+        AUS[au].ckplus_count for au in (16, 1, 25)
+    }
+    assert set(table.loc[table["vary"] == "gain", "value"]) == {0, 1}
