@@ -42,9 +42,11 @@ def main(arguments: list[str] | None = None) -> None:
             print(
                 f"{row.operation}: {row.ours_seconds:.3g} s; {row.peer}: {row.peer_seconds:.3g} s", flush=True
             )
-            table.append(row.as_dict(machine))
+            table.append(row.as_dict(machine, options.quick))
     options.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    shown = pd.DataFrame(table).drop(columns="machine").fillna({"limit_seconds": float("nan")})
+    shown = (
+        pd.DataFrame(table).drop(columns=["machine", "date", "quick"]).fillna({"limit_seconds": float("nan")})
+    )
     print(shown.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
 
 

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -26,9 +27,9 @@ class Row:
     limit_seconds: float | None  # the arithmetic alone, at the machine's measured rate of matrix products
     note: str = ""
 
-    def as_dict(self, machine: str) -> dict[str, object]:
-        """Give the row as a plain mapping that names the machine."""
-        return {**asdict(self), "machine": machine}
+    def as_dict(self, machine: str, quick: bool = False) -> dict[str, object]:
+        """Give the row as a plain mapping that names the machine, the day, and whether the sizes were tiny."""
+        return {**asdict(self), "machine": machine, "date": date.today().isoformat(), "quick": quick}
 
 
 def machine() -> str:

@@ -6,18 +6,22 @@ It does what Jupyter Book leaves open:
   at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
 * prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
 * the buttons that lead to the repository appear once its address is known, and not before;
-* the bibliography carries no roles that screen readers have dropped.
+* the bibliography carries no roles that screen readers have dropped;
+* under what a notebook shows stands a link to the function that made it;
+* the reference shows what a property says of itself as a sentence, also when it holds a colon.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -28,7 +32,11 @@ PACKAGES = ("matplotlib", "numpy", "pandas", "scikit-image", "scikit-learn", "to
 REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 
 
-def execution_key(library: Path, preset: str, faces: str) -> str:
+KEPT = ("book/judged", "benchmarks/latest.json")
+"""Results that pages read instead of making them, by their place in the repository."""
+
+
+def execution_key(library: Path, preset: str, faces: str, kept: Sequence[Path] = ()) -> str:
     """Return a name for everything that shapes a notebook's outputs, besides the notebook.
 
     Parameters
@@ -40,6 +48,8 @@ def execution_key(library: Path, preset: str, faces: str) -> str:
     faces : str
         Value of ``FER_FACES``: a folder or file, or empty for the rendered faces. Its files enter by path,
         size and time of change.
+    kept : sequence of Path
+        Files, and folders of files, that pages read; what does not exist is passed over.
 
     Returns
     -------
@@ -49,6 +59,10 @@ def execution_key(library: Path, preset: str, faces: str) -> str:
     digest = hashlib.sha256()
     for part in _parts(library, preset, faces):
         digest.update(part + b"\0")
+    for place in kept:
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file():
+                digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -92,8 +106,12 @@ def repository_options(url: str, branch: str) -> tuple[dict[str, Any], dict[str,
 
 
 def _configure(app: Sphinx, config: Config) -> None:
+    library = Path(__file__).parent
     key = execution_key(
-        Path(__file__).parent, os.environ.get("FER_PRESET", "book"), os.environ.get("FER_FACES", "")
+        library,
+        os.environ.get("FER_PRESET", "book"),
+        os.environ.get("FER_FACES", ""),
+        [library.parent / name for name in KEPT],
     )
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / key)
     theme = config.html_theme_options
@@ -113,9 +131,53 @@ def _page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
         context["body"] = context.get("body", "").replace(role, "")
 
 
+def makers(source: str, known: Collection[str]) -> list[str]:
+    """List the library's functions, in the order of their calls in a cell, that have an entry in the reference.
+
+    Parameters
+    ----------
+    source : str
+        A cell's code; modules are called by their last name, as in ``figures.confusion(...)``.
+    known : collection of str
+        Full names of what the reference holds.
+    """
+    called = re.findall(r"\b(?:charts|explorer|figures|judged|speed|tables)\.[a-z_]+(?=\()", source)
+    return list(dict.fromkeys(name for call in called if (name := f"fer_lib.{call}") in known))
+
+
+def _credit(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    if app.builder.format != "html" or app.env is None:
+        return
+    known = app.env.get_domain("py").data["objects"]
+    for cell in doctree.findall(nodes.container):
+        if cell.get("nb_element") != "cell_code" or "tag_remove-output" in cell["classes"]:
+            continue
+        source = next((block.astext() for block in cell.findall(nodes.literal_block)), "")
+        shows = any(part.get("nb_element") == "cell_code_output" for part in cell.findall(nodes.container))
+        names = makers(source, known) if shows else []
+        if not names:
+            continue
+        line = nodes.paragraph("", "made by ", classes=["made-by"])
+        for i, name in enumerate(names):
+            place = known[name]
+            address = f"{app.builder.get_relative_uri(page, place.docname)}#{place.node_id}"
+            if i:
+                line += nodes.Text(", ")
+            line += nodes.reference("", "", nodes.literal("", name), refuri=address, internal=True)
+        cell += line
+
+
+def _docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    if what in ("property", "attribute", "data"):
+        # Napoleon takes what precedes a colon in the first line for a type: let that line be an empty comment.
+        lines[:0] = ["..", ""]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.connect("config-inited", _configure, priority=100)
     app.connect("env-updated", _prose)
     app.connect("html-page-context", _page)
+    app.connect("doctree-resolved", _credit)
+    app.connect("autodoc-process-docstring", _docstring, priority=100)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

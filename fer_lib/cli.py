@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -93,15 +94,21 @@ def judge(
     folder: Path,
     out: Annotated[Path | None, typer.Option(help="Folder to write the tables to, as csv.")] = None,
     sequences: Annotated[int, typer.Option(help="Most sequences to look at; 0: all.")] = 210,
+    face_api: Annotated[
+        Path | None, typer.Option(help="Folder with face-api's weights; without it that judge is left out.")
+    ] = None,
 ) -> None:
     """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
-    from fer_lib import judges
+    from fer_lib import judged, judges
 
-    found = judges.judge(folder, sequences=sequences or None)
+    found = judges.judge(folder, sequences=sequences or None, face_api=face_api)
     for name in ("detectors", "landmarks", "agreement", "confusion", "identity"):
         typer.echo(f"\n{name}\n{getattr(found, name).to_string(index=False, float_format='%.3f')}")
     if out is not None:
-        typer.echo(found.save(out))
+        found.save(out)
+        made = json.dumps(judged.describe(folder), indent=1) + "\n"
+        (out / judged.MADE).write_text(made, encoding="utf-8")
+        typer.echo(out)
 
 
 @cli.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,9 +24,36 @@ def _image(picture: np.ndarray, alt: str) -> str:
     return f"![{alt}]({data_uri(picture)})"
 
 
+class Table(Markdown):
+    """A table in two forms: MyST, which the book numbers, and HTML, which Jupyter shows."""
+
+    def __init__(self, myst: str, page: str):
+        super().__init__(myst)
+        self._page = page
+
+    def _repr_html_(self) -> str:
+        return self._page
+
+
+def _inline(cell: str) -> str:
+    """Turn the little of MyST that stands in cells into HTML: pictures and bold words."""
+    text = html.escape(cell, quote=False)
+    text = re.sub(r"!\[([^\]]*)\]\(([^)]*)\)", r'<img alt="\1" src="\2">', text)
+    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
+
+
+def _html(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{_inline(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    top = f"<caption>{_inline(caption)}</caption><thead>{line('th', head)}</thead>"
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
 def list_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, name: str, caption: str, widths: Sequence[int]
-) -> Markdown:
+) -> Table:
     """Build a numbered MyST table.
 
     Parameters
@@ -38,6 +67,7 @@ def list_table(
     widths : sequence of int
         Relative widths of the columns.
     """
+    rows = list(rows)
     lines = [
         f"```{{list-table}} {caption}",
         ":header-rows: 1",
@@ -47,7 +77,7 @@ def list_table(
     ]
     for row in [head, *rows]:
         lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
-    return Markdown("\n".join([*lines, "```"]))
+    return Table("\n".join([*lines, "```"]), _html(head, rows, caption))
 
 
 def _grid(tiles: np.ndarray) -> np.ndarray:
@@ -59,7 +89,7 @@ def _units(au: int) -> str:
     return f"{au} ({facs.AUS[au].name})"
 
 
-def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Markdown:
+def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Table:
     """Tables 1, 4 and 5: action units beside the map that maximises D, with its originals and projections."""
     originals, projections = exemplar_tiles(study)
     rows = []
@@ -86,7 +116,7 @@ def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Ma
     return list_table(head, rows, name=name, caption=caption, widths=(16, 20, 8, 28, 28))
 
 
-def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Markdown:
+def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Table:
     """Table 2: maps with their originals and projections."""
     originals, projections = exemplar_tiles(study)
     rows = [
@@ -102,7 +132,7 @@ def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> 
     )
 
 
-def au_picture_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Markdown:
+def au_picture_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Table:
     """Table 3: action units and what they do to the reference face."""
     atlas = study.atlas
     rows = [
@@ -125,7 +155,7 @@ def tinted(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     return np.rint(picture[..., None] * (1 - weight) + colour * weight).astype(np.uint8)
 
 
-def atlas_table(atlas: Atlas) -> Markdown:
+def atlas_table(atlas: Atlas) -> Table:
     """All action units of the atlas: muscle, the face without and with the unit, and its region."""
     rows = []
     for au in map(int, atlas.aus):

@@ -17,6 +17,7 @@ def test_a_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
     for row in table:
         assert row["ratio"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
         assert "torch" in row["machine"]
+        assert row["quick"] and row["date"][:2] == "20"
     assert "recording 2 pictures" in capsys.readouterr().out
 
 

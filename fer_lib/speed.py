@@ -1,0 +1,64 @@
+"""Reads the speed table that ``python -m benchmarks`` has written, for the book."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fer_lib.errors import FerError
+
+
+def load(file: Path) -> list[dict[str, Any]]:
+    """Read the rows of a speed table.
+
+    Raises
+    ------
+    FerError
+        If there is no table or it cannot be read; the message says how to make it.
+    """
+    try:
+        rows: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FerError(f"no speed table {file.name} ({error}): make it with `make bench`") from error
+    return rows
+
+
+def conditions(rows: list[dict[str, Any]]) -> str:
+    """One paragraph: when and on what the rows were measured, and whether at full size."""
+    seen = dict.fromkeys((row["machine"], row.get("date", "an unknown date")) for row in rows)
+    text = "; ".join(f"{machine}, on {day}" for machine, day in seen)
+    tiny = (
+        " **Tiny sizes** (`--quick`): these show that it runs, not how fast."
+        if any(r.get("quick") for r in rows)
+        else ""
+    )
+    return f"Measured on: {text}.{tiny}"
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Lay the rows out for reading: times with units, the ratio beside what was asked for."""
+    return pd.DataFrame(
+        {
+            "operation": row["operation"],
+            "here": duration(row["ours_seconds"]),
+            "beside it": f"{row['peer']}: {duration(row['peer_seconds'])}",
+            "times faster": f"{row['ratio']:.3g}",
+            "asked for": row["wanted"].replace(">=", "≥").replace("<=", "≤"),
+            "arithmetic alone": duration(row["limit_seconds"]),
+            "note": row["note"],
+        }
+        for row in rows
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time with three digits and a unit: ``12.7 ms``, ``9.87 s``, ``16.5 min``; a dash for None."""
+    if seconds is None:
+        return "—"
+    for unit, size in (("min", 60.0), ("s", 1.0)):
+        if seconds >= 1.5 * size or (unit == "s" and seconds >= 1):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{1000 * seconds:.3g} ms"

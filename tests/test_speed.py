@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from fer_lib import speed
+from fer_lib.errors import FerError
+
+ROW = {
+    "operation": "a",
+    "ours_seconds": 0.0127,
+    "peer": "b",
+    "peer_seconds": 987.0,
+    "ratio": 77716.5,
+    "wanted": ">= 40",
+    "limit_seconds": None,
+    "note": "",
+    "machine": "one, torch 2",
+    "date": "2026-01-02",
+    "quick": False,
+}
+
+
+def test_a_table_is_laid_out(tmp_path):
+    file = tmp_path / "latest.json"
+    file.write_text(json.dumps([ROW]))
+    rows = speed.load(file)
+    assert speed.conditions(rows) == "Measured on: one, torch 2, on 2026-01-02."
+    (line,) = speed.table(rows).to_dict("records")
+    assert (line["here"], line["beside it"], line["arithmetic alone"]) == ("12.7 ms", "b: 16.4 min", "—")
+    assert line["asked for"] == "≥ 40"
+    assert "Tiny sizes" in speed.conditions([{**ROW, "quick": True}])
+    assert "unknown date" in speed.conditions([{k: v for k, v in ROW.items() if k != "date"}])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.5, "500 ms"), (1.2, "1.2 s"), (80, "80 s"), (90, "1.5 min")]
+)
+def test_durations(seconds, text):
+    assert speed.duration(seconds) == text
+
+
+def test_a_missing_table_is_named_with_its_remedy(tmp_path):
+    with pytest.raises(FerError, match="make it with `make bench`"):
+        speed.load(tmp_path / "latest.json")
