@@ -1,18 +1,15 @@
 """Work spread over processes with results in order, whatever their number."""
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from fer_lib.errors import FerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def in_processes(
@@ -27,7 +24,8 @@ def in_processes(
     tasks : sequence
         Small descriptions of the work.
     processes : int
-        1 works in this process; more start that many fresh ones with one thread each.
+        1 works in this process; more start that many fresh ones with one thread each. A script that calls this needs
+        no ``if __name__ == "__main__":``, since loky's processes do not import it.
 
     Raises
     ------
@@ -39,21 +37,13 @@ def in_processes(
     if processes == 1 or len(tasks) < 2:
         yield from map(function, tasks)
         return
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)  # numerical libraries read these when a fresh process imports them
-    # Fresh processes: a forked one would inherit locks of libraries that run threads.
-    pool = ProcessPoolExecutor(min(processes, len(tasks)), mp_context=multiprocessing.get_context("spawn"))
+    with parallel_config("loky", inner_max_num_threads=1):
+        results = Parallel(min(processes, len(tasks)), return_as="generator")(
+            delayed(function)(task) for task in tasks
+        )
     try:
-        yield from pool.map(function, tasks)
-    except BrokenProcessPool as error:
+        yield from results
+    except TerminatedWorkerError as error:
         raise FerError(
-            "a rendering process died: it ran out of memory, or the calling script lacks "
-            "`if __name__ == '__main__':`; processes=1 works without"
+            "a rendering process died, most often for want of memory; processes=1 needs less"
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
