@@ -13,22 +13,22 @@ from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, un
 # ({s}: left and right). What reads as an expression when it varies (mouth corners, brow height) varies little.
 _PROPORTIONS: dict[float, str] = {
     0.50: """
-        cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr chin/chin-width:decr,incr
-        chin/chin-height:decr,incr chin/chin-bones:decr,incr eyes/{s}-eye-trans:in,out eyes/{s}-eye-scale:decr,incr
+        cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr
+        chin/chin-bones:decr,incr eyes/{s}-eye-trans:in,out eyes/{s}-eye-scale:decr,incr
         eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out eyes/{s}-eye-bag:decr,incr
         forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr head/head-fat:decr,incr
-        head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
+        nose/nose-hump:decr,incr
         ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
     """,
     0.36: """
-        cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up chin/chin-jaw-drop:decr,incr
-        chin/chin-prominent:decr,incr chin/chin-cleft:decr,incr eyes/{s}-eye-push1:in,out eyes/{s}-eye-corner1:down,up
-        eyes/{s}-eye-corner2:down,up eyes/{s}-eye-height1:decr,incr eyes/{s}-eye-height3:decr,incr
+        chin/chin-width:decr,incr chin/chin-height:decr,incr head/head-scale-horiz:decr,incr
+        cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up
+        chin/chin-prominent:decr,incr chin/chin-cleft:decr,incr eyes/{s}-eye-push1:in,out
         eyes/{s}-eye-trans:down,up forehead/forehead-trans:backward,forward forehead/forehead-nubian:decr,incr
-        head/head-angle:in,out head/head-scale-vert:decr,incr mouth/mouth-scale-horiz:decr,incr
+        head/head-angle:in,out
         mouth/mouth-lowerlip-volume:decr,incr
-        mouth/mouth-upperlip-volume:decr,incr mouth/mouth-cupidsbow:decr,incr nose/nose-scale-vert:decr,incr
-        nose/nose-width1:decr,incr nose/nose-width2:decr,incr nose/nose-width3:decr,incr nose/nose-point:down,up
+        mouth/mouth-upperlip-volume:decr,incr mouth/mouth-cupidsbow:decr,incr
+        nose/nose-width2:decr,incr nose/nose-width3:decr,incr nose/nose-point:down,up
         nose/nose-base:down,up nose/nose-curve:concave,convex nose/nose-flaring:decr,incr neck/neck-double:decr,incr
         neck/neck-scale-horiz:decr,incr nose/nose-greek:decr,incr
         nose/nose-septumangle:decr,incr eyes/{s}-eye-push2:in,out
@@ -36,13 +36,20 @@ _PROPORTIONS: dict[float, str] = {
         head/head-scale-depth:decr,incr
     """,
     0.22: """
-        eyes/{s}-eye-height2:decr,incr mouth/mouth-scale-vert:decr,incr mouth/mouth-lowerlip-height:decr,incr
-        mouth/mouth-upperlip-height:decr,incr mouth/mouth-trans:down,up mouth/mouth-philtrum-volume:decr,incr
+        mouth/mouth-scale-horiz:decr,incr chin/chin-jaw-drop:decr,incr nose/nose-width1:decr,incr
+        nose/nose-scale-vert:decr,incr head/head-scale-vert:decr,incr
+        mouth/mouth-lowerlip-height:decr,incr
+        mouth/mouth-trans:down,up mouth/mouth-philtrum-volume:decr,incr
         nose/nose-scale-horiz:decr,incr nose/nose-scale-depth:decr,incr nose/nose-volume:decr,incr
         chin/chin-prognathism:decr,incr mouth/mouth-scale-depth:decr,incr
         mouth/mouth-lowerlip-width:decr,incr mouth/mouth-upperlip-width:decr,incr nose/nose-nostrils-angle:down,up
         nose/nose-point-width:decr,incr nose/nose-nostrils-width:decr,incr nose/nose-trans:down,up
-        eyebrows/eyebrows-angle:down,up eyebrows/eyebrows-trans:down,up mouth/mouth-angles:down,up
+    """,
+    0.12: """
+        eyes/{s}-eye-corner1:down,up eyes/{s}-eye-corner2:down,up eyes/{s}-eye-height1:decr,incr
+        eyes/{s}-eye-height2:decr,incr eyes/{s}-eye-height3:decr,incr eyebrows/eyebrows-angle:down,up
+        eyebrows/eyebrows-trans:down,up mouth/mouth-angles:down,up mouth/mouth-scale-vert:decr,incr
+        mouth/mouth-upperlip-height:decr,incr
     """,
 }
 _DISTINCT = 1.2  # how much farther than their averages people of an ancestry, sex and age are from the mean
@@ -116,7 +123,7 @@ class Person:
                     )
         vertices = head().mean + _DISTINCT * (vertices - head().mean)
         shapes = rng.choice(len(_HEAD_SHAPES), 2, replace=False)
-        for shape, amount in zip(shapes, rng.uniform(0, [0.7, 0.35]), strict=True):
+        for shape, amount in zip(shapes, rng.uniform(0, [0.55, 0.3]), strict=True):
             vertices += amount * target(f"head/head-{_HEAD_SHAPES[int(shape)]}")
         for spread, entries in _PROPORTIONS.items():
             for entry in entries.split():
@@ -124,7 +131,7 @@ class Person:
                 centre = 0.4 if "mouth-angles" in stem else 0.0
                 shift = next((much / 2 for word, much in _MALE.items() if word in stem), 0.0)
                 centre += -shift if self.female else shift
-                amount = float(np.clip(rng.normal(0, spread), -1.8 * spread, 1.8 * spread)) + centre
+                amount = float(np.clip(rng.normal(0, spread), -1.5 * spread, 1.5 * spread)) + centre
                 for side in "lr" if "{s}" in stem else " ":
                     own = amount + (float(rng.normal(0, 0.05)) if side != " " else 0.0)
                     end = ends.split(",")[int(own > 0)]
@@ -179,8 +186,8 @@ class Person:
             rng,
             thickness=float(rng.uniform(0.016, 0.062) if self.female else rng.uniform(0.03, 0.09)),
             density=int(rng.uniform(90, 420) * (0.8 if self.female else 1.2)),
-            arch=float(rng.normal(0.012 if self.female else -0.008, 0.02)),
-            height=float(rng.normal(0.004 if self.female else -0.006, 0.016)),
+            arch=float(rng.normal(0.012 if self.female else -0.008, 0.012)),
+            height=float(rng.normal(0.004 if self.female else -0.006, 0.009)),
             gap=float(rng.normal(0.115, 0.022)),
             length=float(rng.normal(0.475, 0.022)),
         )
