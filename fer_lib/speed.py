@@ -43,22 +43,22 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "operation": row["operation"],
-            "here": duration(row["ours_seconds"]),
-            "beside it": f"{row['peer']}: {duration(row['peer_seconds'])}",
+            "here": short(row["ours_seconds"]),
+            "beside it": f"{row['peer']}: {short(row['peer_seconds'])}"
+            + (f" ({row['note']})" if row["note"] else ""),
             "times faster": f"{row['ratio']:.3g}",
             "asked for": row["wanted"].replace(">=", "≥").replace("<=", "≤"),
-            "arithmetic alone": duration(row["limit_seconds"]),
-            "note": row["note"],
+            "arithmetic alone": short(row["limit_seconds"]),
         }
         for row in rows
     )
 
 
-def duration(seconds: float | None) -> str:
-    """Write a time with three digits and a unit: ``12.7 ms``, ``9.87 s``, ``16.5 min``; a dash for None."""
+def short(seconds: float | None) -> str:
+    """Write a time with three digits and a unit that stays beside it: ``12.7 ms``, ``9.87 s``, ``16.5 min``; a dash for None."""
     if seconds is None:
         return "—"
     for unit, size in (("min", 60.0), ("s", 1.0)):
         if seconds >= 1.5 * size or (unit == "s" and seconds >= 1):
-            return f"{seconds / size:.3g} {unit}"
-    return f"{1000 * seconds:.3g} ms"
+            return f"{seconds / size:.3g}\N{NO-BREAK SPACE}{unit}"
+    return f"{1000 * seconds:.3g}\N{NO-BREAK SPACE}ms"

@@ -2,7 +2,9 @@
 
 import functools
 import http.server
+import json
 import os
+import pkgutil
 import re
 import shutil
 import threading
@@ -41,6 +43,60 @@ def test_key_sees_the_users_faces(tmp_path: Path) -> None:
     assert key != book.execution_key(library, "book", "")
     (faces / "a.png").write_bytes(b"12")
     assert key != book.execution_key(library, "book", str(faces))
+
+
+def test_key_sees_what_pages_read(tmp_path: Path) -> None:
+    library, kept = tmp_path / "library", tmp_path / "kept"
+    library.mkdir()
+    key = book.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
+    kept.mkdir()
+    (kept / "a.csv").write_text("1")
+    folder = book.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
+    (tmp_path / "table.json").write_text("[]")
+    both = book.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
+    assert len({key, folder, both}) == 3
+
+
+def test_makers_of_a_cell() -> None:
+    known = {"fer_lib.figures.confusion", "fer_lib.tables.au_table"}
+    source = "figures.confusion(a, b)\ntables.au_table(study)\nfigures.confusion(c)\nfigures.unknown(d)\nnp.figures.x()"
+    assert book.makers(source, known) == ["fer_lib.figures.confusion", "fer_lib.tables.au_table"]
+
+
+def test_a_propertys_text_is_no_type() -> None:
+    lines = ["Whether each AU is present: row, column."]
+    book._docstring(None, "property", "", None, None, lines)  # type: ignore[arg-type]
+    assert lines[0] == ".." and lines[-1].startswith("Whether")
+
+
+def texts() -> Iterator[str]:
+    for page in sorted((ROOT / "book").rglob("*.md")):
+        if "_build" not in page.parts and "vendor" not in page.parts:
+            yield page.read_text("utf-8")
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
+            if cell["cell_type"] == "markdown":
+                yield "".join(cell["source"])
+
+
+def test_links_into_the_library_lead_somewhere() -> None:
+    modules = set(re.findall(r"automodule:: (\S+)", "\n".join(texts())))
+    names = {name for text in texts() for name in re.findall(r"\{py:\w+\}`~?([\w.]+)`", text)}
+    assert len(names) > 20
+    for name in sorted(modules | names):
+        pkgutil.resolve_name(name)
+    for name in names - modules:
+        home = name.rpartition(".")[0]
+        assert home in modules or home.rpartition(".")[0] in modules, (
+            f"{name} has no entry in the library's pages"
+        )
+
+
+def test_every_exercise_has_a_solution() -> None:
+    text = "\n".join(texts())
+    exercises = re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text)
+    assert len(exercises) == len(set(exercises)) >= 8
+    assert sorted(exercises) == sorted(re.findall(r"\{solution\} (\S+)", text))
 
 
 def test_no_button_without_an_address() -> None:
