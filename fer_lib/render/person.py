@@ -15,13 +15,13 @@ _PROPORTIONS: dict[float, str] = {
     0.50: """
         cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr
         chin/chin-bones:decr,incr eyes/{s}-eye-trans:in,out eyes/{s}-eye-scale:decr,incr
-        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out eyes/{s}-eye-bag:decr,incr
+        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out chin/chin-width:decr,incr
         forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr head/head-fat:decr,incr
-        nose/nose-hump:decr,incr
+        chin/chin-height:decr,incr head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
         ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
     """,
     0.36: """
-        chin/chin-width:decr,incr chin/chin-height:decr,incr head/head-scale-horiz:decr,incr
+        mouth/mouth-scale-horiz:decr,incr nose/nose-width1:decr,incr nose/nose-scale-vert:decr,incr
         cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up
         chin/chin-prominent:decr,incr chin/chin-cleft:decr,incr eyes/{s}-eye-push1:in,out
         eyes/{s}-eye-trans:down,up forehead/forehead-trans:backward,forward forehead/forehead-nubian:decr,incr
@@ -36,8 +36,7 @@ _PROPORTIONS: dict[float, str] = {
         head/head-scale-depth:decr,incr
     """,
     0.22: """
-        mouth/mouth-scale-horiz:decr,incr chin/chin-jaw-drop:decr,incr nose/nose-width1:decr,incr
-        nose/nose-scale-vert:decr,incr head/head-scale-vert:decr,incr
+        chin/chin-jaw-drop:decr,incr head/head-scale-vert:decr,incr eyes/{s}-eye-bag:decr,incr
         mouth/mouth-lowerlip-height:decr,incr
         mouth/mouth-trans:down,up mouth/mouth-philtrum-volume:decr,incr
         nose/nose-scale-horiz:decr,incr nose/nose-scale-depth:decr,incr nose/nose-volume:decr,incr
@@ -131,7 +130,7 @@ class Person:
                 centre = 0.4 if "mouth-angles" in stem else 0.0
                 shift = next((much / 2 for word, much in _MALE.items() if word in stem), 0.0)
                 centre += -shift if self.female else shift
-                amount = float(np.clip(rng.normal(0, spread), -1.5 * spread, 1.5 * spread)) + centre
+                amount = float(np.clip(rng.normal(0, spread), -1.6 * spread, 1.6 * spread)) + centre
                 for side in "lr" if "{s}" in stem else " ":
                     own = amount + (float(rng.normal(0, 0.05)) if side != " " else 0.0)
                     end = ends.split(",")[int(own > 0)]
