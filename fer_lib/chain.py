@@ -314,15 +314,19 @@ class Chain:
         )
         return deconv.Projections.load(artifact.path)
 
-    def plane(self, picture: int, layer: str, map: int) -> np.ndarray:
-        """One feature map of one picture, (h, w)."""
-        x = self.inputs(np.array([picture]))
+    def planes(self, pictures: np.ndarray, layer: str) -> torch.Tensor:
+        """All feature maps of a layer on some pictures, (n, C, h, w)."""
+        x = self.inputs(pictures)
         with torch.no_grad():
             for name, module in self.network.features.named_children():
                 x = module(x)
                 if name == layer:
                     break
-        return x[0, map].numpy()
+        return x
+
+    def plane(self, picture: int, layer: str, map: int) -> np.ndarray:
+        """One feature map of one picture, (h, w)."""
+        return self.planes(np.array([picture]), layer)[0, map].numpy()
 
     def centres(self, layer: str = "relu3") -> np.ndarray:
         """Centres of the strongest units' receptive fields in the network's input, (C, n, 2) x and y; NaN where there is none."""

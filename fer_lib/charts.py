@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fer_lib import facs
@@ -156,8 +157,17 @@ def _stems(ax: Axes, values: np.ndarray, au: int) -> None:
     ax.set_ylim(min(0.0, 1.05 * float(np.nanmin(heights))), None)
 
 
+def _band(ax: Axes, null: np.ndarray) -> None:
+    """Shade what the largest of all maps reaches in 90 % of the permutations."""
+    known = null[np.isfinite(null)]
+    if known.size:
+        low, high = np.quantile(known, [0.05, 0.95])
+        ax.axhspan(low, high, color=SECOND, alpha=0.18, lw=0, label="largest by chance (90 %)")
+        ax.set_ylim(top=max(ax.get_ylim()[1], 1.1 * high))
+
+
 @styled
-def distance_over_maps(values: np.ndarray, *, au: int, null: float | None = None) -> Figure:
+def distance_over_maps(values: np.ndarray, *, au: int, null: np.ndarray | None = None) -> Figure:
     """Figure 5: D of one action unit on every map, the maximum marked.
 
     Parameters
@@ -167,29 +177,30 @@ def distance_over_maps(values: np.ndarray, *, au: int, null: float | None = None
     au
         Number of the action unit.
     null
-        What the largest of all maps reaches by chance (such as the 95 % quantile over permutations), drawn
-        as a dashed line.
+        Largest distance of all maps in each permutation, (B,); its middle 90 % are drawn as a band.
     """
     figure, axes = panels(1, 1, 8, 2.8)
     ax = axes[0, 0]
     _stems(ax, values, au)
     if null is not None:
-        ax.axhline(null, color=INK, lw=0.9, ls="--")
-        ax.annotate(
-            "largest by chance", (0, null), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK
-        )
+        _band(ax, null)
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.98))
     ax.set_xlabel("feature map of conv3")
     ax.set_ylabel("distance D")
     return figure
 
 
 @styled
-def distance_panels(distances: pd.DataFrame, aus: Sequence[int]) -> Figure:
+def distance_panels(
+    distances: pd.DataFrame, aus: Sequence[int], nulls: Mapping[int, np.ndarray] | None = None
+) -> Figure:
     """Figure 6: the same for several units; one that the faces show too rarely says so."""
     figure, axes = panels(2, 2, 9, 4.8)
     for ax, au in zip(axes.ravel(), aus, strict=True):
         if au in distances.index:
             _stems(ax, distances.loc[au].to_numpy(), au)
+            if nulls and au in nulls:
+                _band(ax, nulls[au])
         else:
             ax.set_title(f"AU {au}: {facs.AUS[au].name}")
             ax.text(0.5, 0.5, "too few pictures with and without it", ha="center", transform=ax.transAxes)
@@ -246,4 +257,50 @@ def ablation(result: Ablation) -> Figure:
         "accuracy on unseen people; bars: without random maps, orange: without the chosen, dashed: all maps"
     )
     ax.set_ylabel("random sets")
+    return figure
+
+
+@styled
+def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
+    """How the map matched to each unit (row) answers to each unit switched on alone (column), its own one framed.
+
+    Parameters
+    ----------
+    effect : DataFrame
+        From :func:`fer_lib.interventions.effects`.
+    chosen : Series
+        The matched map of each AU.
+    """
+    aus = [au for au in chosen.index if au in effect.index]
+    values = effect.loc[aus, chosen.loc[aus]].to_numpy().T
+    figure, axes = panels(1, 1, 6.4, 5.4)
+    ax = axes[0, 0]
+    limit = max(1e-9, float(np.abs(values).max()))
+    shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    for i in range(len(aus)):
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, lw=1.2))
+    ax.set_xticks(range(len(aus)), [str(au) for au in aus])
+    ax.set_yticks(range(len(aus)), [f"{au}: map {chosen[au]}" for au in aus])
+    ax.set_xlabel("action unit switched on")
+    ax.set_ylabel("action unit and the map matched to it")
+    ax.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=ax, shrink=0.7, label="change of the map's maximum (standard deviations)")
+    return figure
+
+
+@styled
+def planted(rates: pd.DataFrame) -> Figure:
+    """Share of simulations in which each measure finds the planted detector, from `fer_lib.planted.detection_rates`."""
+    figure, axes = panels(1, 2, 9, 3.1, sharey=True)
+    looks = zip(rates["measure"].unique(), (ACCENT, "#777777", "#777777", SECOND), "Dxso", strict=False)
+    for measure, colour, marker in looks:
+        for ax, vary in zip(axes[0], ("positives", "gain"), strict=True):
+            line = rates[(rates["measure"] == measure) & (rates["vary"] == vary)].sort_values("value")
+            ax.plot(line["value"], line["found"], color=colour, marker=marker, ms=5, lw=1.4, label=measure)
+    axes[0, 0].set_xlabel("sequences with the action unit, of 593")
+    axes[0, 1].set_xlabel("spread of the maps' gains (standard deviation of the logarithm)")
+    axes[0, 0].set_ylabel("planted map found")
+    axes[0, 0].set_ylim(-0.04, 1.04)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return figure

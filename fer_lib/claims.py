@@ -115,11 +115,16 @@ def verdict_row(
     claim: str, measure: str, value: float, comparisons: Mapping[str, Comparison]
 ) -> dict[str, object]:
     """Return one row of the table of verdicts: claim, statement, measure, value, controls, verdict."""
-    controls = "; ".join(f"{name} {c.difference:+.3f} (p = {c.p:.3g})" for name, c in comparisons.items())
+    controls = "; ".join(
+        f"{name} {c.difference:+.3f} (p = {c.p:.3g})"
+        if np.isfinite(c.difference)
+        else f"{name}: too few to say"
+        for name, c in comparisons.items()
+    )
     return {
         "claim": claim,
         "statement": STATEMENTS[claim],
-        "measure": f"{measure}: {value:.3f}",
+        "measure": f"{measure}: {value:.3f}" if np.isfinite(value) else f"{measure}: too few to say",
         "above its controls by": controls,
         "verdict": decide(comparisons),
     }

@@ -52,10 +52,14 @@ class Settings:
     split: str = _parameter(
         "test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak")
     )
-    test_fraction: float = _parameter("share of the subjects held out (split 'subject')", 0.2)
+    test_fraction: float = _parameter(
+        "share of the subjects held out (split 'subject')", smoke=0.4, book=0.2, paper=0.2
+    )
     test_pictures: int = _parameter(
         "pictures held out (split 'leak'; paper: 200)", smoke=24, book=200, paper=200
     )
+
+    folds: int = _parameter("folds of people that the network is trained in one by one; 0: not run", 0)
 
     degrees: float = _parameter("step 1: largest rotation, in degrees", 15.0)
     flip: float = _parameter("step 2: probability of a mirror image", 0.5)
@@ -106,6 +110,7 @@ class Settings:
             "weight_decay",
             "seed",
             "faces_seed",
+            "folds",
         ):
             if getattr(self, name) < 0:
                 raise FerError(f"parameter {name}={getattr(self, name)!r}: must not be negative")

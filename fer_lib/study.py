@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fer_lib import ablation, distance, traditional, trial
+from fer_lib import ablation, distance, folds, protocols, splits, traditional, trial
 from fer_lib.atlas import Atlas, render_atlas
-from fer_lib.chain import SPLIT, Chain
+from fer_lib.chain import SPLIT, TRAINED, Chain
+from fer_lib.traditional import Traditional
 
 
 class Study(Chain):
@@ -47,7 +48,9 @@ class Study(Chain):
         Columns: ``au``; ``d``, ``map_d``, ``auc_d`` (test AUC of the map that maximises D); ``map_auc``, ``auc_auc`` (of the map
         with the largest training AUC); controls ``auc_untrained`` (the same choice in the untrained network) and ``auc_expression``
         (how often training people show the AU with that expression); ``p`` (of the best map on the test people, corrected for all maps);
-        ``with_au``, ``without`` (test sequences). NaN where the test people have fewer than three on a side.
+        ``p_within`` (of the best map on all people, when action units change places among sequences of one expression only; NaN
+        where the AU goes with the expression in every sequence); ``with_au``, ``without`` (test sequences). All but ``p_within``
+        are NaN where the test people have fewer than three on a side.
         """
 
         def compute(folder: Path) -> None:
@@ -79,6 +82,51 @@ class Study(Chain):
             seed=self.settings.seed,
         )
 
+    @cached_property
+    def cross_validation(self) -> pd.DataFrame:
+        """Predictions of one network per fold of people (`Settings.folds` of them), each picture tested once."""
+        s = self.settings
+        labelled = np.flatnonzero(self.labels >= 0)
+        parts = splits.subject_folds(self.table.iloc[labelled], s.folds)
+        chosen = [splits.Split(labelled[part.train], labelled[part.test]) for part in parts]
+
+        def compute(folder: Path) -> None:
+            folds.cross_validate(
+                self.crops,
+                self.labels,
+                chosen,
+                self.hyperparameters,
+                seed=s.seed,
+                folder=folder / "runs",
+                progress=self.progress,
+                device="cuda" if torch.cuda.is_available() else "cpu",
+            ).to_parquet(folder / "folds.parquet")
+
+        artifact = self.store.fetch(
+            "folds",
+            compute,
+            settings=s.part(*TRAINED, "folds", "neutral", "seed"),
+            upstream=[self.pictures.key],
+            sources=["folds", "splits", "preprocess"],
+        )
+        return pd.read_parquet(artifact.path / "folds.parquet")
+
+    @cached_property
+    def protocols(self) -> pd.DataFrame:
+        """What each way of dividing the pictures shares between its sides, and the accuracy it leads to."""
+
+        def compute(folder: Path) -> None:
+            protocols.traditional_by_protocol(self).to_parquet(folder / "protocols.parquet")
+
+        artifact = self.store.fetch(
+            "protocols",
+            compute,
+            settings=self.settings.part("strongest", "resize", "crop", *(p for p in SPLIT if p != "split")),
+            upstream=[self.pictures.key],
+            sources=["protocols", "preprocess"],
+        )
+        return protocols.with_network(self, pd.read_parquet(artifact.path / "protocols.parquet"))
+
     # ----------------------------------------------------- references and controls
 
     @cached_property
@@ -98,23 +146,11 @@ class Study(Chain):
         return Atlas.load(artifact.path)
 
     @cached_property
-    def traditional(self) -> traditional.Traditional:
+    def traditional(self) -> Traditional:
         """The traditional route on the same people: one detector an AU, then a decision."""
 
         def compute(folder: Path) -> None:
-            everyone = np.arange(len(self.table))
-            known = not np.isnan(self.landmarks).any()
-            traditional.fit(
-                self.inputs(everyone)[:, 0].numpy(),
-                self.labels,
-                self.present[list(self.coded_aus)],
-                self.table["subject"].to_numpy(),
-                self.split.train,
-                self.split.test,
-                landmarks=self.landmarks if known else None,
-                judged=self.apexes(self.split.test),
-                seed=self.settings.seed,
-            ).save(folder)
+            self.traditional_on(self.split).save(folder)
 
         artifact = self.store.fetch(
             "traditional",
@@ -123,4 +159,23 @@ class Study(Chain):
             upstream=[self.pictures.key],
             sources=["traditional", "preprocess", "splits"],
         )
-        return traditional.Traditional.load(artifact.path)
+        return Traditional.load(artifact.path)
+
+    def traditional_on(self, split: splits.Split) -> Traditional:
+        """The traditional route trained and tested on other pictures."""
+        known = not np.isnan(self.landmarks).any()
+        return traditional.fit(
+            self._frames,
+            self.labels,
+            self.present[list(self.coded_aus)],
+            self.table["subject"].to_numpy(),
+            split.train,
+            split.test,
+            landmarks=self.landmarks if known else None,
+            judged=self.apexes(split.test),
+            seed=self.settings.seed,
+        )
+
+    @cached_property
+    def _frames(self) -> np.ndarray:
+        return self.inputs(np.arange(len(self.table)))[:, 0].numpy()

@@ -214,6 +214,7 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
         "auc_untrained": "untrained",
         "auc_expression": "expression only",
         "p": "p",
+        "p_within": "p within",
         "with_au": "with",
         "without": "without",
     }
@@ -225,4 +226,22 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
         .where(table.notna(), None)
         .to_markdown(index=False, floatfmt=".2f", missingval="—")
     )
+    return text
+
+
+def dissection_table(dissected: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.trial.dissected`."""
+    head = {
+        "iou": "mean IoU",
+        "above": "IoU above 0.04",
+        "hits": "maximum in the region",
+        "chance": "unit at random",
+    }
+    shown = pd.DataFrame({"map": dissected.index})
+    for column, title in head.items():
+        form = "{:.3f}" if column == "iou" else "{:.1%}"
+        shown[title] = [
+            form.format(v).replace("%", " %") if math.isfinite(v) else "—" for v in dissected[column]
+        ]
+    text: str = shown.to_markdown(index=False, disable_numparse=True)
     return text

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 
-from fer_lib import claims, distance, evidence, regions
+from fer_lib import chance, claims, dissection, distance, evidence, regions
 from fer_lib.deconv import Projections
 from fer_lib.similarity import exemplar_likeness
+from fer_lib.stack import receptive_field
 
 if TYPE_CHECKING:
     from fer_lib.study import Study
 
+BAR = 0.04  # intersection over union above which Network Dissection calls a map a detector
+MOST = 300  # permutations of D, which cost more than those of AUC
 LEAST = 3  # test sequences with and without an AU below which its AUC says nothing
 
 
@@ -52,9 +58,81 @@ def tested_aus(study: Study) -> pd.DataFrame:
             "without": chosen["d"]["test_without"].to_numpy(),
         }
     )
+    tested["p_within"] = within_expression(study, aus)
     measured = [*(f"auc_{name}" for name in chosen), "auc_expression", "p"]
     tested.loc[tested[["with_au", "without"]].min(axis=1) < LEAST, measured] = np.nan
     return tested
+
+
+def distance_nulls(study: Study, aus: Sequence[int]) -> dict[int, np.ndarray]:
+    """Largest D of all maps when action units change places among a person's sequences, (B,) for each coded AU."""
+    train = study.people.train
+    coded = [au for au in aus if au in study.coded_aus]
+    if not coded:
+        return {}
+    table = study.table.iloc[train]
+    null = chance.largest_by_chance(
+        study.responses.maximum[train],
+        study.present[coded].to_numpy()[train],
+        table["sequence"],
+        table["subject"],
+        table["position"] > 0,
+        n=study.settings.strongest,
+        zero=study.settings.zero_rule,  # type: ignore[arg-type]
+        permutations=min(study.settings.permutations, MOST),
+        seed=study.settings.seed,
+    )
+    return dict(zip(coded, null.T, strict=True))
+
+
+def told(verdicts: pd.DataFrame) -> str:
+    """Say in a sentence or two how well the chosen maps do on unseen people, or that it cannot be said."""
+    tested = verdicts.dropna(subset=["auc_d", "auc_auc"])
+    if tested.empty:
+        return (
+            "Too few of the unseen people show any action unit here to say how well the chosen maps do "
+            f"(at least {LEAST} sequences with it and {LEAST} without are needed): run a larger preset."
+        )
+    adjusted = evidence.benjamini_hochberg(tested["p"])
+    mean = tested[["auc_d", "auc_auc", "auc_untrained", "auc_expression"]].mean()
+    return (
+        f"On unseen people the map chosen by $D$ reaches a mean AUC of {mean['auc_d']:.2f}, the one chosen by AUC "
+        f"{mean['auc_auc']:.2f}, the best map of the **untrained** network {mean['auc_untrained']:.2f}, and a control "
+        f"that knows nothing but the expression {mean['auc_expression']:.2f}. Of {len(tested)} action units, "
+        f"{int((tested['p'] <= 0.05).sum())} have a map that beats the null at 5 %, "
+        f"{int((adjusted <= 0.05).sum())} when the number of action units is allowed for as well {{cite}}`benjamini1995`."
+    )
+
+
+def within_expression(study: Study, aus: Sequence[int]) -> np.ndarray:
+    """Return p of each AU's best map when action units change places among sequences of the same expression only.
+
+    All people take part, for the network never learned from an action unit. The statistic is the rank sum against its mean
+    and spread over all permutations, so that a map which merely follows the expression scores 0.
+
+    Returns
+    -------
+    (J,) array
+        Corrected for the choice among all maps; NaN for an AU that within no expression is both present and absent.
+    """
+    apexes = study.apexes(np.arange(len(study.table)))
+    apexes = apexes[study.table["expression"].to_numpy()[apexes] != ""]
+    expression = study.table["expression"].to_numpy()[apexes]
+    present = study.present[list(aus)].iloc[apexes]
+    shares = present.groupby(expression).mean()
+    varies = ((shares > 0) & (shares < 1)).any().to_numpy()
+    p = np.full(len(aus), np.nan)
+    if varies.any():
+        null = evidence.permutation_null(
+            study.responses.maximum[apexes],
+            present.to_numpy()[:, varies],
+            expression,
+            permutations=study.settings.permutations,
+            seed=study.settings.seed,
+            statistic="standardised",
+        )
+        p[varies] = np.nanmin(null.p_values(), axis=1)
+    return p
 
 
 def auc_of_expression(
@@ -127,6 +205,67 @@ def region_alignment(study: Study) -> pd.DataFrame:
         },
         index=pd.Index(aus, name="AU"),
     )
+
+
+def dissected(study: Study) -> pd.DataFrame:
+    """Ask of unseen people whether maps fire where the AU moves the face: Network Dissection, pointing game (C2).
+
+    Returns
+    -------
+    DataFrame
+        Rows: the maps that D chose, a random map (the mean over all maps), and both in the untrained network. Columns:
+        ``iou`` (intersection over union with the AU's region, mean over AUs), ``above`` (share of them above
+        :data:`BAR`), ``hits`` (share of pictures with the AU on which the map's maximum lies in the region), ``chance``
+        (of a unit at random), ``aus`` (how many AUs enough unseen people show). NaN where none do.
+    """
+    test, side = study.apexes(study.people.test), study.settings.crop
+    shown = (study.present.iloc[test] == 1).sum()
+    aus = [au for au in study.coded_aus if au in study.atlas.aus and shown[au] >= LEAST]
+    rows: dict[str, dict[str, float]] = {}
+    for network, of in (("", study), (", untrained", study.untrained)):
+        names = [f"chosen by D{network}", f"random map{network}"]
+        if not aus:
+            rows |= {name: {"aus": 0} for name in names}
+            continue
+        present = study.present[aus].to_numpy()[test]
+        areas = np.stack([study.atlas.region(au, side=side) for au in aus])
+        field = receptive_field(of.network.features, "relu3")
+        iou = dissection.region_iou(partial(_planes, of, test), field, areas, present)
+        shape = of.planes(test[:1], "relu3").shape[2:]
+        place = of.responses.of(test)
+        hits, chance = dissection.pointing_game(
+            place.row, place.column, (shape[0], shape[1]), field, areas, present
+        )
+        best = distance.best_maps(of.distances.loc[aus].to_numpy())[:, None]
+        for name, maps in zip(names, (best, np.arange(iou.shape[1])[None]), strict=True):
+            overlap, hit = (np.take_along_axis(values, maps, axis=1) for values in (iou, hits))
+            rows[name] = {
+                "iou": float(overlap.mean()),
+                "above": float((overlap > BAR).mean()),
+                "hits": float(hit.mean()),
+                "chance": float(chance.mean()),
+                "aus": len(aus),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["iou", "above", "hits", "chance", "aus"])
+
+
+def dissection_told(dissected: pd.DataFrame) -> str:
+    """Say what the table of `dissected` shows, or that too few unseen people show any AU."""
+    chosen, random = dissected.loc["chosen by D"], dissected.loc["random map"]
+    before = dissected.loc["chosen by D, untrained"]
+    if not chosen["aus"]:
+        return "Too few of the unseen people show any action unit here to say: run a larger preset."
+    return (
+        f"Over {int(chosen['aus'])} action units, the maps that $D$ chose have a mean IoU of {chosen['iou']:.3f}, a random map "
+        f"{random['iou']:.3f}, and the maps that $D$ chooses before training {before['iou']:.3f}; {chosen['above']:.0%} of the "
+        f"chosen ones exceed {BAR}. Their strongest place lies in the region on {chosen['hits']:.0%} of the pictures with the "
+        f"unit, that of a random map on {random['hits']:.0%}, and a place at random on {chosen['chance']:.0%}."
+    ).replace("%", " %")
+
+
+def _planes(of: Study, pictures: np.ndarray) -> Iterator[torch.Tensor]:
+    for part in np.array_split(pictures, max(1, len(pictures) // 32)):
+        yield of.planes(part, "relu3")
 
 
 def region_focus(study: Study, region: str) -> pd.Series:

@@ -50,3 +50,9 @@ def test_energy_share_by_hand():
     shares = claims.energy_in_regions(energy, regions)
     np.testing.assert_allclose(shares[:, 0], [0.75, 1.0])
     assert np.isnan(shares[:, 1]).all()
+
+
+def test_what_could_not_be_measured_is_said_in_words():
+    nothing = claims.Comparison(float("nan"), float("nan"))
+    row = claims.verdict_row("C3", "mean AUC", float("nan"), {"chance": nothing})
+    assert row["verdict"] == "not decided" and "nan" not in f"{row['measure']} {row['above its controls by']}"

@@ -76,9 +76,9 @@ def test_confusion_counts() -> None:
 def test_largest_distance_is_marked() -> None:
     values = np.linspace(0, 1, 256)
     values[200], values[7] = 5.0, np.nan
-    figure = figures.distance_over_maps(values, au=1, null=2.5)
+    figure = figures.distance_over_maps(values, au=1, null=np.full(20, 2.5))
     told = words(figure)
-    assert "map 200" in told and "largest by chance" in told
+    assert "map 200" in told and "largest by chance (90 %)" in told
     assert "AU 1: Inner brow raiser" in told
     assert len(drawn(figure))
 
@@ -116,6 +116,16 @@ def test_scores_and_likeness_and_ablation() -> None:
     removed: Any = SimpleNamespace(random=rng.random(20), without=0.4, accuracy=0.8)
     for one in (figure, figures.likeness(table), figures.ablation(removed)):
         assert len(drawn(one))
+
+
+def test_grid_frames_each_map_under_its_own_unit() -> None:
+    effect = pd.DataFrame([[2.0, 0, 0.5], [0, -4, 1]], index=[1, 2])
+    figure = charts.intervention_grid(effect, pd.Series({2: 1, 1: 0, 99: 2}))
+    ax = figure.axes[0]
+    assert np.asarray(ax.images[0].get_array()).tolist() == [[-4, 0], [0, 2]]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["2: map 1", "1: map 0"]
+    assert [patch.get_xy() for patch in ax.patches] == [(-0.5, -0.5), (0.5, 0.5)]
+    assert len(drawn(figure))
 
 
 class Pictured:

@@ -88,9 +88,15 @@ def test_slider_pictures_have_captions(study: Any) -> None:
 
 def test_verdicts_print_gaps_as_dashes() -> None:
     row = {"au": 1, "map_d": 3, "auc_d": 0.5, "map_auc": 4, "auc_auc": 0.75, "auc_untrained": 0.4}
-    row |= {"auc_expression": 0.9, "p": np.nan, "with_au": 5, "without": 7}
+    row |= {"auc_expression": 0.9, "p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
     text = tables.verdict_table(pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan}]))
     assert text.count("—") == 3 and "0.75" in text and "3.0" not in text
+
+
+def test_dissection_in_percent_and_gaps_as_dashes() -> None:
+    rows = {"chosen by D": {"iou": 0.0123, "above": 0.5, "hits": np.nan, "chance": 0.25, "aus": 4}}
+    text = tables.dissection_table(pd.DataFrame.from_dict(rows, orient="index"))
+    assert "0.012" in text and "50.0 %" in text and text.count("—") == 1 and "nan" not in text
 
 
 def test_greys() -> None:

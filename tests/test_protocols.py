@@ -1,0 +1,51 @@
+"""What each division shares, which ones the network was trained under, and how that is printed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fer_lib import protocols, splits
+from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
+from fer_lib.settings import Settings, make_settings
+
+
+class Toy:
+    """A study whose traditional route is right in as many pictures as people are shared."""
+
+    def __init__(self, settings: Settings, store: object = None, *, progress: bool = False) -> None:
+        self.settings, self.store, self.progress = settings, store, progress
+        who = np.repeat(np.arange(10), 8)
+        self.table = pd.DataFrame({"subject": who, "sequence": who * 10 + np.tile(np.arange(8) // 4, 10)})
+        self.labels = np.tile([0, 1, 1, -1], 20)
+        labelled = np.flatnonzero(self.labels >= 0)
+        table = self.table.iloc[labelled]
+        leak = settings.split == "leak"
+        part = splits.paper_leak(table, test=12) if leak else splits.by_subject(table, test=0.3)
+        self.split = splits.Split(labelled[part.train], labelled[part.test])
+        self.traditional = self.traditional_on(self.split)
+        self.trained = SimpleNamespace(predictions=np.eye(2)[self.labels[self.split.test]])
+        self.cross_validation = pd.DataFrame({"label": [0, 1], "predicted": [0, 0]})
+
+    def traditional_on(self, split: splits.Split) -> Any:
+        return SimpleNamespace(accuracy=splits.leakage(self.table, split)["subject"])
+
+
+def test_three_divisions() -> None:
+    study: Any = Toy(make_settings("smoke"))
+    table = protocols.traditional_by_protocol(study)
+    assert list(table.index) == [BY_SUBJECT, IN_FOLDS, LEAK] and list(table["trainings"]) == [1, 3, 1]
+    assert table.loc[IN_FOLDS, "test"] == 60 and table.loc[LEAK, "test"] == 12
+    assert list(table["same person"]) == list(table["traditional"]) == [0, 0, 1]
+
+
+def test_the_network_where_it_was_trained() -> None:
+    study: Any = Toy(make_settings("smoke"))
+    table = protocols.with_network(study, protocols.traditional_by_protocol(study))
+    assert table["network"].notna().tolist() == [True, False, False] and table.loc[BY_SUBJECT, "network"] == 1
+    text = protocols.markdown(table)
+    assert text.count("—") == 2 and "100.0 %" in text and "nan" not in text
+    study = Toy(make_settings("smoke", split="leak", folds=2))
+    table = protocols.with_network(study, protocols.traditional_by_protocol(study))
+    assert table["network"].notna().tolist() == [False, True, True] and table.loc[IN_FOLDS, "network"] == 0.5

@@ -1,0 +1,86 @@
+"""Choices of the distance and of the split, on a study of numbers without any network."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_lib import sensitivity, trial
+from fer_lib.distance import distances
+from fer_lib.settings import make_settings
+
+AUS = (1, 4)
+
+
+def toy(detector: bool = True, unseen: int = 6) -> Any:
+    """Sequences of three frames; map 2 answers to AU 1, map 5 to AU 4."""
+    rng = np.random.default_rng(0)
+    people, sequences, frames, maps = 12, 4, 3, 8
+    sequence = np.repeat(np.arange(people * sequences), frames)
+    position = np.tile(np.arange(frames), people * sequences)
+    units = rng.integers(0, 2, (people * sequences, 2)).astype(float)
+    present = np.where(position[:, None] > 0, units[sequence], 0.0)
+    maximum = rng.random((len(sequence), maps))
+    maximum[:, [2, 5]] += 4.0 * present * detector
+    subject = sequence // sequences
+    table = pd.DataFrame({"subject": subject, "sequence": sequence, "position": position, "length": frames})
+    table["expression"] = np.array(["happy", "anger", ""])[sequence % 3]
+    study = SimpleNamespace(table=table, coded_aus=AUS, settings=make_settings("smoke"))
+    study.present = pd.DataFrame(present, columns=list(AUS))
+    study.responses = SimpleNamespace(maximum=maximum)
+    held_out = subject >= people - unseen
+    study.people = SimpleNamespace(train=np.flatnonzero(~held_out), test=np.flatnonzero(held_out))
+    study.apexes = lambda rows: rows[position[rows] == frames - 1]
+    return study
+
+
+def test_every_choice_finds_clear_detectors() -> None:
+    table = sensitivity.distance_choices(toy())
+    assert (table["changed"] == 0).all() and (table["auc"] == 1).all()
+
+
+def test_without_unseen_people_there_is_no_auc() -> None:
+    assert sensitivity.distance_choices(toy(unseen=0))["auc"].isna().all()
+
+
+def test_one_picture_of_a_person() -> None:
+    rng = np.random.default_rng(1)
+    maxima, present = rng.random((40, 3)), rng.integers(0, 2, (40, 1)).astype(float)
+    alone = sensitivity.one_per_person(maxima, present, np.arange(40), n=4)
+    np.testing.assert_allclose(alone, distances(maxima, present, 4))
+    twice = np.repeat(np.arange(20), 2)
+    doubled = sensitivity.one_per_person(
+        np.repeat(maxima, 2, 0), np.repeat(present, 2, 0), np.repeat(np.arange(40), 2), n=4
+    )
+    np.testing.assert_allclose(doubled, alone)
+    assert not np.allclose(sensitivity.one_per_person(maxima, present, twice, n=4), alone)
+
+
+@pytest.mark.parametrize("detector", [True, False])
+def test_nulls_of_a_study(detector: bool) -> None:
+    study = toy(detector)
+    within = trial.within_expression(study, AUS)
+    assert ((within < 0.05) == detector).all()
+    nulls = trial.distance_nulls(study, (4, 27))
+    assert list(nulls) == [4] and np.isfinite(nulls[4]).all()
+    assert trial.distance_nulls(study, (27,)) == {}
+
+
+def test_a_unit_that_goes_with_the_expression_cannot_be_told_from_it() -> None:
+    study = toy()
+    study.present[1] = (study.table["expression"] == "happy").astype(float)
+    within = trial.within_expression(study, AUS)
+    assert np.isnan(within[0]) and np.isfinite(within[1])
+
+
+def test_words_for_verdicts() -> None:
+    names = ("auc_d", "auc_auc", "auc_untrained", "auc_expression", "p")
+    verdicts = pd.DataFrame({name: [0.6, np.nan] for name in names})
+    assert "0.60" in trial.told(verdicts) and "nan" not in trial.told(verdicts)
+    assert "Too few" in trial.told(verdicts.iloc[1:])
+    columns = ("iou", "above", "hits", "chance", "aus")
+    rows = ("chosen by D", "random map", "chosen by D, untrained")
+    assert "25 %" in trial.dissection_told(pd.DataFrame(0.25, index=rows, columns=columns).assign(aus=3))
+    assert "Too few" in trial.dissection_told(pd.DataFrame(np.nan, index=rows, columns=columns).assign(aus=0))
