@@ -25,6 +25,7 @@ help:
 	@echo 'make test   lint, types, unit tests, notebooks and book at the smoke preset, browser tests'
 	@echo 'make lint   ruff and mypy only          make test-slow  the tests that take minutes'
 	@echo 'make bench  the speed table             make clean      remove what was built (keeps .venv and .fer)'
+	@echo 'make pdf    the whole book as one file; needs Chromium  [PRESET=..] [FACES=..]'
 
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer was not found; name one: make PYTHON=/path/to/python3'; exit 1; }
@@ -45,6 +46,19 @@ book: start
 	$(call timed,faces; network; measurements,$(BIN)/fer run)
 	$(call timed,notebooks and book,$(BIN)/jupyter-book build $(STRICT) book)
 	@echo; cat $(TIMES); echo 'open file://$(CURDIR)/book/_build/html/index.html'
+
+# One long page, printed by a browser. It shares the executed notebooks with `make book`.
+PDF := book/_build/fer-lib.pdf
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+pdf: export FER_PRESET := $(PRESET)
+pdf: export FER_FACES := $(FACES_PATH)
+pdf: start
+	@test -n '$(CHROMIUM)' || { echo 'no Chromium was found; name one: make pdf CHROMIUM=/path/to/chromium'; exit 1; }
+	$(call timed,one page,$(BIN)/jupyter-book build --builder singlehtml book)
+	$(call timed,printing,'$(CHROMIUM)' --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=60000 \
+		--print-to-pdf='$(PDF)' 'file://$(CURDIR)/book/_build/singlehtml/intro.html')
+	@echo; cat $(TIMES); echo 'open file://$(CURDIR)/$(PDF)'
 
 test: export FER_PRESET := smoke
 test: export FER_FACES :=

@@ -8,6 +8,7 @@ It does what Jupyter Book leaves open:
 * the buttons that lead to the repository appear once its address is known, and not before;
 * the bibliography carries no roles that screen readers have dropped;
 * under what a notebook shows stands a link to the function that made it;
+* the whole book can be one page, which `make pdf` prints;
 * the reference shows what a property says of itself as a sentence, also when it holds a colon.
 """
 
@@ -122,6 +123,13 @@ def _configure(app: Sphinx, config: Config) -> None:
     config.html_context.update(context)
 
 
+def _one_page(app: Sphinx) -> None:
+    # Some extensions tell Sphinx of their elements on single pages and hide by that what others said of all pages.
+    handlers = app.registry.translation_handlers
+    if app.builder.name in handlers and app.builder.format in handlers:
+        handlers[app.builder.name] = handlers[app.builder.format] | handlers[app.builder.name]
+
+
 def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return [name for name in env.found_docs if not name.startswith("notebooks/")]
 
@@ -176,6 +184,7 @@ def _docstring(app: Sphinx, what: str, name: str, thing: object, options: object
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.connect("config-inited", _configure, priority=100)
+    app.connect("builder-inited", _one_page)
     app.connect("env-updated", _prose)
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)
