@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from loky import ProcessPoolExecutor
+from loky.process_executor import TerminatedWorkerError
 
 from fer_lib.errors import FerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def in_processes(
@@ -37,13 +39,12 @@ def in_processes(
     if processes == 1 or len(tasks) < 2:
         yield from map(function, tasks)
         return
-    with parallel_config("loky", inner_max_num_threads=1):
-        results = Parallel(min(processes, len(tasks)), return_as="generator")(
-            delayed(function)(task) for task in tasks
-        )
+    pool = ProcessPoolExecutor(min(processes, len(tasks)), env=_ONE_THREAD)
     try:
-        yield from results
+        yield from pool.map(function, tasks)
     except TerminatedWorkerError as error:
         raise FerError(
             "a rendering process died, most often for want of memory; processes=1 needs less"
         ) from error
+    finally:
+        pool.shutdown(kill_workers=True)
