@@ -45,12 +45,13 @@ class Study(Chain):
     def verdicts(self) -> pd.DataFrame:
         """For each coded AU the map that D chooses and the map that AUC chooses, tested on unseen people.
 
-        Columns: ``au``; ``d``, ``map_d``, ``auc_d`` (test AUC of the map that maximises D); ``map_auc``, ``auc_auc`` (of the map
-        with the largest training AUC); controls ``auc_untrained`` (the same choice in the untrained network) and ``auc_expression``
-        (how often training people show the AU with that expression); ``p`` (of the best map on the test people, corrected for all maps);
-        ``p_within`` (of the best map on all people, when action units change places among sequences of one expression only; NaN
-        where the AU goes with the expression in every sequence); ``with_au``, ``without`` (test sequences). All but ``p_within``
-        are NaN where the test people have fewer than three on a side.
+        Columns: ``au``; ``d``, ``map_d``, ``auc_d`` (test AUC of the map that maximises D); ``map_auc``, ``auc_auc`` (of
+        the map with the largest training AUC); controls ``auc_untrained`` (the same choice in the untrained network) and
+        ``auc_expression`` (how often training people show the AU with that expression); ``p`` (of the best map on the test
+        people, corrected for all maps), ``p_joint`` (for all AUs too); ``p_within`` (of the best map on all people, when
+        action units change places among sequences of one expression only; NaN where the AU goes with the expression in
+        every sequence); ``with_au``, ``without`` (test sequences). All but ``p_within`` are NaN where the test people have
+        fewer than three on a side.
         """
 
         def compute(folder: Path) -> None:
@@ -164,6 +165,7 @@ class Study(Chain):
     def traditional_on(self, split: splits.Split) -> Traditional:
         """The traditional route trained and tested on other pictures."""
         known = not np.isnan(self.landmarks).any()
+        people = self.table["subject"].iloc[split.train].nunique()
         return traditional.fit(
             self._frames,
             self.labels,
@@ -173,6 +175,7 @@ class Study(Chain):
             split.test,
             landmarks=self.landmarks if known else None,
             judged=self.apexes(split.test),
+            folds=min(5, people),
             seed=self.settings.seed,
         )
 

@@ -76,7 +76,7 @@ def test_a_unit_that_goes_with_the_expression_cannot_be_told_from_it() -> None:
 
 
 def test_words_for_verdicts() -> None:
-    names = ("auc_d", "auc_auc", "auc_untrained", "auc_expression", "p")
+    names = ("auc_d", "auc_auc", "auc_untrained", "auc_expression", "p", "p_joint")
     verdicts = pd.DataFrame({name: [0.6, np.nan] for name in names})
     assert "0.60" in trial.told(verdicts) and "nan" not in trial.told(verdicts)
     assert "Too few" in trial.told(verdicts.iloc[1:])
