@@ -136,12 +136,12 @@ class Study(Chain):
         levels = (0.0, 5.0) if self.settings.preset == "smoke" else (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
         def compute(folder: Path) -> None:
-            render_atlas(levels=levels, seed=self.settings.faces_seed, progress=self.progress).save(folder)
+            render_atlas(levels=levels, progress=self.progress).save(folder)
 
         artifact = self.store.fetch(
             "atlas",
             compute,
-            settings={"levels": levels, "seed": self.settings.faces_seed},
+            settings={"levels": levels},
             sources=["atlas", "render.person", "render.scene"],
         )
         return Atlas.load(artifact.path)

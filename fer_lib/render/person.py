@@ -14,7 +14,7 @@ from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, un
 _PROPORTIONS: dict[float, str] = {
     0.50: """
         cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr
-        chin/chin-bones:decr,incr eyes/{s}-eye-trans:in,out eyes/{s}-eye-scale:decr,incr
+        chin/chin-bones:decr,incr eyes/{s}-eye-scale:decr,incr
         eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out chin/chin-width:decr,incr
         forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr head/head-fat:decr,incr
         chin/chin-height:decr,incr head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
@@ -24,7 +24,7 @@ _PROPORTIONS: dict[float, str] = {
         mouth/mouth-scale-horiz:decr,incr nose/nose-width1:decr,incr nose/nose-scale-vert:decr,incr
         cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up
         chin/chin-prominent:decr,incr chin/chin-cleft:decr,incr eyes/{s}-eye-push1:in,out
-        eyes/{s}-eye-trans:down,up forehead/forehead-trans:backward,forward forehead/forehead-nubian:decr,incr
+        eyes/{s}-eye-trans:in,out eyes/{s}-eye-trans:down,up forehead/forehead-trans:backward,forward forehead/forehead-nubian:decr,incr
         head/head-angle:in,out
         mouth/mouth-lowerlip-volume:decr,incr
         mouth/mouth-upperlip-volume:decr,incr mouth/mouth-cupidsbow:decr,incr

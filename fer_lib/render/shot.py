@@ -50,7 +50,7 @@ class Shot:
         light, boxes = _light(rng)
         return cls(
             seed=int(rng.integers(2**31)),
-            pose=(float(rng.normal(0, 4)), float(rng.normal(0, 3)), float(rng.normal(0, 2))),
+            pose=(float(rng.normal(0, 2.5)), float(rng.normal(0, 2)), float(rng.normal(0, 1.5))),
             light=light,
             boxes=boxes,
             background=(
@@ -83,13 +83,13 @@ def directions() -> np.ndarray:
 
 
 def _light(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw ambient light with one or two soft boxes."""
+    """Draw ambient light with one or two soft boxes, in front of the face as in a laboratory."""
     light = rng.uniform(0.06, 0.16) * (1 + 1.2 * np.clip(directions()[:, 1], 0, 1))
     settings = (
         [(-38, 18), (38, 18)],
-        [(rng.uniform(-60, 60), 25)],
+        [(rng.uniform(-30, 30), 25)],
         [(rng.uniform(-15, 15), 35)],
-        [(-50, 10), (30, 30)],
+        [(-45, 15), (35, 30)],
     )
     chosen = settings[int(rng.integers(4))]
     boxes = []
