@@ -54,7 +54,7 @@ def test_versions_agree() -> None:
     assert citation["license"] == PROJECT["license"] == "MIT"
 
 
-@pytest.mark.parametrize("target", ["book", "test", "bench", "lint", "clean", "help"])
+@pytest.mark.parametrize("target", ["book", "pdf", "test", "bench", "lint", "clean", "help"])
 def test_make_knows_the_targets(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)
