@@ -2,6 +2,7 @@
 
 PRESET ?= book
 FACES ?=
+PUBLISH ?=
 BIN := .venv/bin
 TIMES := out/times.txt
 STRICT := -W -n --keep-going
@@ -21,7 +22,7 @@ endef
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make book   render faces, train, run the notebooks, build the book  [PRESET=smoke|book|paper] [FACES=folder]'
+	@echo 'make book   render faces, train, run the notebooks, build the book  [PRESET=smoke|book|paper] [FACES=folder [PUBLISH=S1,S2]]'
 	@echo 'make test   lint, types, unit tests, notebooks and book at the smoke preset, browser tests'
 	@echo 'make lint   ruff and mypy only          make test-slow  the tests that take minutes'
 	@echo 'make bench  the speed table             make clean      remove what was built (keeps .venv and .fer)'
@@ -42,6 +43,7 @@ start: .venv/.installed
 
 book: export FER_PRESET := $(PRESET)
 book: export FER_FACES := $(FACES_PATH)
+book: export FER_PUBLISH := $(PUBLISH)
 book: start
 	$(call timed,faces; network; measurements,$(BIN)/fer run)
 	$(call timed,notebooks and book,$(BIN)/jupyter-book build $(STRICT) book)
@@ -53,6 +55,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 
 pdf: export FER_PRESET := $(PRESET)
 pdf: export FER_FACES := $(FACES_PATH)
+pdf: export FER_PUBLISH := $(PUBLISH)
 pdf: start
 	@test -n '$(CHROMIUM)' || { echo 'no Chromium was found; name one: make pdf CHROMIUM=/path/to/chromium'; exit 1; }
 	$(call timed,one page,$(BIN)/jupyter-book build --builder singlehtml book)
@@ -62,6 +65,7 @@ pdf: start
 
 test: export FER_PRESET := smoke
 test: export FER_FACES :=
+test: export FER_PUBLISH :=
 test: export FER_BOOK := $(CURDIR)/out/test/_build/html
 test: start lint
 	$(call timed,unit tests,$(BIN)/python -m pytest -n 2 -m 'not slow and not browser')

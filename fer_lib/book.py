@@ -37,7 +37,9 @@ KEPT = ("book/judged", "benchmarks/latest.json")
 """Results that pages read instead of making them, by their place in the repository."""
 
 
-def execution_key(library: Path, preset: str, faces: str, kept: Sequence[Path] = ()) -> str:
+def execution_key(
+    library: Path, preset: str, faces: str, kept: Sequence[Path] = (), *, publish: str = ""
+) -> str:
     """Return a name for everything that shapes a notebook's outputs, besides the notebook.
 
     Parameters
@@ -51,13 +53,15 @@ def execution_key(library: Path, preset: str, faces: str, kept: Sequence[Path] =
         size and time of change.
     kept : sequence of Path
         Files, and folders of files, that pages read; what does not exist is passed over.
+    publish : str
+        Value of ``FER_PUBLISH``: whose faces the pages show.
 
     Returns
     -------
     str
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(publish.encode() + b"\0")
     for part in _parts(library, preset, faces):
         digest.update(part + b"\0")
     for place in kept:
@@ -113,6 +117,7 @@ def _configure(app: Sphinx, config: Config) -> None:
         os.environ.get("FER_PRESET", "book"),
         os.environ.get("FER_FACES", ""),
         [library.parent / name for name in KEPT],
+        publish=os.environ.get("FER_PUBLISH", ""),
     )
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / key)
     theme = config.html_theme_options

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -184,13 +185,10 @@ def settings_from_notebook(namespace: Mapping[str, Any]) -> Settings:
     names = {f.name for f in fields(Settings)}
     assigned = _assigned_above(namespace)
     _known({name: None for name in assigned})
-    return make_settings(
-        **{
-            n: namespace[n]
-            for n in names
-            if n in namespace and not isinstance(namespace[n], types.ModuleType)
-        }
-    )
+    given = {
+        n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], types.ModuleType)
+    }
+    return make_settings(**{"publish": os.environ.get("FER_PUBLISH"), **given})
 
 
 def _assigned_above(namespace: Mapping[str, Any]) -> list[str]:

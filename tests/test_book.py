@@ -30,6 +30,7 @@ def test_key_changes_with_everything_that_shapes_outputs(tmp_path: Path) -> None
     key = book.execution_key(library, "book", "")
     assert key == book.execution_key(library, "book", "")
     assert key != book.execution_key(library, "smoke", "")
+    assert key != book.execution_key(library, "book", "", publish="S052")
     source.write_text("a = 2\n")
     assert key != book.execution_key(library, "book", "")
 

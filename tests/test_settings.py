@@ -61,3 +61,12 @@ def test_variables_of_later_cells_are_not_parameters():
 def test_every_parameter_has_one_line_of_help():
     for name, text in describe_settings().items():
         assert text and "\n" not in text, name
+
+
+def test_whose_faces_are_shown_comes_from_the_environment_or_the_notebook(monkeypatch):
+    monkeypatch.setenv("FER_PUBLISH", "S052,S055")
+    assert settings_from_notebook({"preset": "smoke"}).publish == "S052,S055"
+    assert settings_from_notebook({"preset": "smoke", "publish": "S001"}).publish == "S001"
+    assert make_settings("smoke").publish == "", "the variable is the book's alone"
+    monkeypatch.delenv("FER_PUBLISH")
+    assert settings_from_notebook({"preset": "smoke"}).publish == ""
