@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from tqdm import tqdm
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS
 from fer_lib.render.person import Person
-from fer_lib.render.scene import Shot, render, supported_aus
+from fer_lib.render.scene import Frame, Shot, render, supported_aus
+from fer_lib.render.workers import in_processes
 
 FILE = "atlas.npz"
 PERSON = 20  # middling features, well lit: every unit shows
@@ -77,6 +79,7 @@ def render_atlas(
     size: int = 320,
     side: int = 128,
     seed: int = PERSON,
+    processes: int = 1,
     progress: bool = True,
 ) -> Atlas:
     """Render one person, looking straight ahead, with each action unit alone at each intensity.
@@ -91,6 +94,8 @@ def render_atlas(
         Side of the rendered picture, and of the face crops that are kept, in pixels.
     seed : int
         Of the person and the light.
+    processes : int
+        How many to use; the result does not depend on it.
     progress : bool
         Whether a progress bar is shown on a terminal.
 
@@ -99,9 +104,26 @@ def render_atlas(
     Atlas
     """
     chosen = tuple(au for au in supported_aus() if au in AUS) if aus is None else aus
+    work = partial(_unit, levels=levels, size=size, side=side, seed=seed)
+    done = in_processes(work, chosen, processes)
+    bar = tqdm(done, total=len(chosen), desc="atlas", disable=None if progress else True)
+    pictures, regions = zip(*bar, strict=True)
+    return Atlas(np.array(chosen), np.array(levels, float), np.stack(pictures), np.stack(regions))
+
+
+@cache
+def _sitting(seed: int, size: int) -> tuple[Person, Shot, Frame]:
+    """The person, the light and the neutral face that all units share."""
     person = Person(seed)
     shot = replace(Shot.draw(np.random.default_rng(seed)), pose=(0.0, 0.0, 0.0))
-    neutral = render(person, {}, shot, size=size)
+    return person, shot, render(person, {}, shot, size=size)
+
+
+def _unit(
+    au: int, *, levels: tuple[float, ...], size: int, side: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Render one unit: pictures (L, side, side) uint8 and region (side, side) float32."""
+    person, shot, neutral = _sitting(seed, size)
     low, high = neutral.landmarks.min(0), neutral.landmarks.max(0)
     # A margin, so that a dropped jaw and raised brows stay inside.
     margin = 0.12 * (high - low)
@@ -112,11 +134,5 @@ def render_atlas(
         part = picture[top:bottom, left:right]
         return scale(part.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True)
 
-    pictures = np.zeros((len(chosen), len(levels), side, side), np.uint8)
-    regions = np.zeros((len(chosen), side, side), np.float32)
-    for j, au in enumerate(tqdm(chosen, desc="atlas", disable=None if progress else True)):
-        for k, level in enumerate(levels):
-            frame = neutral if level == 0 else render(person, {au: level / 5}, shot, size=size)
-            pictures[j, k] = cut(frame.image)
-        regions[j] = cut(frame.region(au))
-    return Atlas(np.array(chosen), np.array(levels, float), pictures, regions)
+    frames = [neutral if level == 0 else render(person, {au: level / 5}, shot, size=size) for level in levels]
+    return np.stack([cut(f.image) for f in frames]).astype(np.uint8), cut(frames[-1].region(au))

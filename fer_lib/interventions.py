@@ -70,7 +70,7 @@ def effects(
 def control_faces(study: Study) -> Artifact:
     """Render (or find) the control set: few people, each neutral and with every unit alone at E."""
     people, size, seed = (
-        2 if study.settings.preset == "smoke" else 6,
+        2 if study.settings.preset == "smoke" else 4,
         study.settings.size,
         study.settings.faces_seed,
     )

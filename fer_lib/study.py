@@ -5,6 +5,7 @@ A notebook asks for what it needs (``study.verdicts``); whatever lies before it 
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -136,7 +137,7 @@ class Study(Chain):
         levels = (0.0, 5.0) if self.settings.preset == "smoke" else (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
         def compute(folder: Path) -> None:
-            render_atlas(levels=levels, progress=self.progress).save(folder)
+            render_atlas(levels=levels, processes=os.cpu_count() or 1, progress=self.progress).save(folder)
 
         artifact = self.store.fetch(
             "atlas",
