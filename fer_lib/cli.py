@@ -45,6 +45,7 @@ def _settings(preset: str, faces: str, given: list[str]) -> Settings:
 @cli.command()
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
+    from fer_lib.interventions import map_effects
     from fer_lib.study import Study
 
     study = Study(_settings(preset, faces, given))
@@ -55,6 +56,8 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         "responses": lambda: study.responses,
         "projections": lambda: study.projections_of("relu3"),
         "verdicts": lambda: study.verdicts,
+        "atlas": lambda: study.atlas,
+        "interventions": lambda: map_effects(study),
     }
     for name, step in steps.items():
         typer.echo(f"{name} ...", err=True)
