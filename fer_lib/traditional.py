@@ -18,10 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import grid_sample
 
@@ -216,6 +212,11 @@ def fit(
     if len(np.unique(classes[train][classes[train] >= 0])) < 2:
         raise FerError("the training pictures show fewer than two expressions; give more pictures")
     described, corners = descriptors(frames, landmarks, train)
+    # Imported where it is used: it takes longer to load than most notebooks need to run.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+    from sklearn.preprocessing import StandardScaler
+
     parts = [(train[a], train[b]) for a, b in GroupKFold(folds).split(train, groups=who[train])]
     # A detector needs both kinds of faces in every part that it is trained on.
     able = [
@@ -272,6 +273,9 @@ def _detect(
     seed: int,
 ) -> Floats:
     """Return log-odds (score, J) by detectors that were trained on the rows `learn`."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+
     kept = min(components, len(learn) - 1, described.shape[1])
     reduce = PCA(kept, svd_solver="randomized", random_state=seed).fit(described[learn])
     seen, new = reduce.transform(described[learn]), reduce.transform(described[score])
