@@ -4,6 +4,7 @@ It does what Jupyter Book leaves open:
 
 * an executed notebook is reused only while everything that shapes its outputs is the same. jupyter-cache looks
   at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
+* notebooks run side by side, not one after the other;
 * prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
 * the buttons that lead to the repository appear once its address is known, and not before;
 * the bibliography carries no roles that screen readers have dropped;
@@ -26,6 +27,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.util.display import status_iterator
+
+from fer_lib.execution import execute_ahead
 
 PACKAGES = ("matplotlib", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 """The packages whose versions can change a notebook's outputs."""
@@ -135,6 +139,22 @@ def _one_page(app: Sphinx) -> None:
         handlers[app.builder.name] = handlers[app.builder.format] | handlers[app.builder.name]
 
 
+def _execute(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    files = [path for page in pages if (path := Path(env.doc2path(page)).absolute()).suffix == ".ipynb"]
+    done = execute_ahead(
+        files, Path(app.config.nb_execution_cache_path), timeout=app.config.nb_execution_timeout
+    )
+    for _ in status_iterator(
+        done,
+        "executing notebooks... ",
+        "purple",
+        len(files),
+        app.verbosity,
+        stringify_func=lambda path: path.stem,
+    ):
+        pass
+
+
 def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return [name for name in env.found_docs if not name.startswith("notebooks/")]
 
@@ -190,6 +210,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
     app.connect("config-inited", _configure, priority=100)
     app.connect("builder-inited", _one_page)
+    app.connect("env-before-read-docs", _execute)
     app.connect("env-updated", _prose)
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)

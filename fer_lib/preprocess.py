@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional
 from tqdm.auto import tqdm
 
 from fer_lib.disk import Disk, picture_on
@@ -195,7 +194,7 @@ class Evaluate:
         """Turn a crop, uint8 (height, width), into float32 of shape (1, crop, crop); `generator` is not used."""
         margin = (self.size - self.crop) // 2
         resized = _resize(_as_tensor(picture), self.size)
-        return standardise(functional.crop(resized, margin, margin, self.crop, self.crop))
+        return standardise(_v2().functional.crop(resized, margin, margin, self.crop, self.crop))
 
 
 @dataclass(frozen=True)
@@ -233,12 +232,12 @@ class Augment:
         x = _as_tensor(picture)
         if self.degrees:
             turn = (2 * angle - 1) * self.degrees
-            x = functional.rotate(x, turn, interpolation=InterpolationMode.BILINEAR, fill=[0.0])
+            x = _v2().functional.rotate(x, turn, interpolation=_v2().InterpolationMode.BILINEAR, fill=[0.0])
         if mirror < self.flip:
-            x = functional.horizontal_flip(x)
+            x = _v2().functional.horizontal_flip(x)
         x = _resize(x, self.size)
         places = self.size - self.crop + 1
-        x = functional.crop(x, int(down * places), int(right * places), self.crop, self.crop)
+        x = _v2().functional.crop(x, int(down * places), int(right * places), self.crop, self.crop)
         return standardise(x)
 
 
@@ -286,13 +285,25 @@ def batches(
         yield torch.stack([prepare(crops[i], picture_generator(seed, epoch, i)) for i in part])
 
 
+def _v2() -> ModuleType:
+    """Import torchvision's transforms at their first use.
+
+    The import takes as long as torch's own, and whoever reads stored pictures never transforms one.
+    """
+    from torchvision.transforms import v2
+
+    return v2
+
+
 def _as_tensor(picture: np.ndarray) -> torch.Tensor:
     """Grey levels 0 to 255 as float32 (1, height, width): floats, so that no step in between rounds."""
     return torch.from_numpy(picture.astype(np.float32))[None]
 
 
 def _resize(x: torch.Tensor, size: int) -> torch.Tensor:
-    return functional.resize(x, [size, size], interpolation=InterpolationMode.BILINEAR, antialias=True)
+    return _v2().functional.resize(
+        x, [size, size], interpolation=_v2().InterpolationMode.BILINEAR, antialias=True
+    )
 
 
 def _check_sides(size: int, cut: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fer_lib import ablation, distance, folds, protocols, splits, traditional, trial
+from fer_lib import ablation, distance, folds, protocols, splits, starts, traditional, trial
 from fer_lib.atlas import Atlas, render_atlas
 from fer_lib.chain import SPLIT, TRAINED, Chain
 from fer_lib.traditional import Traditional
@@ -112,6 +112,30 @@ class Study(Chain):
             sources=["folds", "splits", "preprocess"],
         )
         return pd.read_parquet(artifact.path / "folds.parquet")
+
+    @cached_property
+    def first_steps(self) -> pd.DataFrame:
+        """The first steps of training from every initialisation: see `fer_lib.starts.initialisation_study`."""
+        steps = 2 if self.settings.preset == "smoke" else 4
+
+        def compute(folder: Path) -> None:
+            starts.initialisation_study(
+                self.crops,
+                self.labels,
+                self.split.train,
+                hp=self.hyperparameters,
+                steps=steps,
+                seed=self.settings.seed,
+            ).to_parquet(folder / "steps.parquet")
+
+        artifact = self.store.fetch(
+            "first_steps",
+            compute,
+            settings={"steps": steps} | self.settings.part(*TRAINED, *SPLIT),
+            upstream=[self.pictures.key],
+            sources=["starts", "training", "splits", "model", "preprocess"],
+        )
+        return pd.read_parquet(artifact.path / "steps.parquet")
 
     @cached_property
     def protocols(self) -> pd.DataFrame:
