@@ -29,7 +29,7 @@ from fer_lib.stack import receptive_field
 from fer_lib.store import Artifact, Store, default_root
 from fer_lib.training import Trained
 
-RENDERED = ("subjects", "sequences", "frames", "size", "faces_seed")
+RENDERED = ("subjects", "sequences", "unlabelled", "frames", "size", "faces_seed")
 SELECTED = ("last_frames",)
 SPLIT = ("split", "test_fraction", "test_pictures", "seed", "neutral")
 TRAINED = (
@@ -72,6 +72,7 @@ class Chain:
                 folder / "faces",
                 subjects=s.subjects,
                 sequences=s.sequences or None,
+                unlabelled=s.unlabelled,
                 frames=s.frames,
                 size=s.size,
                 seed=s.faces_seed,

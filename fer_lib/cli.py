@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -67,29 +68,59 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
     typer.echo(f"results: {study.store.root}")
 
 
+AusOption = Annotated[str, typer.Option(help="Action units that may be shown, as 1,2,12; empty: all.")]
+
+
+def _numbers(aus: str) -> list[int] | None:
+    try:
+        return [int(number) for number in aus.split(",")] if aus else None
+    except ValueError:
+        raise FerError(f"--aus {aus!r}: numbers separated by commas expected, as 1,2,12") from None
+
+
 @cli.command()
 def render(
     out: Path,
     subjects: int = 123,
     sequences: Annotated[int, typer.Option(help="Labelled sequences; 0: CK+'s 327.")] = 0,
+    unlabelled: Annotated[int, typer.Option(help="Sequences without a label; CK+ has 266.")] = 0,
     frames: int = 6,
     size: int = 256,
+    aus: AusOption = "",
+    strongest: Annotated[float, typer.Option(help="Largest intensity, 1 to 5 for A to E.")] = 5,
+    yaw: Annotated[float, typer.Option(help="Spread of the head's turn, in degrees.")] = 2.5,
     seed: int = 0,
 ) -> None:
     """Render faces with exact action units into OUT, in CK+'s layout."""
     from fer_lib.render.dataset import render_faces
 
     typer.echo(
-        render_faces(out, subjects=subjects, sequences=sequences or None, frames=frames, size=size, seed=seed)
+        render_faces(
+            out,
+            subjects=subjects,
+            sequences=sequences or None,
+            unlabelled=unlabelled,
+            frames=frames,
+            size=size,
+            aus=_numbers(aus),
+            strongest=strongest,
+            yaw=yaw,
+            seed=seed,
+            processes=os.cpu_count() or 1,
+        )
     )
 
 
 @cli.command()
-def interventions(out: Path, people: int = 8, seed: int = 0) -> None:
+def interventions(out: Path, people: int = 8, aus: AusOption = "", size: int = 256, seed: int = 0) -> None:
     """Render the control set into OUT: the same face with exactly one action unit on, at A to E."""
     from fer_lib.render.dataset import render_interventions
 
-    typer.echo(render_interventions(out, people=people, seed=seed))
+    typer.echo(
+        render_interventions(
+            out, people=people, aus=_numbers(aus), size=size, seed=seed, processes=os.cpu_count() or 1
+        )
+    )
 
 
 @cli.command()

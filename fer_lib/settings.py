@@ -37,6 +37,7 @@ class Settings:
 
     subjects: int = _parameter("rendered people", smoke=10, book=123, paper=123)
     sequences: int = _parameter("rendered labelled sequences; 0: CK+'s 327", smoke=32, book=0, paper=0)
+    unlabelled: int = _parameter("rendered sequences with action units and no label (CK+: 266)", 0)
     frames: int = _parameter(
         "rendered frames of a sequence, the first one neutral", smoke=4, book=4, paper=10
     )
@@ -105,6 +106,7 @@ class Settings:
         for name in (
             "epochs",
             "sequences",
+            "unlabelled",
             "degrees",
             "learning_rate",
             "momentum",

@@ -203,30 +203,38 @@ def map_pictures(study: Study) -> tuple[list[np.ndarray], list[str]]:
     return pictures, captions
 
 
+def two_digits(value: float, *, p: bool = False) -> str:
+    """Write a share or, with `p`, a probability of chance with two digits; an unknown one as a dash."""
+    if not math.isfinite(value):
+        return "—"
+    return "< 0.01" if p and value < 0.01 else f"{value:.2f}"
+
+
 def verdict_table(verdicts: pd.DataFrame) -> str:
     """Markdown of the tested action units."""
-    columns = {
-        "au": "AU",
-        "map_d": "map by D",
-        "auc_d": "AUC",
-        "map_auc": "map by AUC",
-        "auc_auc": "AUC ",
-        "auc_untrained": "untrained",
-        "auc_expression": "expression only",
-        "p": "p",
-        "p_within": "p within",
-        "with_au": "with",
-        "without": "without",
-    }
-    table = verdicts[list(columns)].rename(columns=columns)
-    kinds = {column: "Int64" for column in ("AU", "map by D", "map by AUC", "with", "without")}
-    text: str = (
-        table.astype(kinds)
-        .astype(object)
-        .where(table.notna(), None)
-        .to_markdown(index=False, floatfmt=".2f", missingval="—")
-    )
-    return text
+    shares = {"auc_untrained": "untrained", "auc_expression": "expression only"}
+    counts = {"with_au": "with", "without": "without"}
+    shown = pd.DataFrame({"AU": verdicts["au"]})
+    for way in ("d", "auc"):
+        name = "map by " + way.upper()
+        shown[name] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in verdicts[f"map_{way}"]]
+        shown[f"AUC of {name}"] = verdicts[f"auc_{way}"].map(two_digits)
+    for column, name in shares.items():
+        shown[name] = verdicts[column].map(two_digits)
+    for column, name in {"p": "p", "p_within": "p within"}.items():
+        shown[name] = [two_digits(value, p=True) for value in verdicts[column]]
+    shown = shown.assign(**{name: verdicts[column] for column, name in counts.items()})
+    return _markdown(shown)
+
+
+def detection_table(detection: pd.DataFrame) -> str:
+    """Markdown of the traditional route's detectors (`fer_lib.traditional.Traditional.detection`)."""
+    shown = pd.DataFrame({"AU": detection["au"]})
+    shown["name"] = [facs.AUS[int(au)].name for au in detection["au"]]
+    shown["test pictures with it"] = detection["positives"]
+    for column, name in {"auc": "AUC", "average_precision": "average precision"}.items():
+        shown[name] = detection[column].map(two_digits)
+    return _markdown(shown)
 
 
 def dissection_table(dissected: pd.DataFrame) -> str:
@@ -243,5 +251,9 @@ def dissection_table(dissected: pd.DataFrame) -> str:
         shown[title] = [
             form.format(v).replace("%", " %") if math.isfinite(v) else "—" for v in dissected[column]
         ]
-    text: str = shown.to_markdown(index=False, disable_numparse=True)
+    return _markdown(shown)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    text: str = table.to_markdown(index=False, disable_numparse=True)
     return text

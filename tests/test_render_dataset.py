@@ -27,8 +27,8 @@ class Camera:
     light: tuple[float, float]
 
     @classmethod
-    def draw(cls, chance):
-        return cls(float(chance.normal()), (float(chance.uniform()), 0.5))
+    def draw(cls, chance, *, yaw=1.0):
+        return cls(float(chance.normal(0, yaw)), (float(chance.uniform()), 0.5))
 
     def jitter(self, chance):
         return dataclasses.replace(self, yaw=self.yaw + 0.01 * float(chance.normal()))
@@ -81,6 +81,34 @@ def test_number_formats():
         "   2.1240408e+02   5.0000000e-01",
         "   1.0000000e+00   2.0000000e+00",
     ]
+
+
+def test_other_sets_can_be_asked_for(fake_core, tmp_path):
+    aus = {1, 2, 4, 5, 9, 12, 14, 15, 23, 24, 25}
+    out = dataset.render_faces(tmp_path / "faces", aus=aus, strongest=2, yaw=0, **SMALL)
+    table = pd.read_parquet(out / "rendered" / "parameters.parquet")
+    strongest = table[[f"AU{au}" for au in AUS]].max()
+    assert {int(name[2:]) for name in strongest.index[strongest > 0]} <= aus
+    assert 0 < strongest.max() <= 2 and strongest["AU17"] == 0
+    # What is left of a turn is the little movement between frames.
+    assert all(abs(shot.yaw) < 0.1 for _, _, shot in fake_core)
+    settings = json.loads((out / "rendered" / "settings.json").read_text())
+    assert settings["aus"] == sorted(aus) and settings["strongest"] == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"aus": {12}}, "cannot be shown without AU"),
+        ({"aus": {1, 99}}, "AU 99 cannot be rendered"),
+        ({"strongest": 6}, "strongest is 6"),
+        ({"yaw": 45}, "yaw is 45"),
+    ],
+)
+def test_sets_that_cannot_be(fake_core, tmp_path, wrong, message):
+    with pytest.raises(FerError, match=message):
+        dataset.render_faces(tmp_path / "faces", **wrong, **SMALL)
+    assert not (tmp_path / "faces").exists()
 
 
 def test_layout_is_that_of_ckplus(fake_core, tmp_path):

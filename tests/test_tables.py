@@ -89,8 +89,22 @@ def test_slider_pictures_have_captions(study: Any) -> None:
 def test_verdicts_print_gaps_as_dashes() -> None:
     row = {"au": 1, "map_d": 3, "auc_d": 0.5, "map_auc": 4, "auc_auc": 0.75, "auc_untrained": 0.4}
     row |= {"auc_expression": 0.9, "p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
-    text = tables.verdict_table(pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan}]))
+    text = tables.verdict_table(pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}]))
     assert text.count("—") == 3 and "0.75" in text and "3.0" not in text
+    assert text.count("< 0.01") == 1 and "0.00" not in text
+
+
+def test_detectors_are_named_and_gaps_are_dashes() -> None:
+    row = {
+        "au": 12,
+        "positives": 3,
+        "negatives": 9,
+        "train_positives": 7,
+        "auc": 0.987,
+        "average_precision": np.nan,
+    }
+    text = tables.detection_table(pd.DataFrame([row]))
+    assert "Lip corner puller" in text and "0.99" in text and text.count("—") == 1 and "nan" not in text
 
 
 def test_dissection_in_percent_and_gaps_as_dashes() -> None:

@@ -27,6 +27,7 @@ from fer_lib.render.output import MASK_SIDE, crop_mask, flatten, landmark_box, n
 from fer_lib.render.person import Person
 from fer_lib.render.plan import SequencePlan, levels, plan, subject_name
 from fer_lib.render.scene import Shot, render
+from fer_lib.render.shot import YAW
 from fer_lib.render.workers import in_processes
 
 SIZES = (32, 2048)
@@ -41,6 +42,9 @@ def render_faces(
     unlabelled: int = 0,
     frames: int = 6,
     size: int = 256,
+    aus: Collection[int] | None = None,
+    strongest: float = 5,
+    yaw: float = YAW,
     seed: int = 0,
     processes: int = 2,
     progress: bool = True,
@@ -62,6 +66,13 @@ def render_faces(
         Frames of each sequence, 2 and up: neutral, rise, and up to three near the peak.
     size : int
         Side of the square pictures in pixels, 32 to 2048.
+    aus : collection of int or None
+        AUs that may be shown; None takes every AU of CK+ that can be rendered. An expression that cannot do without another
+        one is refused.
+    strongest : float
+        Largest intensity at the peak, 1 to 5 (A to E): a set of subtle faces.
+    yaw : float
+        Standard deviation of the head's turn to the side, 0 to 30 degrees.
     seed : int
         Chooses everything, not negative: the same arguments give the same bytes.
     processes : int
@@ -83,8 +94,17 @@ def render_faces(
     """
     _check_size(size)
     rise = levels(frames)
-    able = _drawable(None)
-    plans = plan(subjects=subjects, sequences=sequences, unlabelled=unlabelled, seed=seed, aus=able)
+    if not 0 <= yaw <= 30:
+        raise FerError(f"yaw is {yaw}: a standard deviation from 0 to 30 degrees is expected")
+    able, shown = _drawable(None), _drawable(aus)
+    plans = plan(
+        subjects=subjects,
+        sequences=sequences,
+        unlabelled=unlabelled,
+        seed=seed,
+        aus=shown,
+        strongest=strongest,
+    )
     settings = {
         "kind": "faces",
         "subjects": subjects,
@@ -92,13 +112,16 @@ def render_faces(
         "unlabelled": unlabelled,
         "frames": frames,
         "size": size,
+        "aus": sorted(shown),
+        "strongest": strongest,
+        "yaw": yaw,
         "seed": seed,
     }
     by_subject: dict[int, list[SequencePlan]] = {}
     for sequence in plans:
         by_subject.setdefault(sequence.subject, []).append(sequence)
     with new_folder(out, settings) as folder:
-        work = partial(_render_subject, root=folder, able=able, rise=rise, size=size, seed=seed)
+        work = partial(_render_subject, root=folder, able=able, rise=rise, size=size, yaw=yaw, seed=seed)
         _collect(
             in_processes(work, [tuple(group) for group in by_subject.values()], processes),
             folder,
@@ -273,6 +296,7 @@ def _render_subject(
     able: frozenset[int],
     rise: tuple[float, ...],
     size: int,
+    yaw: float,
     seed: int,
 ) -> _Part:
     """Render all sequences of one subject."""
@@ -281,7 +305,7 @@ def _render_subject(
     masks: dict[int, tuple[np.ndarray, int]] = {}
     for sequence in plans:
         chance = np.random.default_rng([seed, 3, sequence.subject, sequence.number])
-        shot = Shot.draw(chance)
+        shot = Shot.draw(chance, yaw=yaw)
         place = Path(subject_name(sequence.subject)) / f"{sequence.number:03d}"
         for position, level in enumerate(rise):
             number = position + 1

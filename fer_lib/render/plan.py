@@ -149,6 +149,7 @@ def plan(
     unlabelled: int = 0,
     seed: int = 0,
     aus: Collection[int] = frozenset(AUS),
+    strongest: float = 5,
 ) -> tuple[SequencePlan, ...]:
     """Plan a set of sequences in CK+'s image.
 
@@ -164,6 +165,8 @@ def plan(
         Chooses everything; not negative.
     aus : collection of int
         AUs that can be shown; others are left out of the combinations.
+    strongest : float
+        Largest intensity at the peak, 1 to 5 (A to E); what would be stronger is cut to it.
 
     Returns
     -------
@@ -178,11 +181,13 @@ def plan(
     """
     if unlabelled < 0 or seed < 0:
         raise FerError(f"unlabelled is {unlabelled} and seed is {seed}: neither can be negative")
+    if not 1 <= strongest <= 5:
+        raise FerError(f"strongest is {strongest}: intensities go from 1 to 5 (A to E)")
     chance = np.random.default_rng([seed, 1])
     held = np.zeros(subjects + 1)
     roles: list[tuple[int, Prototype, str, frozenset[int]]] = []
     labelled = class_counts(sequences, subjects)
-    for expression in sorted(labelled, key=lambda name: -labelled[name]):
+    for expression in sorted(filter(labelled.get, labelled), key=lambda name: -labelled[name]):
         people = _choose_people(held, labelled[expression], chance)
         combinations = _deal(PROTOTYPES[expression], len(people), frozenset(aus), chance)
         roles += [
@@ -194,6 +199,8 @@ def plan(
         {name: count for name, (count, _) in DIRECTED.items()}, unlabelled, cap=unlabelled
     )
     for action, count in actions.items():
+        if not count:
+            continue
         prototype = DIRECTED[action][1]
         for what in _deal(prototype, count, frozenset(aus), chance):
             roles.append((_choose_people(held, 1, chance)[0], prototype, "", what))
@@ -203,7 +210,7 @@ def plan(
     for index in order:
         subject, prototype, expression, what = roles[index]
         number = plans[-1].number + 1 if plans and plans[-1].subject == subject else 1
-        plans.append(_perform(subject, number, expression, prototype, what, seed))
+        plans.append(_perform(subject, number, expression, prototype, what, seed, strongest))
     return tuple(plans)
 
 
@@ -254,7 +261,13 @@ def _deal(
 
 
 def _perform(
-    subject: int, number: int, expression: str, prototype: Prototype, what: Iterable[int], seed: int
+    subject: int,
+    number: int,
+    expression: str,
+    prototype: Prototype,
+    what: Iterable[int],
+    seed: int,
+    strongest: float,
 ) -> SequencePlan:
     """Draw intensities, sides and tempo; they depend on seed, subject, number and the AUs alone."""
     chance = np.random.default_rng([seed, 2, subject, number])
@@ -267,7 +280,8 @@ def _perform(
     for au in sorted(what):
         low, high = prototype.strength.get(au, DEFAULT_STRENGTH)
         drawn = chance.uniform(low - _HALF_STEP, high + _HALF_STEP) + vigour
-        peak[au] = round(float(np.clip(drawn, low - _HALF_STEP, min(high + _HALF_STEP, _LETTERS[1]))), 3)
+        drawn = np.clip(drawn, low - _HALF_STEP, min(high + _HALF_STEP, _LETTERS[1]))
+        peak[au] = round(float(min(drawn, strongest)), 3)
         lopsided = side * chance.uniform(0.2, 0.5) if chance.uniform() < 0.08 else chance.normal(0, 0.07)
         if one_sided and au in (12, 14):
             lopsided = side

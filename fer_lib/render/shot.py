@@ -7,6 +7,9 @@ from functools import cache
 
 import numpy as np
 
+YAW = 2.5
+"""Standard deviation of the head's turn to the side, in degrees."""
+
 _DIRECTIONS = 52
 
 
@@ -45,12 +48,12 @@ class Shot:
     zoom: float = 1.0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Shot:
-        """Draw the shot of a sequence."""
+    def draw(cls, rng: np.random.Generator, *, yaw: float = YAW) -> Shot:
+        """Draw the shot of a sequence; `yaw` is the standard deviation of the head's turn, in degrees."""
         light, boxes = _light(rng)
         return cls(
             seed=int(rng.integers(2**31)),
-            pose=(float(rng.normal(0, 2.5)), float(rng.normal(0, 2)), float(rng.normal(0, 1.5))),
+            pose=(float(rng.normal(0, yaw)), float(rng.normal(0, 2)), float(rng.normal(0, 1.5))),
             light=light,
             boxes=boxes,
             background=(
