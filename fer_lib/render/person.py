@@ -14,10 +14,10 @@ from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, un
 _PROPORTIONS: dict[float, str] = {
     0.50: """
         cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr
-        chin/chin-bones:decr,incr eyes/{s}-eye-scale:decr,incr
-        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out chin/chin-width:decr,incr
+        eyes/{s}-eye-scale:decr,incr
+        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out
         forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr head/head-fat:decr,incr
-        chin/chin-height:decr,incr head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
+        head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
         ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
     """,
     0.36: """
@@ -34,6 +34,7 @@ _PROPORTIONS: dict[float, str] = {
         nose/nose-septumangle:decr,incr eyes/{s}-eye-push2:in,out
         eyes/{s}-eye-bag-height:decr,incr eyes/{s}-eye-eyefold:concave,convex
         head/head-scale-depth:decr,incr
+        chin/chin-bones:decr,incr chin/chin-width:decr,incr chin/chin-height:decr,incr
     """,
     0.22: """
         chin/chin-jaw-drop:decr,incr head/head-scale-vert:decr,incr eyes/{s}-eye-bag:decr,incr
@@ -51,7 +52,16 @@ _PROPORTIONS: dict[float, str] = {
         mouth/mouth-upperlip-height:decr,incr
     """,
 }
-_DISTINCT = 1.2  # how much farther than their averages people of an ancestry, sex and age are from the mean
+_DISTINCT = 1.25  # how much farther than their averages people of an ancestry, sex and age are from the mean
+# Where people centre off the body model's average, whose small eyes and mouth look tired and sad to networks and people.
+_CENTRES = {
+    "mouth-angles": 0.6,
+    "mouth-scale-horiz": 0.3,
+    "eye-height1": 0.25,
+    "eye-height2": 0.3,
+    "eye-height3": 0.25,
+    "eye-scale": 0.15,
+}
 _HEAD_SHAPES = ("oval", "round", "square", "rectangular", "triangular", "invertedtriangular", "diamond")
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
@@ -127,7 +137,7 @@ class Person:
         for spread, entries in _PROPORTIONS.items():
             for entry in entries.split():
                 stem, ends = entry.split(":")
-                centre = 0.4 if "mouth-angles" in stem else 0.0
+                centre = next((much for word, much in _CENTRES.items() if word in stem), 0.0)
                 shift = next((much / 2 for word, much in _MALE.items() if word in stem), 0.0)
                 centre += -shift if self.female else shift
                 amount = float(np.clip(rng.normal(0, spread), -1.6 * spread, 1.6 * spread)) + centre
