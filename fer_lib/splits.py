@@ -102,9 +102,7 @@ def subject_folds(table: pd.DataFrame, k: int = 10, seed: int | None = None) -> 
     return [_split(fold[subject] == number) for number in range(k)]
 
 
-def paper_leak(
-    table: pd.DataFrame, test: int = 200, seed: int = 0, *, augmented_first: bool = False
-) -> Split:
+def paper_leak(table: pd.DataFrame, test: int = 200, seed: int = 0) -> Split:
     """Draw test pictures at random among all, as section 2.2 does: the people tested were trained on.
 
     Parameters
@@ -115,15 +113,12 @@ def paper_leak(
         Number of test pictures (the paper's value).
     seed : int, default 0
         Seed of the draw.
-    augmented_first : bool, default False
-        The paper draws "in the enhanced data set": other augmented copies of a test picture stay in the
-        training set. True keeps every picture in training, which is that reading; False takes the test
-        pictures out, so that only their people, and neighbouring frames, leak.
 
     Returns
     -------
     Split
-        With ``augmented_first`` the test pictures are among the training pictures too.
+        The test pictures are taken out of training, so that their people and neighbouring frames leak. (The paper draws
+        from the augmented set, which leaves other copies of them in training: `fer_lib.protocols` measures that too.)
 
     Raises
     ------
@@ -135,8 +130,7 @@ def paper_leak(
         raise FerError(f"test={test!r} pictures of {len(table)} leave none for one side; give 1 to {most}")
     chosen = np.zeros(len(table), bool)
     chosen[np.random.default_rng(seed).permutation(len(table))[:test]] = True
-    split = _split(chosen)
-    return Split(np.arange(len(table)), split.test) if augmented_first else split
+    return _split(chosen)
 
 
 def leakage(table: pd.DataFrame, split: Split) -> dict[str, float]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import protocols, splits
-from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
+from fer_lib.protocols import BY_SUBJECT, COPIES, IN_FOLDS, LEAK
 from fer_lib.settings import Settings, make_settings
 
 
@@ -32,20 +32,28 @@ class Toy:
         return SimpleNamespace(accuracy=splits.leakage(self.table, split)["subject"])
 
 
-def test_three_divisions() -> None:
+def test_four_divisions() -> None:
     study: Any = Toy(make_settings("smoke"))
     table = protocols.traditional_by_protocol(study)
-    assert list(table.index) == [BY_SUBJECT, IN_FOLDS, LEAK] and list(table["trainings"]) == [1, 3, 1]
-    assert table.loc[IN_FOLDS, "test"] == 60 and table.loc[LEAK, "test"] == 12
-    assert list(table["same person"]) == list(table["traditional"]) == [0, 0, 1]
+    assert list(table.index) == [BY_SUBJECT, IN_FOLDS, LEAK, COPIES]
+    assert list(table["trainings"]) == [1, 3, 1, 1]
+    assert table.loc[IN_FOLDS, "test"] == 60 and table.loc[LEAK, "test"] == table.loc[COPIES, "test"] == 12
+    assert list(table["same person"]) == list(table["traditional"]) == [0, 0, 1, 1]
+    assert list(table["same picture"]) == [0, 0, 0, 1]
 
 
 def test_the_network_where_it_was_trained() -> None:
     study: Any = Toy(make_settings("smoke"))
     table = protocols.with_network(study, protocols.traditional_by_protocol(study))
-    assert table["network"].notna().tolist() == [True, False, False] and table.loc[BY_SUBJECT, "network"] == 1
+    assert (
+        table["network"].notna().tolist() == [True, False, False, False]
+        and table.loc[BY_SUBJECT, "network"] == 1
+    )
     text = protocols.markdown(table)
-    assert text.count("—") == 2 and "100.0 %" in text and "nan" not in text
+    assert text.count("—") == 3 and "100.0 %" in text and "nan" not in text
     study = Toy(make_settings("smoke", split="leak", folds=2))
     table = protocols.with_network(study, protocols.traditional_by_protocol(study))
-    assert table["network"].notna().tolist() == [False, True, True] and table.loc[IN_FOLDS, "network"] == 0.5
+    assert (
+        table["network"].notna().tolist() == [False, True, True, False]
+        and table.loc[IN_FOLDS, "network"] == 0.5
+    )
