@@ -1,9 +1,10 @@
-"""Small fake faces on disk, in CK+'s layout, shared by the tests."""
+"""What tests share: small fake faces on disk, in CK+'s layout, and a browser."""
 
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +118,17 @@ def drawn_ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ckplus_tree(drawn_ckplus: Path, tmp_path: Path) -> Path:
     """A small CK+ with every quirk of the real one: sizes, colour, ids, missing labels, an unknown AU, litter."""
     return shutil.copytree(drawn_ckplus, tmp_path / "CK+")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, started once; tests that need it are skipped where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine; install Debian's package chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()

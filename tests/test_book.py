@@ -6,7 +6,6 @@ import json
 import os
 import pkgutil
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,19 +128,10 @@ def test_every_citation_key_is_unique() -> None:
     assert len(keys) == len(set(keys)) > 20
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    if not (HTML / "index.html").is_file():
+@pytest.fixture(autouse=True)
+def built(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("browser") and not (HTML / "index.html").is_file():
         pytest.skip(f"no built book at {HTML}; build it with `make book`")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine; install Debian's package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -170,19 +169,6 @@ def test_slider_links_in_the_browser() -> None:
         slider(pictures, ["one"])
     with pytest.raises(FerError, match="expected uint8"):
         slider([np.zeros((4, 4))], ["one"])  # type: ignore[list-item]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this system")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 # What a notebook's page may have loaded before: an AMD loader that takes every module it sees.

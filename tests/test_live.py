@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -131,19 +129,6 @@ def test_a_unit_is_shown_at_once(live: Live) -> None:
         live.go_to(i, i)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.1
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this system")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 # Stands for the notebook: holds the traits, and answers a chosen unit with a new version of the view.
