@@ -27,9 +27,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
-from sphinx.util.display import status_iterator
+from sphinx.util import logging
 
 from fer_lib.execution import execute_ahead
+
+LOGGER = logging.getLogger(__name__)
 
 PACKAGES = ("matplotlib", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
 """The packages whose versions can change a notebook's outputs."""
@@ -141,18 +143,12 @@ def _one_page(app: Sphinx) -> None:
 
 def _execute(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     files = [path for page in pages if (path := Path(env.doc2path(page)).absolute()).suffix == ".ipynb"]
-    done = execute_ahead(
-        files, Path(app.config.nb_execution_cache_path), timeout=app.config.nb_execution_timeout
+    execute_ahead(
+        files,
+        Path(app.config.nb_execution_cache_path),
+        timeout=app.config.nb_execution_timeout,
+        done=lambda path: LOGGER.info("executed %s", path.stem),
     )
-    for _ in status_iterator(
-        done,
-        "executing notebooks... ",
-        "purple",
-        len(files),
-        app.verbosity,
-        stringify_func=lambda path: path.stem,
-    ):
-        pass
 
 
 def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nbformat
@@ -22,13 +21,20 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 MOST_KERNELS = 4
 """Kernels at once: each holds the library and its results, about a gigabyte."""
 
-
 WAITING = {"OMP_WAIT_POLICY": "passive"}
 """Threads of one kernel that wait by spinning would take the cores from the other kernels (a fifth of the time)."""
 
 
-def execute_ahead(notebooks: Sequence[Path], cache_folder: Path, *, timeout: int = -1) -> Iterator[Path]:
+def execute_ahead(
+    notebooks: Sequence[Path],
+    cache_folder: Path,
+    *,
+    timeout: int = -1,
+    done: Callable[[Path], object] = lambda path: None,
+) -> None:
     """Execute the notebooks that the cache lacks, as many at once as there are cores, and keep their outputs.
+
+    A notebook that fails is not kept: whoever needs its outputs next runs it again and reports the error at its place.
 
     Parameters
     ----------
@@ -38,48 +44,41 @@ def execute_ahead(notebooks: Sequence[Path], cache_folder: Path, *, timeout: int
         Folder of jupyter-cache, made if need be.
     timeout : int
         Seconds a cell may take; -1: any time.
-
-    Yields
-    ------
-    Path
-        Each notebook of `notebooks`, once its outputs are there. One that fails is not kept and still yielded:
-        whoever needs its outputs next runs it again and reports the error at its place.
+    done : callable
+        Told of each notebook that was executed, when it has ended.
     """
     cache = get_cache(str(cache_folder))
-    missing = {}
-    for path in notebooks:
-        notebook = nbformat.read(path, as_version=4)
-        try:
-            cache.match_cache_notebook(notebook)
-            yield path
-        except KeyError:
-            missing[path] = notebook
-    with ThreadPoolExecutor(min(MOST_KERNELS, os.cpu_count() or 1)) as pool:
-        runs = {
-            pool.submit(_execute, notebook, path.parent, timeout): path for path, notebook in missing.items()
-        }
-        for run in as_completed(runs):
-            path, seconds = runs[run], run.result()
-            if seconds is not None:
-                outputs = CacheBundleIn(missing[path], str(path), data={"execution_seconds": seconds})
+
+    async def execute(path: Path, notebook: nbformat.NotebookNode, free: asyncio.Semaphore) -> None:
+        async with free:
+            client = NotebookClient(
+                notebook,
+                timeout=timeout,
+                # Times in the cells' metadata would make it another notebook for the cache.
+                record_timing=False,
+                resources={"metadata": {"path": str(path.parent)}},
+                # Each kernel would warn that it talks to this process without encryption.
+                extra_arguments=["--log-level=ERROR"],
+            )
+            start = time.perf_counter()
+            try:
+                await client.async_execute(env=os.environ | WAITING)
+            except (CellExecutionError, CellTimeoutError):
+                pass
+            else:
+                seconds = {"execution_seconds": time.perf_counter() - start}
+                outputs = CacheBundleIn(notebook, str(path), data=seconds)
                 cache.cache_notebook_bundle(outputs, check_validity=False, overwrite=True)
-            yield path
+            done(path)
 
+    async def execute_all() -> None:
+        free = asyncio.Semaphore(min(MOST_KERNELS, os.cpu_count() or 1))
+        async with asyncio.TaskGroup() as group:
+            for path in notebooks:
+                notebook = nbformat.read(path, as_version=4)
+                try:
+                    cache.match_cache_notebook(notebook)
+                except KeyError:
+                    group.create_task(execute(path, notebook, free))
 
-def _execute(notebook: nbformat.NotebookNode, folder: Path, timeout: int) -> float | None:
-    """Fill in the notebook's outputs; return its seconds, or None if a cell failed."""
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        # Times in the cells' metadata would make it another notebook for the cache.
-        record_timing=False,
-        resources={"metadata": {"path": str(folder)}},
-        # Each kernel would warn that it talks to this process without encryption.
-        extra_arguments=["--log-level=ERROR"],
-    )
-    start = time.perf_counter()
-    try:
-        asyncio.run(client.async_execute(env=os.environ | WAITING))
-    except (CellExecutionError, CellTimeoutError):
-        return None
-    return time.perf_counter() - start
+    asyncio.run(execute_all())
