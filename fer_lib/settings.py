@@ -81,7 +81,7 @@ class Settings:
     momentum: float = _parameter("momentum of SGD", 0.9)
     weight_decay: float = _parameter("weight decay", 0.0001)
     dropout: float = _parameter("dropout of the hidden fully connected layer", 0.5)
-    epochs: int = _parameter("most passes over the training pictures", smoke=4, book=22, paper=200)
+    epochs: int = _parameter("most passes over the training pictures", smoke=4, book=18, paper=200)
     patience: int = _parameter(
         "passes without progress that count as converged; 0: train all epochs (paper: undefined)", 10
     )
