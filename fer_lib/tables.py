@@ -207,7 +207,7 @@ def two_digits(value: float, *, p: bool = False) -> str:
     """Write a share or, with `p`, a probability of chance with two digits; an unknown one as a dash."""
     if not math.isfinite(value):
         return "—"
-    return "< 0.01" if p and value < 0.01 else f"{value:.2f}"
+    return "<\N{NO-BREAK SPACE}0.01" if p and value < 0.01 else f"{value:.2f}"
 
 
 def verdict_table(verdicts: pd.DataFrame) -> str:
