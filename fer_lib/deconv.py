@@ -202,7 +202,8 @@ def project(
     Notes
     -----
     The batch size changes nothing but rounding. Where two values of a pool's window differ by no more than
-    that, rounding decides which of them the switch takes, here as in every other implementation.
+    that, rounding decides which of them the switch takes, and where a rectifier's input is that near to zero, whether it
+    lets the signal through: in float32 this concerns about one unit in a hundred, here as in every other implementation.
 
     Examples
     --------
