@@ -15,8 +15,8 @@ _X = "expression/units/caucasian/"
 TARGETS: dict[int, dict[str, float]] = {
     1: {"unit:browInnerUp": 1.7, _X + "eyebrows-{side}-inner-up": 1.0},
     2: {"unit:browOuterUp{Side}": 1.6, _X + "eyebrows-{side}-extern-up": 0.6},
-    4: {"unit:browDown{Side}": 1.5, _X + "eyebrows-{side}-down": 1.2},
-    5: {"unit:eyeWide{Side}": 1.7},
+    4: {"unit:browDown{Side}": 1.7, _X + "eyebrows-{side}-down": 1.4},
+    5: {"unit:eyeWide{Side}": 2.2},
     6: {"unit:cheekSquint{Side}": 1.1, "cheek/{s}-cheek-trans-up": 0.15, "eyes/{s}-eye-bag-incr": 0.3},
     7: {_X + "eye-{side}-slit": 0.75},
     9: {"unit:noseSneer{Side}": 2.2, _X + "nose-{side}-elevation": 1.5, "unit:mouthUpperUp{Side}": 1.2},

@@ -10,59 +10,56 @@ from fer_lib.render import paint
 from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, unit
 
 # Facial proportions that differ between people: spread of the amounts, then target stems and their two ends
-# ({s}: left and right). What reads as an expression when it varies (mouth corners, brow height) varies little.
+# ({s}: left and right). Those vary most that move an independent network's idea of who it is farthest for how little
+# they look like an expression; head width, chin and mouth corners vary little.
 _PROPORTIONS: dict[float, str] = {
-    0.50: """
-        cheek/{s}-cheek-bones:decr,incr cheek/{s}-cheek-volume:decr,incr
-        eyes/{s}-eye-scale:decr,incr
-        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-epicanthus:in,out
-        forehead/forehead-temple:decr,incr forehead/forehead-scale-vert:decr,incr head/head-fat:decr,incr
-        head/head-scale-horiz:decr,incr nose/nose-hump:decr,incr
-        ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
-    """,
-    0.36: """
-        mouth/mouth-scale-horiz:decr,incr nose/nose-width1:decr,incr nose/nose-scale-vert:decr,incr
-        cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up
-        chin/chin-prominent:decr,incr chin/chin-cleft:decr,incr eyes/{s}-eye-push1:in,out
-        eyes/{s}-eye-trans:in,out eyes/{s}-eye-trans:down,up forehead/forehead-trans:backward,forward forehead/forehead-nubian:decr,incr
-        head/head-angle:in,out
-        mouth/mouth-lowerlip-volume:decr,incr
-        mouth/mouth-upperlip-volume:decr,incr mouth/mouth-cupidsbow:decr,incr
-        nose/nose-width2:decr,incr nose/nose-width3:decr,incr nose/nose-point:down,up
-        nose/nose-base:down,up nose/nose-curve:concave,convex nose/nose-flaring:decr,incr neck/neck-double:decr,incr
-        neck/neck-scale-horiz:decr,incr nose/nose-greek:decr,incr
-        nose/nose-septumangle:decr,incr eyes/{s}-eye-push2:in,out
-        eyes/{s}-eye-bag-height:decr,incr eyes/{s}-eye-eyefold:concave,convex
-        head/head-scale-depth:decr,incr
-        chin/chin-bones:decr,incr chin/chin-width:decr,incr chin/chin-height:decr,incr
+    0.30: """
+        chin/chin-bones:decr,incr chin/chin-height:decr,incr eyebrows/eyebrows-angle:down,up
+        mouth/mouth-scale-vert:decr,incr nose/nose-flaring:decr,incr nose/nose-hump:decr,incr
+        nose/nose-nostrils-angle:down,up nose/nose-nostrils-width:decr,incr nose/nose-point:down,up
+        nose/nose-scale-horiz:decr,incr nose/nose-scale-vert:decr,incr nose/nose-septumangle:decr,incr
+        nose/nose-volume:decr,incr nose/nose-width3:decr,incr
     """,
     0.22: """
-        chin/chin-jaw-drop:decr,incr head/head-scale-vert:decr,incr eyes/{s}-eye-bag:decr,incr
-        mouth/mouth-lowerlip-height:decr,incr
-        mouth/mouth-trans:down,up mouth/mouth-philtrum-volume:decr,incr
-        nose/nose-scale-horiz:decr,incr nose/nose-scale-depth:decr,incr nose/nose-volume:decr,incr
-        chin/chin-prognathism:decr,incr mouth/mouth-scale-depth:decr,incr
-        mouth/mouth-lowerlip-width:decr,incr mouth/mouth-upperlip-width:decr,incr nose/nose-nostrils-angle:down,up
-        nose/nose-point-width:decr,incr nose/nose-nostrils-width:decr,incr nose/nose-trans:down,up
+        chin/chin-jaw-drop:decr,incr ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
+        eyes/{s}-eye-corner2:down,up eyes/{s}-eye-epicanthus:in,out eyes/{s}-eye-push2:in,out
+        eyes/{s}-eye-trans:down,up eyes/{s}-eye-trans:in,out head/head-fat:decr,incr
+        mouth/mouth-scale-horiz:decr,incr nose/nose-base:down,up
     """,
-    0.12: """
-        eyes/{s}-eye-corner1:down,up eyes/{s}-eye-corner2:down,up eyes/{s}-eye-height1:decr,incr
-        eyes/{s}-eye-height2:decr,incr eyes/{s}-eye-height3:decr,incr eyebrows/eyebrows-angle:down,up
-        eyebrows/eyebrows-trans:down,up mouth/mouth-angles:down,up mouth/mouth-scale-vert:decr,incr
-        mouth/mouth-upperlip-height:decr,incr
+    0.15: """
+        cheek/{s}-cheek-bones:decr,incr chin/chin-cleft:decr,incr chin/chin-width:decr,incr
+        eyes/{s}-eye-bag:decr,incr eyes/{s}-eye-scale:decr,incr head/head-scale-horiz:decr,incr
+        head/head-scale-vert:decr,incr mouth/mouth-lowerlip-width:decr,incr mouth/mouth-trans:down,up
+        mouth/mouth-upperlip-height:decr,incr mouth/mouth-upperlip-width:decr,incr neck/neck-double:decr,incr
+        neck/neck-scale-horiz:decr,incr nose/nose-curve:concave,convex nose/nose-greek:decr,incr
+        nose/nose-point-width:decr,incr nose/nose-scale-depth:decr,incr nose/nose-trans:down,up
+        nose/nose-width2:decr,incr
+    """,
+    0.08: """
+        cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up cheek/{s}-cheek-volume:decr,incr
+        chin/chin-prognathism:decr,incr chin/chin-prominent:decr,incr eyebrows/eyebrows-trans:down,up
+        eyes/{s}-eye-bag-height:decr,incr eyes/{s}-eye-corner1:down,up eyes/{s}-eye-eyefold:concave,convex
+        eyes/{s}-eye-eyefold:down,up eyes/{s}-eye-height1:decr,incr eyes/{s}-eye-height2:decr,incr
+        eyes/{s}-eye-height3:decr,incr eyes/{s}-eye-push1:in,out forehead/forehead-nubian:decr,incr
+        forehead/forehead-scale-vert:decr,incr forehead/forehead-temple:decr,incr
+        forehead/forehead-trans:backward,forward head/head-angle:in,out head/head-scale-depth:decr,incr
+        mouth/mouth-angles:down,up mouth/mouth-cupidsbow:decr,incr mouth/mouth-lowerlip-height:decr,incr
+        mouth/mouth-lowerlip-volume:decr,incr mouth/mouth-philtrum-volume:decr,incr
+        mouth/mouth-scale-depth:decr,incr mouth/mouth-upperlip-volume:decr,incr nose/nose-width1:decr,incr
     """,
 }
-_DISTINCT = 1.25  # how much farther than their averages people of an ancestry, sex and age are from the mean
+_DISTINCT = 1.3  # how much farther than their averages people of an ancestry, sex and age are from the mean
 # Where people centre off the body model's average, whose small eyes and mouth look tired and sad to networks and people.
 _CENTRES = {
     "mouth-angles": 0.6,
-    "mouth-scale-horiz": 0.3,
+    "mouth-scale-horiz": 0.1,
     "eye-height1": 0.25,
     "eye-height2": 0.3,
     "eye-height3": 0.25,
     "eye-scale": 0.15,
 }
-_HEAD_SHAPES = ("oval", "round", "square", "rectangular", "triangular", "invertedtriangular", "diamond")
+_HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "diamond")
+_PECULIAR = 0.19  # how far a face leaves what any family of faces shares, at most, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
@@ -153,12 +150,12 @@ class Person:
         offsets = np.zeros_like(vertices)
         for _ in range(14):
             middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.3, 7.9), rng.uniform(0.8, 1.5)])
-            reach, push = rng.uniform(0.16, 0.32), rng.normal(0, 0.034, 3)
+            reach, push = rng.uniform(0.16, 0.32), rng.normal(0, 1, 3)
             for mirror in (1, -1):
                 apart = vertices - middle * [mirror, 1, 1]
                 near = np.exp(-np.einsum("ij,ij->i", apart, apart) / (2 * reach**2))
                 offsets += near[:, None] * (push * [mirror, 1, 1])
-        return offsets
+        return offsets * (_PECULIAR / np.linalg.norm(offsets, axis=1).max())
 
     def _appearance(self, rng: np.random.Generator) -> None:
         light_skinned = self.ancestry[2] > 0.6
@@ -172,7 +169,7 @@ class Person:
         self.iris = float(rng.uniform(0.02, 0.06) if dark_eyes else rng.uniform(0.06, 0.22))
         self.beard = 0.0 if self.female else float(rng.choice([0, 0.3, 0.6, 0.95], p=[0.35, 0.25, 0.2, 0.2]))
         self.beard_style = str(rng.choice(["full", "goatee", "moustache"], p=[0.6, 0.25, 0.15]))
-        self.long_hair = bool(rng.random() < (0.6 if self.female else 0.04))
+        self.long_hair = bool(rng.random() < (0.3 if self.female else 0.03))
         self.hair_end = float(rng.uniform(4.8, 6.7))  # height that long hair reaches down to
         self.hair_line = float(rng.normal(7.93, 0.07))
         self.receding = 0.0 if self.female else float(rng.beta(1, 2.5) * (0.2 + 0.8 * self.age))

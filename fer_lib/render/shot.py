@@ -66,7 +66,7 @@ class Shot:
             blur=float(rng.uniform(0.45, 0.9)),
             noise=float(rng.uniform(0.004, 0.012)),
             pupil=float(rng.uniform(0.13, 0.22)),
-            zoom=float(rng.uniform(0.93, 1.07)),
+            zoom=float(rng.uniform(0.82, 0.92)),
         )
 
     def jitter(self, rng: np.random.Generator) -> Shot:
