@@ -1,7 +1,7 @@
 """The paper's distance D between a map's responses with and without an action unit (equations 8-15).
 
 For action unit j and map c, R are the n largest responses of map c to pictures that contain j and Q the n
-largest to pictures that do not, both in descending order (8, 9). Then
+largest to pictures that do not, both in descending order (8, 9). Then::
 
     D(R||Q) = sum_k R_k ln(R_k / Q_k)                                   (10)
     D       = D(R||Q) + D(Q||R) = sum_k (R_k - Q_k) ln(R_k / Q_k)       (12, 13)

@@ -100,7 +100,11 @@ class Judged:
     def provenance(self) -> str:
         """One paragraph: when, on which faces and with which code, and whether that code has changed since."""
         made, faces = self.made, self.tables["faces"]
-        settings = ", ".join(f"{key} {value}" for key, value in made["settings"].items())
+        # Lists, such as the action units that may be drawn, by their length: in full they are in the folder's made.json.
+        settings = ", ".join(
+            f"{len(value)} {key}" if isinstance(value, list) else f"{key} {value}"
+            for key, value in made["settings"].items()
+        )
         same = made["renderer"] == renderer_digest()
         now = "the renderer of this build is the same" if same else "the renderer has changed since then"
         return (

@@ -38,6 +38,25 @@ def conditions(rows: list[dict[str, Any]]) -> str:
     return f"Measured on: {text}.{tiny}"
 
 
+def shortfalls(rows: list[dict[str, Any]]) -> str:
+    """One sentence for every ratio that was asked for and not reached; empty if there is none.
+
+    It says whether the arithmetic alone, done at the rate of a product of large matrices, would have reached it.
+    """
+    lines = []
+    for row in rows:
+        wanted = row["wanted"].removeprefix(">=").strip()
+        if not row["wanted"].startswith(">=") or row["ratio"] >= float(wanted):
+            continue
+        text = f"{row['operation']}, beside {row['peer']}: {row['ratio']:.3g} times faster, not {wanted}"
+        if row["limit_seconds"]:
+            most = row["peer_seconds"] / row["limit_seconds"]
+            reach = "out of reach of" if most < float(wanted) else "within reach of"
+            text += f"; {reach} this arithmetic, which alone would make it {most:.3g}"
+        lines.append(f"- {text}.")
+    return "\n".join(lines)
+
+
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Lay the rows out for reading: times with units, the ratio beside what was asked for."""
     return pd.DataFrame(

@@ -76,7 +76,9 @@ class Pass:
     """
 
     def __init__(self, steps: Sequence[Step], windows: Sequence[Window], rule: str) -> None:
-        self.layers, self.rule = list(zip(steps, windows, strict=False)), rule
+        # Where the rule lets nothing through a rectifier that was off, pooling first gives the same and leaves it less.
+        ordered = steps if rule == "deconvnet" else _pools_first(steps)
+        self.layers, self.rule = list(zip(ordered, windows, strict=False)), rule
         self.kept: list[Tensor | None] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,6 +110,18 @@ class Pass:
                 assert kept is not None
                 signal = _unpooled(signal, kept, window.size)
         return signal
+
+
+def _pools_first(steps: Sequence[Step]) -> list[Step]:
+    """Swap every rectifier with the pool behind it: the largest of rectified values is the rectified largest.
+
+    Only where all of a pool's window is off do the switches differ, and there the rectifier stops the signal.
+    """
+    ordered = list(steps)
+    for i in range(len(ordered) - 1):
+        if ordered[i].kind == "relu" and ordered[i + 1].kind == "pool":
+            ordered[i], ordered[i + 1] = ordered[i + 1], ordered[i]
+    return ordered
 
 
 def _rows(values: Tensor) -> Tensor:

@@ -38,6 +38,27 @@ def test_a_table_is_laid_out(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"ratio": 40.0}, ""),
+        ({"ratio": 1.0, "wanted": "<= 30 s"}, ""),
+        ({"ratio": 39.0}, "- a, beside b: 39 times faster, not 40."),
+        (
+            {"ratio": 30.0, "limit_seconds": 42.0},
+            "out of reach of this arithmetic, which alone would make it 23.5.",
+        ),
+        (
+            {"ratio": 30.0, "limit_seconds": 10.0},
+            "within reach of this arithmetic, which alone would make it 98.7.",
+        ),
+    ],
+)
+def test_a_ratio_that_was_not_reached_is_named(row, text):
+    found = speed.shortfalls([{**ROW, **row}])
+    assert found.endswith(text) and bool(found) == bool(text)
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"), [(0.5, "500 ms"), (1.2, "1.2 s"), (80, "80 s"), (90, "1.5 min")]
 )
 def test_durations(seconds, text):
