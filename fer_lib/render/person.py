@@ -48,7 +48,7 @@ _PROPORTIONS: dict[float, str] = {
         mouth/mouth-scale-depth:decr,incr mouth/mouth-upperlip-volume:decr,incr nose/nose-width1:decr,incr
     """,
 }
-_DISTINCT = 1.3  # how much farther than their averages people of an ancestry, sex and age are from the mean
+_DISTINCT = 1.4  # how much farther than their averages people of an ancestry, sex and age are from the mean
 # Where people centre off the body model's average, whose small eyes and mouth look tired and sad to networks and people.
 _CENTRES = {
     "mouth-angles": 0.6,
@@ -59,7 +59,7 @@ _CENTRES = {
     "eye-scale": 0.15,
 }
 _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "diamond")
-_PECULIAR = 0.19  # how far a face leaves what any family of faces shares, at most, decimetres
+_PECULIAR = 0.205  # how far a face leaves what any family of faces shares, at most, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
