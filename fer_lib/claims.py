@@ -114,7 +114,7 @@ def decide(comparisons: Mapping[str, Comparison]) -> str:
 def verdict_row(
     claim: str, measure: str, value: float, comparisons: Mapping[str, Comparison]
 ) -> dict[str, object]:
-    """Return one row of the table of verdicts: claim, statement, measure, value, controls, verdict."""
+    """Return one row of the table of verdicts: claim, statement, verdict, measure with its value, controls."""
     controls = "; ".join(
         f"{name} {c.difference:+.3f} (p = {c.p:.3g})"
         if np.isfinite(c.difference)
@@ -124,9 +124,9 @@ def verdict_row(
     return {
         "claim": claim,
         "statement": STATEMENTS[claim],
+        "verdict": decide(comparisons),
         "measure": f"{measure}: {value:.3f}" if np.isfinite(value) else f"{measure}: too few to say",
         "above its controls by": controls,
-        "verdict": decide(comparisons),
     }
 
 
