@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -201,7 +202,9 @@ class Store:
         except filelock.Timeout:
             if not wait:
                 raise FerError(f"{folder} is being written by another run; wait for it or stop it") from None
-            _log.warning("another run is computing %s; waiting for it", folder)
+            # Said to whoever sits at a terminal; a notebook would print it into its page.
+            level = logging.WARNING if sys.stderr.isatty() else logging.INFO
+            _log.log(level, "another run is computing %s; waiting for it", folder)
             lock.acquire()
         try:
             yield

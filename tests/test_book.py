@@ -193,6 +193,7 @@ def test_page_loads_without_errors_or_network(browser, address: str, name: str, 
             "raw markup on the page"
         )
         assert "Traceback (most recent call last)" not in text
+        assert str(ROOT) not in text, "a path of the machine that built the page"
 
 
 @pytest.mark.browser
