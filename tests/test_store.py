@@ -228,7 +228,8 @@ def test_two_processes_compute_once(tmp_path):
     outputs = [process.communicate(timeout=30) for process in processes]
     assert [out.strip() for out, _ in outputs] == ["whole", "whole"]
     assert log.read_text() == "started\n"
-    assert "waiting for it" not in "".join(err for _, err in outputs)  # a notebook would print it into its page
+    # A notebook would print it into its page.
+    assert "waiting for it" not in "".join(err for _, err in outputs)
 
 
 @pytest.mark.parametrize("killed_in", ["write_manifest", "rename"])
