@@ -183,6 +183,9 @@ def test_page_loads_without_errors_or_network(browser, address: str, name: str, 
     with Visit(browser, f"{base}/{name}.html") as visit:
         assert visit.errors == []
         assert visit.foreign == []
+        if over == "file":
+            loaded = visit.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+            assert 0 < loaded < 2000, "milliseconds"
         broken = visit.page.eval_on_selector_all(
             "img", "all => all.filter(i => i.complete && i.naturalWidth === 0).map(i => i.src.slice(0, 120))"
         )
