@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.measure import Row, in_turns
-from fer_lib.descent import Descent, Hyperparameters
-from fer_lib.stack import read_stack
+from fer_lib.network.descent import Descent, Hyperparameters
+from fer_lib.network.stack import read_stack
 
 
 def step_products(descent: Descent, pictures: int) -> int:

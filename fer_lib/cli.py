@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from fer_lib.errors import FerError
-from fer_lib.settings import Settings, describe_settings, make_settings
+from fer_lib.experiment.settings import Settings, describe_settings, make_settings
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Rerun the study of an expression network, step by step."
@@ -46,8 +46,9 @@ def _settings(preset: str, faces: str, given: list[str]) -> Settings:
 @cli.command()
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
-    from fer_lib.interventions import map_effects
-    from fer_lib.study import Study
+    from fer_lib.experiment import trial
+    from fer_lib.experiment.interventions import map_effects
+    from fer_lib.experiment.study import Study
 
     study = Study(_settings(preset, faces, given))
     steps: dict[str, Callable[[], object]] = {
@@ -56,7 +57,7 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         "training": lambda: study.training,
         "responses": lambda: study.responses,
         "projections": lambda: study.projections_of("relu3"),
-        "verdicts": lambda: study.verdicts,
+        "verdicts": lambda: trial.verdicts(study),
         "atlas": lambda: study.atlas,
         "interventions": lambda: map_effects(study),
     }
@@ -133,9 +134,9 @@ def judge(
     ] = None,
 ) -> None:
     """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
-    from fer_lib import judged, judges
+    from fer_lib.judges import judged, judging
 
-    found = judges.judge(folder, sequences=sequences or None, face_api=face_api)
+    found = judging.judge(folder, sequences=sequences or None, face_api=face_api)
     for name in ("detectors", "landmarks", "agreement", "confusion", "identity"):
         typer.echo(f"\n{name}\n{getattr(found, name).to_string(index=False, float_format='%.3f')}")
     if out is not None:
@@ -148,7 +149,7 @@ def judge(
 @cli.command()
 def audit(folder: Path) -> None:
     """Compare a CK+ folder with the published counts and list every problem; exit 1 if one changes a result."""
-    from fer_lib.audit import audit as check
+    from fer_lib.faces.audit import audit as check
 
     report = check(folder, progress=True)
     typer.echo(report.summary())
@@ -158,7 +159,7 @@ def audit(folder: Path) -> None:
 @cli.command()
 def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Train the network (or find it trained) and print its folder and its accuracy on the test pictures."""
-    from fer_lib.study import Study
+    from fer_lib.experiment.study import Study
 
     study = Study(_settings(preset, faces, given))
     right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
@@ -179,7 +180,7 @@ def store(
     remove: Annotated[list[str], typer.Option(help="Key, or its beginning, of an artifact to remove.")] = [],  # noqa: B006
 ) -> None:
     """List the stored results with size and settings, or remove those that are named."""
-    from fer_lib.store import Store, default_root
+    from fer_lib.artifacts.store import Store, default_root
 
     here = Store(default_root())
     for key in remove:

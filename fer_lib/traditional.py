@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 from torch.nn.functional import grid_sample
 
 from fer_lib.errors import FerError
-from fer_lib.hog import hog
-from fer_lib.ranks import auc, average_precision
+from fer_lib.evidence.ranks import auc, average_precision
+from fer_lib.faces.hog import hog
 
 Floats = NDArray[np.float64]
 

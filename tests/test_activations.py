@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import nn
 
-from fer_lib import activations
-from fer_lib.activations import Responses, Units, exemplars, record
 from fer_lib.errors import FerError
+from fer_lib.maps import activations
+from fer_lib.maps.activations import Responses, Units, exemplars, record
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_lib.atlas import Atlas, render_atlas
 from fer_lib.errors import FerError
+from fer_lib.render.atlas import Atlas, render_atlas
 
 
 @pytest.fixture(scope="module")

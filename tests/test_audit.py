@@ -6,10 +6,11 @@ import pytest
 from conftest import write_sequence
 from PIL import Image
 
-from fer_lib.audit import audit
 from fer_lib.errors import FerError
-from fer_lib.faces import read, select_frames
-from fer_lib.preprocess import load_crops
+from fer_lib.faces.audit import audit
+from fer_lib.faces.preprocess import load_crops
+from fer_lib.faces.reader import read
+from fer_lib.faces.table import select_frames
 
 
 def test_counts_stand_beside_the_published_ones(ckplus_tree):

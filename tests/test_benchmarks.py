@@ -5,8 +5,8 @@ import pytest
 from benchmarks import measure
 from benchmarks.__main__ import main
 from benchmarks.projections import window_products
-from fer_lib.model import ExpressionNet
-from fer_lib.stack import read_stack
+from fer_lib.network.model import ExpressionNet
+from fer_lib.network.stack import read_stack
 
 
 def test_a_table_is_printed_and_written(tmp_path, capsys, monkeypatch):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fer_lib import book
+from fer_lib.book import extension
 
 ROOT = Path(__file__).parents[1]
 HTML = Path(os.environ.get("FER_BOOK", ROOT / "book" / "_build" / "html"))
@@ -26,12 +26,12 @@ def test_key_changes_with_everything_that_shapes_outputs(tmp_path: Path) -> None
     (library / "render").mkdir(parents=True)
     source = library / "render" / "scene.py"
     source.write_text("a = 1\n")
-    key = book.execution_key(library, "book", "")
-    assert key == book.execution_key(library, "book", "")
-    assert key != book.execution_key(library, "smoke", "")
-    assert key != book.execution_key(library, "book", "", publish="S052")
+    key = extension.execution_key(library, "book", "")
+    assert key == extension.execution_key(library, "book", "")
+    assert key != extension.execution_key(library, "smoke", "")
+    assert key != extension.execution_key(library, "book", "", publish="S052")
     source.write_text("a = 2\n")
-    assert key != book.execution_key(library, "book", "")
+    assert key != extension.execution_key(library, "book", "")
 
 
 def test_key_sees_the_users_faces(tmp_path: Path) -> None:
@@ -39,33 +39,36 @@ def test_key_sees_the_users_faces(tmp_path: Path) -> None:
     library.mkdir()
     faces.mkdir()
     (faces / "a.png").write_bytes(b"1")
-    key = book.execution_key(library, "book", str(faces))
-    assert key != book.execution_key(library, "book", "")
+    key = extension.execution_key(library, "book", str(faces))
+    assert key != extension.execution_key(library, "book", "")
     (faces / "a.png").write_bytes(b"12")
-    assert key != book.execution_key(library, "book", str(faces))
+    assert key != extension.execution_key(library, "book", str(faces))
 
 
 def test_key_sees_what_pages_read(tmp_path: Path) -> None:
     library, kept = tmp_path / "library", tmp_path / "kept"
     library.mkdir()
-    key = book.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
+    key = extension.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
     kept.mkdir()
     (kept / "a.csv").write_text("1")
-    folder = book.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
+    folder = extension.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
     (tmp_path / "table.json").write_text("[]")
-    both = book.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
+    both = extension.execution_key(library, "book", "", [kept, tmp_path / "table.json"])
     assert len({key, folder, both}) == 3
 
 
 def test_makers_of_a_cell() -> None:
-    known = {"fer_lib.figures.confusion", "fer_lib.tables.au_table"}
+    known = {"fer_lib.views.figures.confusion", "fer_lib.views.tables.au_table"}
     source = "figures.confusion(a, b)\ntables.au_table(study)\nfigures.confusion(c)\nfigures.unknown(d)\nnp.figures.x()"
-    assert book.makers(source, known) == ["fer_lib.figures.confusion", "fer_lib.tables.au_table"]
+    assert extension.makers(source, known) == [
+        "fer_lib.views.figures.confusion",
+        "fer_lib.views.tables.au_table",
+    ]
 
 
 def test_a_propertys_text_is_no_type() -> None:
     lines = ["Whether each AU is present: row, column."]
-    book._docstring(None, "property", "", None, None, lines)  # type: ignore[arg-type]
+    extension._docstring(None, "property", "", None, None, lines)  # type: ignore[arg-type]
     assert lines[0] == ".." and lines[-1].startswith("Whether")
 
 
@@ -100,7 +103,7 @@ def test_every_exercise_has_a_solution() -> None:
 
 
 def test_no_button_without_an_address() -> None:
-    options, context = book.repository_options("", "main")
+    options, context = extension.repository_options("", "main")
     assert not any(options.values())
     assert context == {}
 
@@ -108,9 +111,9 @@ def test_no_button_without_an_address() -> None:
 def test_edit_links_lead_to_the_real_folders() -> None:
     from jinja2 import Template
 
-    options, context = book.repository_options("https://example.org/a/b/", "main")
+    options, context = extension.repository_options("https://example.org/a/b/", "main")
     template = Template(context["edit_page_url_template"])
-    assert all(options[button] is True for button in book.REPOSITORY_BUTTONS)
+    assert all(options[button] is True for button in extension.REPOSITORY_BUTTONS)
     assert template.render(file_name="intro.md") == "https://example.org/a/b/edit/main/book/intro.md"
     assert (
         template.render(file_name="notebooks/02_training.ipynb")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fer_lib.chance import largest_by_chance
-from fer_lib.distance import distances
 from fer_lib.errors import FerError
+from fer_lib.evidence.chance import largest_by_chance
+from fer_lib.evidence.distance import distances
 
 
 def faces(seed=0, subjects=12, sequences=4, frames=3, maps=16):

@@ -8,9 +8,11 @@ import pytest
 from conftest import face_picture, number_lines, seed_of, write_sequence
 from PIL import Image
 
-from fer_lib import faces as faces_module
-from fer_lib.ckplus import read_ckplus
 from fer_lib.errors import FerError
+from fer_lib.faces.ckplus import read_ckplus
+from fer_lib.faces.disk import read_picture
+from fer_lib.faces.reader import read as read_faces
+from fer_lib.faces.table import AU_COLUMNS, COLUMNS, Faces, with_box
 
 PICTURE = "cohn-kanade-images/S005/001/S005_001_00000003.png"
 LANDMARKS = "Landmarks/S005/001/S005_001_00000003_landmarks.txt"
@@ -22,12 +24,12 @@ def snapshot(root: Path) -> dict[str, tuple[int, int]]:
     return {p.as_posix(): (p.lstat().st_size, p.lstat().st_mtime_ns) for p in sorted(root.rglob("*"))}
 
 
-def row_of(read: faces_module.Faces, path: str):
+def row_of(read: Faces, path: str):
     (row,) = (r for r in read.table.itertuples() if r.path == path)
     return row
 
 
-def problem_of(read: faces_module.Faces, path: str) -> tuple[str, str]:
+def problem_of(read: Faces, path: str) -> tuple[str, str]:
     (found,) = read.problems[read.problems["path"] == path][["problem", "consequence"]].to_numpy().tolist()
     return tuple(found)
 
@@ -36,7 +38,7 @@ def test_every_quirk_of_the_real_set_is_read(ckplus_tree):
     before = snapshot(ckplus_tree)
     read = read_ckplus(ckplus_tree)
     table = read.table
-    assert list(table.columns) == list(faces_module.COLUMNS)
+    assert list(table.columns) == list(COLUMNS)
     assert len(table) == 5 + 4 + 4 + 6 + 4 + 4
     assert table["sequence"].unique().tolist() == [
         "S005_001",
@@ -65,7 +67,7 @@ def test_every_quirk_of_the_real_set_is_read(ckplus_tree):
 def test_codes_stand_on_the_last_frame_alone_and_zero_means_present(ckplus_tree):
     read = read_ckplus(ckplus_tree)
     s005 = read.table[read.table["sequence"] == "S005_001"]
-    assert s005[list(faces_module.AU_COLUMNS)].iloc[:-1].isna().all(axis=None)
+    assert s005[list(AU_COLUMNS)].iloc[:-1].isna().all(axis=None)
     peak = s005.iloc[-1]
     assert (peak["AU9"], peak["AU17"], peak["AU4"], peak["AU12"]) == (4.0, -1.0, 3.0, 0.0)
 
@@ -73,7 +75,7 @@ def test_codes_stand_on_the_last_frame_alone_and_zero_means_present(ckplus_tree)
 def test_a_missing_facs_file_is_unknown_not_absent(ckplus_tree):
     read = read_ckplus(ckplus_tree)
     s895 = read.table[read.table["sequence"] == "S895_001"]
-    assert s895[list(faces_module.AU_COLUMNS)].isna().all(axis=None)
+    assert s895[list(AU_COLUMNS)].isna().all(axis=None)
     assert problem_of(read, "cohn-kanade-images/S895/001") == (
         "no FACS file",
         "its action units are unknown, not absent",
@@ -129,8 +131,8 @@ def test_original_zips_read_in_place_give_the_same_faces(ckplus_tree, tmp_path, 
     first, name = packed.table["path"][0], "extended-cohn-kanade-images" if renamed else "cohn-kanade-images"
     assert first == f"{name}.zip!/cohn-kanade-images/S005/001/S005_001_00000001.png"
     np.testing.assert_array_equal(
-        faces_module.read_picture(packed.root, first),
-        faces_module.read_picture(unpacked.root, unpacked.table["path"][0]),
+        read_picture(packed.root, first),
+        read_picture(unpacked.root, unpacked.table["path"][0]),
     )
     assert snapshot(folder) == before
 
@@ -139,7 +141,7 @@ def test_folders_and_zips_may_be_mixed_and_one_zip_names_its_folder(ckplus_tree,
     folder = zipped(ckplus_tree, tmp_path / "zips")
     (ckplus_tree / "Landmarks").rename(folder / "Landmarks")
     (folder / "Landmarks.zip").unlink()
-    read = faces_module.read(folder / "cohn-kanade-images.zip")
+    read = read_faces(folder / "cohn-kanade-images.zip")
     assert len(read) == 27
     assert read.table["left"].notna().all()
 
@@ -240,9 +242,9 @@ def test_an_unreadable_picture_stays_in_the_table_without_a_box(clean_tree, kind
     problem, consequence = problem_of(read, PICTURE)
     assert re.match(message, problem)
     assert consequence == "the frame cannot be cropped and is left out"
-    assert len(faces_module.with_box(read)) == 8
+    assert len(with_box(read)) == 8
     with pytest.raises(FerError, match=r"S005_001_00000003\.png: .*repair or remove this picture"):
-        faces_module.read_picture(read.root, PICTURE)
+        read_picture(read.root, PICTURE)
 
 
 def test_a_picture_without_its_end_is_left_out_though_its_pixels_are_there(clean_tree):
@@ -252,11 +254,11 @@ def test_a_picture_without_its_end_is_left_out_though_its_pixels_are_there(clean
 
 @pytest.mark.parametrize("kind", ["16 bit", "rgb", "alpha", "palette", "jpeg"])
 def test_other_kinds_of_pictures_become_the_same_grey(clean_tree, kind):
-    grey = faces_module.read_picture(clean_tree, PICTURE)
+    grey = read_picture(clean_tree, PICTURE)
     damaged_picture(kind, clean_tree / PICTURE)
     read = read_ckplus(clean_tree)
     assert row_of(read, PICTURE).left > 0
-    again = faces_module.read_picture(clean_tree, PICTURE)
+    again = read_picture(clean_tree, PICTURE)
     assert again.dtype == np.uint8
     assert again.shape == grey.shape
     if kind == "jpeg":
@@ -466,7 +468,7 @@ def test_a_set_behind_a_closed_door_is_named(clean_tree, monkeypatch):
     monkeypatch.setattr(os, "scandir", lambda path: stat(path))
     for path in (clean_tree, clean_tree / "faces.csv", clean_tree / "Landmarks.zip"):
         with pytest.raises(FerError, match=f"{path}.*no permission to read"):
-            faces_module.read(path)
+            read_faces(path)
 
 
 def test_archives_unpacked_each_into_a_folder_of_its_own_are_found(clean_tree, tmp_path):

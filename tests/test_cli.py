@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from fer_lib.cli import app
-from fer_lib.settings import describe_settings
+from fer_lib.experiment.settings import describe_settings
 
 
 def run(monkeypatch, *words):

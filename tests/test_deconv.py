@@ -12,12 +12,13 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.vgg import cfgs, make_layers
 
-from fer_lib import deconv, stack
-from fer_lib.activations import exemplars, record
-from fer_lib.deconv import Projections, Units, crops, project, receptive_fields
 from fer_lib.errors import FerError
-from fer_lib.model import ExpressionNet
-from fer_lib.stack import read_stack
+from fer_lib.maps import deconv
+from fer_lib.maps.activations import exemplars, record
+from fer_lib.maps.deconv import Projections, Units, crops, project, receptive_fields
+from fer_lib.network import stack
+from fer_lib.network.model import ExpressionNet
+from fer_lib.network.stack import read_stack
 
 
 def reference(features, picture, layer, unit, rule):

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fer_lib import disk
-from fer_lib.disk import Disk, Problems, decode_picture, inspect_picture, is_system_file, read_picture
 from fer_lib.errors import FerError
+from fer_lib.faces import disk
+from fer_lib.faces.disk import Disk, Problems, decode_picture, inspect_picture, is_system_file, read_picture
 
 GREY = face_picture(64, 48, 0.3, seed=1)[0]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fer_lib.dissection import pointing_game, region_iou
 from fer_lib.errors import FerError
-from fer_lib.stack import Field
+from fer_lib.evidence.dissection import pointing_game, region_iou
+from fer_lib.network.stack import Field
 
 
 def test_region_iou_equals_brute_force():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fer_lib.distance import best_maps, distance, distances, expected_strongest, strongest
 from fer_lib.errors import FerError
+from fer_lib.evidence.distance import best_maps, distance, distances, expected_strongest, strongest
 
 POSITIVE = st.floats(1e-3, 1e3)
 RESPONSE = st.one_of(st.just(0.0), POSITIVE)

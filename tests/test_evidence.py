@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fer_lib import evidence
 from fer_lib.errors import FerError
-from fer_lib.evidence import auc, average_precision, by_sequence, permutation_null, select_and_test
+from fer_lib.evidence import detectors
+from fer_lib.evidence.detectors import auc, average_precision, by_sequence, permutation_null, select_and_test
 
 
 def table(seed=0, rows=80, maps=6, units=5, unknown=0.1, ties=True):
@@ -160,11 +160,11 @@ def test_null_for_256_maps_and_25_units_is_fast():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_benjamini_hochberg_equals_scipy(p):
-    assert np.allclose(evidence.benjamini_hochberg(p), false_discovery_control(p))
+    assert np.allclose(detectors.benjamini_hochberg(p), false_discovery_control(p))
 
 
 def test_benjamini_hochberg_skips_nan():
-    adjusted = evidence.benjamini_hochberg([[0.01, np.nan], [0.04, 0.5]])
+    adjusted = detectors.benjamini_hochberg([[0.01, np.nan], [0.04, 0.5]])
     assert np.allclose(adjusted, [[0.03, np.nan], [0.06, 0.5]], equal_nan=True)
 
 
@@ -196,7 +196,7 @@ def test_bad_input_is_refused_by_name():
         (lambda: permutation_null(scores, present, within, permutations=0), "no null"),
         (lambda: permutation_null(scores, present, within, statistic="t"), "unknown"),
         (lambda: permutation_null(scores, present, within, alternative="less"), "unknown"),
-        (lambda: evidence.benjamini_hochberg([1.5]), "between 0 and 1"),
+        (lambda: detectors.benjamini_hochberg([1.5]), "between 0 and 1"),
         (lambda: select_and_test(scores, present, [0, 1], [1, 2], units=range(5)), "overlap"),
         (lambda: select_and_test(scores, present, [0], [1], units=[1]), "unit numbers"),
     ]:

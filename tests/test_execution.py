@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from jupyter_cache import get_cache
 
-from fer_lib.execution import execute_ahead
+from fer_lib.book.execution import execute_ahead
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 

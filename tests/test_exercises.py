@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_lib.exercises import check
+from fer_lib.book.exercises import check
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from fer_lib import explorer
 from fer_lib.errors import FerError
-from fer_lib.explorer import LayerView, explorer_html, slider
+from fer_lib.views import explorer
+from fer_lib.views.explorer import LayerView, explorer_html, slider
 
 SIDE = 96
 AUS = (1, 4, 12)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fer_lib import faceapi
 from fer_lib.errors import FerError
+from fer_lib.judges import faceapi
 
 
 def write_weights(folder, name, arrays, keep=1.0):

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,10 +8,11 @@ from conftest import write_sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import faces as faces_module
-from fer_lib.ckplus import read_ckplus
 from fer_lib.errors import FerError
-from fer_lib.faces import (
+from fer_lib.faces import table as frames
+from fer_lib.faces.ckplus import read_ckplus
+from fer_lib.faces.reader import read
+from fer_lib.faces.table import (
     AU_COLUMNS,
     BOX,
     COLUMNS,
@@ -18,7 +20,6 @@ from fer_lib.faces import (
     au_present,
     box_of,
     exact_aus,
-    read,
     select_frames,
     with_box,
 )
@@ -39,7 +40,7 @@ def made_up(lengths: list[int], expressions: list[str], coded: list[bool]) -> Fa
             rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     none = pd.DataFrame({"path": [], "problem": [], "consequence": []}, dtype=str)
-    return Faces(faces_module.Path("nowhere"), table, np.zeros((len(table), 68, 2), np.float32), none)
+    return Faces(Path("nowhere"), table, np.zeros((len(table), 68, 2), np.float32), none)
 
 
 def test_first_frame_is_neutral_and_the_last_three_carry_the_expression():
@@ -142,18 +143,18 @@ def test_boxes_lie_in_the_picture_and_hold_the_points_that_do(points):
 
 def test_saved_faces_come_back(ckplus_tree, tmp_path):
     faces = select_frames(read_ckplus(ckplus_tree))
-    faces_module.save(faces, tmp_path / "kept")
-    loaded = faces_module.load(tmp_path / "kept", ckplus_tree)
+    frames.save(faces, tmp_path / "kept")
+    loaded = frames.load(tmp_path / "kept", ckplus_tree)
     pd.testing.assert_frame_equal(loaded.table, faces.table)
     pd.testing.assert_frame_equal(loaded.problems, faces.problems)
     np.testing.assert_array_equal(loaded.landmarks, faces.landmarks)
     assert loaded.root == ckplus_tree
     with pytest.raises(FerError, match="no saved faces"):
-        faces_module.load(tmp_path, ckplus_tree)
+        frames.load(tmp_path, ckplus_tree)
 
 
 def test_nothing_that_is_saved_tells_where_the_faces_lie(clean_tree, tmp_path):
-    faces_module.save(read_ckplus(clean_tree), tmp_path / "kept")
+    frames.save(read_ckplus(clean_tree), tmp_path / "kept")
     for file in (tmp_path / "kept").iterdir():
         assert str(clean_tree).encode() not in file.read_bytes()
 

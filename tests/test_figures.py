@@ -15,13 +15,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fer_lib import charts, figures, views
-from fer_lib.activations import exemplars, record
-from fer_lib.deconv import project
 from fer_lib.errors import FerError
-from fer_lib.model import ExpressionNet, describe
-from fer_lib.pictures import HIDDEN
-from fer_lib.preprocess import Crops
+from fer_lib.faces.preprocess import Crops
+from fer_lib.maps.activations import exemplars, record
+from fer_lib.maps.deconv import project
+from fer_lib.network.model import ExpressionNet, describe
+from fer_lib.views import charts, figures, layers
+from fer_lib.views.pictures import HIDDEN
 
 NAMES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 
@@ -208,14 +208,14 @@ def test_no_mean_of_faces_that_may_not_be_shown() -> None:
     hidden.landmarks = np.full((5, 68, 2), 10.0)
     hidden.landmarks[:2, :, 0] = 20.0
     hidden.landmarks[3:] = np.nan
-    dots = views.mean_face(hidden)
+    dots = layers.mean_face(hidden)
     assert dots.shape == (96, 96) and dots.dtype == np.uint8
     assert np.argwhere(dots != HIDDEN).tolist() == [[10, 17]], "rows are y; unknown landmarks do not count"
     hidden.landmarks[:] = np.nan
-    assert (views.mean_face(hidden) == HIDDEN).all()
+    assert (layers.mean_face(hidden) == HIDDEN).all()
     seen: Any = Pictured()
     seen.split = hidden.split
-    assert len(np.unique(views.mean_face(seen))) > 9
+    assert len(np.unique(layers.mean_face(seen))) > 9
 
 
 def test_rules_and_controls_are_labelled(study: Any) -> None:

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fer_lib.first_block import _FirstBlock, training_scores
-from fer_lib.model import ExpressionNet
+from fer_lib.network.first_block import _FirstBlock, training_scores
+from fer_lib.network.model import ExpressionNet
 
 
 def plain(pictures, weight, bias, padding):

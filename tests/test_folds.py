@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 from test_training import CROPS, HP, LABELS
 
-from fer_lib import folds
 from fer_lib.errors import FerError
-from fer_lib.folds import cross_validate
-from fer_lib.splits import subject_folds
+from fer_lib.network import folds
+from fer_lib.network.folds import cross_validate
+from fer_lib.network.splits import subject_folds
 
 SUBJECTS = pd.DataFrame({"subject": [f"S{i // 4:03d}" for i in range(28)]})
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.feature import hog as skimage_hog
 
 from fer_lib.errors import FerError
-from fer_lib.hog import hog
+from fer_lib.faces.hog import hog
 
 
 @settings(max_examples=25, deadline=None)

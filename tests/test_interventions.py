@@ -13,9 +13,9 @@ import torch
 from skimage.io import imsave
 from torch import nn
 
-from fer_lib import interventions
+from fer_lib.artifacts.store import Store
 from fer_lib.errors import FerError
-from fer_lib.store import Store
+from fer_lib.experiment import interventions
 
 
 def test_effects_by_hand() -> None:

@@ -4,8 +4,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from fer_lib import judged
 from fer_lib.errors import FerError
+from fer_lib.judges import judged
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import judges, panel
 from fer_lib.errors import FerError
-from fer_lib.panel import BASIC
+from fer_lib.judges import judging, panel
+from fer_lib.judges.panel import BASIC
 from fer_lib.render.dataset import render_faces
 
 
@@ -35,17 +35,17 @@ def verdicts():
 
 
 def test_detectors_and_landmarks(verdicts):
-    detectors = judges._detectors(verdicts).set_index("detector")
+    detectors = judging._detectors(verdicts).set_index("detector")
     assert detectors.loc["haar", "share"] == 7 / 8
     assert detectors.loc["hog", "found"] == 8
-    errors = judges._landmarks(verdicts)
+    errors = judging._landmarks(verdicts)
     assert errors.predictor.tolist() == ["dlib"]
     assert errors["median"].iloc[0] == pytest.approx(0.04)
     assert errors["mean"].iloc[0] == pytest.approx(0.045)
 
 
 def test_agreement_is_the_mean_over_classes(verdicts):
-    agreement = judges._agreement(verdicts, ["fer"]).set_index("expression")
+    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
     assert agreement.loc["neutral", "agreement"] == 1
     assert agreement.loc["fear", "agreement"] == 0.5
     assert np.isnan(agreement.loc["anger", "agreement"])
@@ -55,7 +55,7 @@ def test_agreement_is_the_mean_over_classes(verdicts):
 
 
 def test_confusion_adds_up(verdicts):
-    confusion = judges._confusion(verdicts, ["fer"])
+    confusion = judging._confusion(verdicts, ["fer"])
     assert confusion.faces.sum() == len(verdicts)
     fear = confusion[confusion.expression == "fear"].set_index("answer").faces
     assert fear.to_dict() == {"fear": 1, "surprise": 1}
@@ -65,7 +65,7 @@ def test_identity_compares_neutral_frames(verdicts):
     descriptors = np.zeros((8, 128))
     descriptors[4:, 0] = 0.7
     descriptors[[1, 3, 5, 7]] = 99  # frames with an expression do not count
-    identity = judges._identity(verdicts, descriptors).set_index("pairs")
+    identity = judging._identity(verdicts, descriptors).set_index("pairs")
     assert identity.loc["different people", "number"] == 4
     assert identity.loc["different people", "under_threshold"] == 0
     assert identity.loc["same person", ["number", "under_threshold"]].tolist() == [2, 1]
@@ -74,7 +74,7 @@ def test_identity_compares_neutral_frames(verdicts):
 def test_missing_judges_are_named_with_their_commands(monkeypatch, tmp_path):
     monkeypatch.setitem(panel._PACKAGES, "no_such_judge", "pip install no-such-judge")
     with pytest.raises(FerError, match=r"not installed: .*pip install no-such-judge"):
-        judges.judge(tmp_path)
+        judging.judge(tmp_path)
 
 
 def test_answers_are_put_in_one_order():
@@ -84,9 +84,9 @@ def test_answers_are_put_in_one_order():
 
 
 def test_tables_are_saved(verdicts, tmp_path):
-    detectors = judges._detectors(verdicts)
+    detectors = judging._detectors(verdicts)
     empty = pd.DataFrame({"a": []})
-    folder = judges.Judgement(verdicts, detectors, empty, empty, empty, empty).save(tmp_path / "verdict")
+    folder = judging.Judgement(verdicts, detectors, empty, empty, empty, empty).save(tmp_path / "verdict")
     assert pd.read_csv(folder / "detectors.csv").detector.tolist() == ["hog", "haar", "mmod"]
 
 
@@ -96,7 +96,7 @@ def test_judges_see_rendered_faces(tmp_path):
     out = render_faces(
         tmp_path / "faces", subjects=2, sequences=7, frames=2, size=192, seed=1, processes=2, progress=False
     )
-    verdict = judges.judge(out, sequences=6, processes=1, progress=False)
+    verdict = judging.judge(out, sequences=6, processes=1, progress=False)
     assert len(verdict.faces) == 12
     assert set(verdict.agreement.network) == {"fer", "facex"}
     assert (verdict.detectors.share >= 0.75).all()

@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fer_lib.errors import FerError
+from fer_lib.faces.labels import emotion, facs_codes, landmarks, numbers
 from fer_lib.facs import EXPRESSIONS
-from fer_lib.labels import emotion, facs_codes, landmarks, numbers
 
 
 @given(st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)), min_size=1, max_size=70))

@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from fer_lib.deconv import Units, project
 from fer_lib.errors import FerError
-from fer_lib.live import Live, look, planes, read_upload
-from fer_lib.model import ExpressionNet
-from fer_lib.preprocess import Evaluate
+from fer_lib.faces.preprocess import Evaluate
+from fer_lib.maps.deconv import Units, project
+from fer_lib.network.model import ExpressionNet
+from fer_lib.views.live import Live, look, planes, read_upload
 
 pytest.importorskip("anywidget")
 EXPRESSIONS = tuple("abcdefgh")
@@ -157,7 +157,7 @@ def test_view_answers_to_clicks_and_keys(browser: Any, live: Live) -> None:
 
     names = ("side", "face", "plane", "extent", "field", "geometry", "unit", "wanted", "box", "square")
     traits = {name: text(getattr(live.view, name)) for name in (*names, "projection", "text")}
-    script = base64.b64encode(resources.files("fer_lib").joinpath("live.js").read_bytes()).decode()
+    script = base64.b64encode(resources.files("fer_lib.views").joinpath("live.js").read_bytes()).decode()
     tab = browser.new_page()
     problems: list[str] = []
     tab.on("pageerror", lambda error: problems.append(str(error)))

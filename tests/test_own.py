@@ -7,8 +7,9 @@ from conftest import face_picture
 from PIL import Image
 
 from fer_lib.errors import FerError
-from fer_lib.faces import AU_COLUMNS, BOX, read, select_frames, with_box
-from fer_lib.preprocess import load_crops
+from fer_lib.faces.preprocess import load_crops
+from fer_lib.faces.reader import read
+from fer_lib.faces.table import AU_COLUMNS, BOX, select_frames, with_box
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fer_lib import regions
 from fer_lib.errors import FerError
+from fer_lib.maps import regions
 
 
 def face() -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import sensitivity, trial
-from fer_lib.distance import distances
-from fer_lib.settings import make_settings
+from fer_lib.evidence.distance import distances
+from fer_lib.experiment import sensitivity, trial
+from fer_lib.experiment.settings import make_settings
 
 AUS = (1, 4)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.settings import PRESETS, describe_settings, make_settings, settings_from_notebook
+from fer_lib.experiment.settings import PRESETS, describe_settings, make_settings, settings_from_notebook
 
 
 @pytest.mark.parametrize("preset", PRESETS)

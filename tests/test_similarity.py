@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from skimage.feature import hog
 from torch import nn
 
-from fer_lib import activations
-from fer_lib.deconv import receptive_fields
 from fer_lib.errors import FerError
-from fer_lib.similarity import cut, exemplar_likeness, likeness, place_level
+from fer_lib.evidence.similarity import cut, likeness, place_level
+from fer_lib.experiment.likeness import exemplar_likeness
+from fer_lib.maps import activations
+from fer_lib.maps.deconv import receptive_fields
 
 
 def patches(seed=0, sets=4, n=5, size=32):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fer_lib import speed
+from fer_lib.book import speed
 from fer_lib.errors import FerError
 
 ROW = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib.errors import FerError
-from fer_lib.splits import by_subject, leakage, paper_leak, subject_folds
+from fer_lib.network.splits import by_subject, leakage, paper_leak, subject_folds
 
 
 def faces(subjects=20, per_subject=7, seed=0):

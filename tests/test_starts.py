@@ -4,7 +4,7 @@ import torch
 from test_training import CROPS, HP, LABELS, TRAIN
 
 from fer_lib.errors import FerError
-from fer_lib.starts import initialisation_study
+from fer_lib.network.starts import initialisation_study
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import manifest as manifest_module
-from fer_lib import store as store_module
+from fer_lib.artifacts import manifest as manifest_module
+from fer_lib.artifacts import store as store_module
+from fer_lib.artifacts.sources import source_digests
+from fer_lib.artifacts.store import Store, default_root
 from fer_lib.errors import FerError
-from fer_lib.sources import source_digests
-from fer_lib.store import Store, default_root
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_failed_step_leaves_no_artifact_and_is_resumed(store):
 STEP = """
     import os, sys, time
     from pathlib import Path
-    from fer_lib.store import Store
+    from fer_lib.artifacts.store import Store
 
     def compute(folder):
         with open(sys.argv[2], "a") as log:

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from fer_lib import checkpoint, training
-from fer_lib.descent import Descent
 from fer_lib.errors import FerError
-from fer_lib.preprocess import Augment
-from fer_lib.training import Hyperparameters, converged, load_trained, train
+from fer_lib.faces.preprocess import Augment
+from fer_lib.network import checkpoint, training
+from fer_lib.network.descent import Descent
+from fer_lib.network.training import Hyperparameters, converged, load_trained, train
 
 HP = Hyperparameters(
     epochs=3, batch_size=8, crop=36, resize=38, classes=2, padding=0, patience=0, learning_rate=0.01

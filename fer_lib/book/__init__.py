@@ -1,0 +1,1 @@
+"""What the book needs beside its pages: execution, links, exercises, the speed table."""

@@ -1,0 +1,226 @@
+"""Sphinx extension of the book (``sphinx.config.extensions`` in ``_config.yml``).
+
+It does what Jupyter Book leaves open:
+
+* an executed notebook is reused only while everything that shapes its outputs is the same. jupyter-cache looks
+  at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
+* notebooks run side by side, not one after the other;
+* prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
+* the buttons that lead to the repository appear once its address is known, and not before;
+* the bibliography carries no roles that screen readers have dropped;
+* under what a notebook shows stands a link to the function that made it;
+* the whole book can be one page, which `make pdf` prints;
+* the reference shows what a property says of itself as a sentence, also when it holds a colon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+from fer_lib.book.execution import execute_ahead
+
+LOGGER = logging.getLogger(__name__)
+
+PACKAGES = ("matplotlib", "numpy", "pandas", "scikit-image", "scikit-learn", "torch", "torchvision")
+"""The packages whose versions can change a notebook's outputs."""
+
+REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
+
+
+MAKERS = {
+    "charts": "fer_lib.views.charts",
+    "explorer": "fer_lib.views.explorer",
+    "figures": "fer_lib.views.figures",
+    "judged": "fer_lib.judges.judged",
+    "speed": "fer_lib.book.speed",
+    "tables": "fer_lib.views.tables",
+}
+"""Modules whose functions make what pages show, by the name that notebooks call them by."""
+
+KEPT = ("book/judged", "benchmarks/latest.json")
+"""Results that pages read instead of making them, by their place in the repository."""
+
+
+def execution_key(
+    library: Path, preset: str, faces: str, kept: Sequence[Path] = (), *, publish: str = ""
+) -> str:
+    """Return a name for everything that shapes a notebook's outputs, besides the notebook.
+
+    Parameters
+    ----------
+    library : Path
+        Folder of the library's sources.
+    preset : str
+        Value of ``FER_PRESET``.
+    faces : str
+        Value of ``FER_FACES``: a folder or file, or empty for the rendered faces. Its files enter by path,
+        size and time of change.
+    kept : sequence of Path
+        Files, and folders of files, that pages read; what does not exist is passed over.
+    publish : str
+        Value of ``FER_PUBLISH``: whose faces the pages show.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256(publish.encode() + b"\0")
+    for part in _parts(library, preset, faces):
+        digest.update(part + b"\0")
+    for place in kept:
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if path.is_file():
+                digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _parts(library: Path, preset: str, faces: str) -> Iterator[bytes]:
+    yield preset.encode()
+    for package in PACKAGES:
+        yield f"{package} {metadata.version(package)}".encode()
+    for source in sorted(library.rglob("*")):
+        if source.is_file() and "__pycache__" not in source.parts:
+            yield source.relative_to(library).as_posix().encode()
+            yield source.read_bytes()
+    if faces:
+        root = Path(faces).resolve()
+        for path in [root, *sorted(p for p in root.rglob("*") if p.is_file())]:
+            stat = path.stat()
+            yield f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()
+
+
+def repository_options(url: str, branch: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the theme options and the template values that follow from the repository's address.
+
+    Parameters
+    ----------
+    url : str
+        Public address, or empty while it is unknown.
+    branch : str
+        Branch that the book is built from.
+
+    Returns
+    -------
+    tuple of dict
+        Entries for ``html_theme_options`` and for ``html_context``. Without an address the buttons are off.
+    """
+    if not url:
+        return dict.fromkeys(REPOSITORY_BUTTONS, False) | {"repository_url": "", "launch_buttons": {}}, {}
+    # Prose lies in book/; the notebooks are linked into it and edited where they really are.
+    folder = "{{ '' if file_name.startswith('notebooks/') else 'book/' }}"
+    template = f"{url.rstrip('/')}/edit/{branch}/{folder}{{{{ file_name }}}}"
+    context = {"edit_page_url_template": template, "edit_page_provider_name": "GitHub"}
+    return dict.fromkeys(REPOSITORY_BUTTONS, True), context
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    library = Path(__file__).parents[1]
+    key = execution_key(
+        library,
+        os.environ.get("FER_PRESET", "book"),
+        os.environ.get("FER_FACES", ""),
+        [library.parent / name for name in KEPT],
+        publish=os.environ.get("FER_PUBLISH", ""),
+    )
+    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / key)
+    theme = config.html_theme_options
+    options, context = repository_options(
+        theme.get("repository_url", ""), theme.get("repository_branch", "main")
+    )
+    theme.update(options)
+    config.html_context.update(context)
+
+
+def _one_page(app: Sphinx) -> None:
+    # Some extensions tell Sphinx of their elements on single pages and hide by that what others said of all pages.
+    handlers = app.registry.translation_handlers
+    if app.builder.name in handlers and app.builder.format in handlers:
+        handlers[app.builder.name] = handlers[app.builder.format] | handlers[app.builder.name]
+
+
+def _execute(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    files = [path for page in pages if (path := Path(env.doc2path(page)).absolute()).suffix == ".ipynb"]
+    execute_ahead(
+        files,
+        Path(app.config.nb_execution_cache_path),
+        timeout=app.config.nb_execution_timeout,
+        done=lambda path: LOGGER.info("executed %s", path.stem),
+    )
+
+
+def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    return [name for name in env.found_docs if not name.startswith("notebooks/")]
+
+
+def _page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    for role in (' role="doc-biblioentry"', 'role="list" '):
+        context["body"] = context.get("body", "").replace(role, "")
+
+
+def makers(source: str, known: Collection[str]) -> list[str]:
+    """List the library's functions, in the order of their calls in a cell, that have an entry in the reference.
+
+    Parameters
+    ----------
+    source : str
+        A cell's code; modules are called by their last name, as in ``figures.confusion(...)``.
+    known : collection of str
+        Full names of what the reference holds.
+    """
+    modules = "|".join(MAKERS)
+    called = re.findall(rf"\b({modules})(\.[a-z_]+)(?=\()", source)
+    names = (MAKERS[module] + function for module, function in called)
+    return list(dict.fromkeys(name for name in names if name in known))
+
+
+def _credit(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    if app.builder.format != "html" or app.env is None:
+        return
+    known = app.env.get_domain("py").data["objects"]
+    for cell in doctree.findall(nodes.container):
+        if cell.get("nb_element") != "cell_code" or "tag_remove-output" in cell["classes"]:
+            continue
+        source = next((block.astext() for block in cell.findall(nodes.literal_block)), "")
+        shows = any(part.get("nb_element") == "cell_code_output" for part in cell.findall(nodes.container))
+        names = makers(source, known) if shows else []
+        if not names:
+            continue
+        line = nodes.paragraph("", "made by ", classes=["made-by"])
+        for i, name in enumerate(names):
+            place = known[name]
+            address = f"{app.builder.get_relative_uri(page, place.docname)}#{place.node_id}"
+            if i:
+                line += nodes.Text(", ")
+            line += nodes.reference("", "", nodes.literal("", name), refuri=address, internal=True)
+        cell += line
+
+
+def _docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    if what in ("property", "attribute", "data"):
+        # Napoleon takes what precedes a colon in the first line for a type: let that line be an empty comment.
+        lines[:0] = ["..", ""]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the extension to Sphinx."""
+    app.connect("config-inited", _configure, priority=100)
+    app.connect("builder-inited", _one_page)
+    app.connect("env-before-read-docs", _execute)
+    app.connect("env-updated", _prose)
+    app.connect("html-page-context", _page)
+    app.connect("doctree-resolved", _credit)
+    app.connect("autodoc-process-docstring", _docstring, priority=100)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,1 @@
+"""One set of parameters and all that follows from it, each step computed once."""

@@ -1,0 +1,342 @@
+"""From faces to projections: pictures, network, responses, each computed once and kept in the artifact store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fer_lib import facs
+from fer_lib.artifacts.store import Artifact, Store, default_root
+from fer_lib.experiment.settings import Settings
+from fer_lib.faces import preprocess
+from fer_lib.faces import table as frames
+from fer_lib.faces.reader import read
+from fer_lib.maps import activations, deconv, regions
+from fer_lib.network import model, splits, training
+from fer_lib.network.stack import receptive_field
+from fer_lib.network.training import Trained
+
+RENDERED = ("subjects", "sequences", "unlabelled", "frames", "size", "faces_seed")
+SELECTED = ("last_frames",)
+SPLIT = ("split", "test_fraction", "test_pictures", "seed", "neutral")
+TRAINED = (
+    *("degrees", "flip", "resize", "crop", "padding", "initialisation", "batch_size"),
+    *("learning_rate", "momentum", "weight_decay", "dropout", "epochs", "patience", "tolerance"),
+)
+
+
+class Chain:
+    """What one set of parameters leads to as far as the projections; `fer_lib.experiment.study.Study` goes on to the findings.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to run.
+    store : Store, optional
+        Where results are kept; by default the project's own store.
+    progress : bool
+        Whether long steps show a progress bar.
+    """
+
+    def __init__(self, settings: Settings, store: Store | None = None, *, progress: bool = True) -> None:
+        self.settings = settings
+        self.store = store if store is not None else Store(default_root())
+        self.progress = progress
+
+    # ------------------------------------------------------------------ faces
+
+    @cached_property
+    def rendered(self) -> Artifact | None:
+        """The rendered CK+ folder, or None where the user brought faces."""
+        if self.settings.faces:
+            return None
+        s = self.settings
+
+        def compute(folder: Path) -> None:
+            from fer_lib.render import dataset
+
+            dataset.render_faces(
+                folder / "faces",
+                subjects=s.subjects,
+                sequences=s.sequences or None,
+                unlabelled=s.unlabelled,
+                frames=s.frames,
+                size=s.size,
+                seed=s.faces_seed,
+                processes=os.cpu_count() or 1,
+                progress=self.progress,
+            )
+
+        return self.store.fetch("faces", compute, settings=s.part(*RENDERED), sources=["render.dataset"])
+
+    @cached_property
+    def faces_root(self) -> Path:
+        """Folder, in CK+'s layout, or table that the pictures come from."""
+        return self.rendered.path / "faces" if self.rendered else Path(self.settings.faces).expanduser()
+
+    @cached_property
+    def pictures(self) -> Artifact:
+        """The selected frames: table, landmarks and native-size crops."""
+        root = self.faces_root
+        upstream = [self.rendered.key] if self.rendered else [_fingerprint(root)]
+
+        def compute(folder: Path) -> None:
+            chosen = frames.select_frames(read(root), last=self.settings.last_frames, labelled_only=False)
+            chosen = frames.with_box(chosen)
+            preprocess.load_crops(chosen, progress=self.progress).save(folder)
+            frames.save(chosen, folder)
+
+        return self.store.fetch(
+            "pictures",
+            compute,
+            settings=self.settings.part(*SELECTED),
+            upstream=upstream,
+            sources=["faces.reader", "faces.preprocess"],
+        )
+
+    @cached_property
+    def faces(self) -> frames.Faces:
+        """The selected frames as the one tidy table, with landmarks."""
+        return frames.load(self.pictures.path, self.faces_root)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row for each selected frame."""
+        return self.faces.table
+
+    @cached_property
+    def crops(self) -> preprocess.Crops:
+        """Face crops at their native size, in the table's order."""
+        return preprocess.Crops.load(self.pictures.path)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """Whether each picture may be published: rendered people may, of others only those listed."""
+        subject = self.table["subject"]
+        if self.rendered or self.settings.publish == "all":
+            return np.ones(len(subject), bool)
+        return subject.isin([name.strip() for name in self.settings.publish.split(",")]).to_numpy()
+
+    @cached_property
+    def present(self) -> pd.DataFrame:
+        """Whether each AU (column) is present in each picture (row): 1, 0, or NaN where it was not coded."""
+        return frames.au_present(self.table)
+
+    @cached_property
+    def landmarks(self) -> np.ndarray:
+        """Landmarks of every picture in the network's input, (N, 68, 2) x and y in pixels; NaN where unknown."""
+        boxes = self.table[["left", "top", "right", "bottom"]].to_numpy(float)
+        return regions.to_input(
+            self.faces.landmarks, boxes, resize=self.settings.resize, crop=self.settings.crop
+        )
+
+    def apexes(self, pictures: np.ndarray) -> np.ndarray:
+        """Those of some pictures that are the last of their sequence: one item a sequence, for every test."""
+        table = self.table.iloc[pictures]
+        return pictures[(table["position"] == table["length"] - 1).to_numpy()]
+
+    # ---------------------------------------------------------------- network
+
+    @cached_property
+    def expressions(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the network's outputs."""
+        return facs.EXPRESSIONS if self.settings.neutral else facs.EXPRESSIONS[1:]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class of each picture, (N,) int64; -1 where it has no expression label."""
+        order = {name: i for i, name in enumerate(self.expressions)}
+        return self.table["label"].map(order).fillna(-1).to_numpy(np.int64)
+
+    @cached_property
+    def split(self) -> splits.Split:
+        """Training and test pictures, among the labelled ones."""
+        s = self.settings
+        labelled = np.flatnonzero(self.labels >= 0)
+        table = self.table.iloc[labelled].reset_index(drop=True)
+        if s.split == "leak":
+            chosen = splits.paper_leak(table, test=s.test_pictures, seed=s.seed)
+        else:
+            chosen = splits.by_subject(table, test=s.test_fraction, seed=s.seed)
+        return splits.Split(train=labelled[chosen.train], test=labelled[chosen.test])
+
+    @cached_property
+    def people(self) -> splits.Split:
+        """All pictures, with an expression label or without, of the training and of the held-out people.
+
+        With the paper's leak there are no held-out people, and the labelled pictures are divided as they are.
+        """
+        if self.settings.split == "leak":
+            return self.split
+        subject = self.table["subject"]
+        held_out = subject.isin(subject.iloc[self.split.test]).to_numpy()
+        return splits.Split(train=np.flatnonzero(~held_out), test=np.flatnonzero(held_out))
+
+    @cached_property
+    def hyperparameters(self) -> training.Hyperparameters:
+        """What training is told, from the settings."""
+        s = self.settings
+        return training.Hyperparameters(
+            epochs=s.epochs,
+            batch_size=s.batch_size,
+            learning_rate=s.learning_rate,
+            momentum=s.momentum,
+            weight_decay=s.weight_decay,
+            dropout=s.dropout,
+            patience=s.patience,
+            tolerance=s.tolerance,
+            initialisation=s.initialisation,
+            padding=s.padding,
+            degrees=s.degrees,
+            flip=s.flip,
+            resize=s.resize,
+            crop=s.crop,
+            classes=len(self.expressions),
+        )
+
+    @cached_property
+    def training(self) -> Artifact:
+        """The finished training run."""
+
+        def compute(folder: Path) -> None:
+            training.train(
+                self.crops,
+                self.labels,
+                self.split.train,
+                self.split.test,
+                self.hyperparameters,
+                seed=self.settings.seed,
+                folder=folder,
+                progress=self.progress,
+                device="cuda" if torch.cuda.is_available() else "cpu",
+            )
+
+        return self.store.fetch(
+            "training",
+            compute,
+            settings=self.settings.part(*TRAINED, *SPLIT),
+            upstream=[self.pictures.key],
+            sources=["network.training", "network.splits", "network.model", "faces.preprocess"],
+        )
+
+    @cached_property
+    def trained(self) -> Trained:
+        """Network, curve and test predictions."""
+        return training.load_trained(self.training.path)
+
+    @cached_property
+    def network(self) -> model.ExpressionNet:
+        """The trained network, in evaluation mode."""
+        return self.trained.model.eval()
+
+    @cached_property
+    def untrained(self) -> Self:
+        """The same study with the network as it was before the first step: the control of every claim."""
+        return type(self)(self.settings.but(epochs=0), self.store, progress=self.progress)
+
+    # --------------------------------------------------------------- responses
+
+    def inputs(self, pictures: np.ndarray) -> torch.Tensor:
+        """Pictures as the network sees them without chance, (n, 1, crop, crop) float32."""
+        evaluate = preprocess.Evaluate(size=self.settings.resize, crop=self.settings.crop)
+        return torch.stack([evaluate(self.crops[int(i)]) for i in pictures])
+
+    @cached_property
+    def responses(self) -> activations.Responses:
+        """Maximum and position of every conv3 map on every picture."""
+        return self.responses_of("relu3")
+
+    def responses_of(self, layer: str) -> activations.Responses:
+        """Maximum and position of every map of a layer on every picture, in the table's order."""
+
+        def batches(first: int) -> Iterator[torch.Tensor]:
+            for start in range(first, len(self.crops), 64):
+                yield self.inputs(np.arange(start, min(start + 64, len(self.crops))))
+
+        def compute(folder: Path) -> None:
+            activations.record(self.network.features, batches, layer=layer, folder=folder)
+
+        artifact = self.store.fetch(
+            "responses",
+            compute,
+            settings={"layer": layer},
+            upstream=[self.training.key],
+            sources=["maps.activations", "faces.preprocess"],
+        )
+        return activations.Responses.load(artifact.path)
+
+    @cached_property
+    def exemplars(self) -> activations.Exemplars:
+        """The strongest training pictures of every conv3 map (section 3.2, steps 1 to 3)."""
+        return self.exemplars_of("relu3")
+
+    def exemplars_of(self, layer: str) -> activations.Exemplars:
+        """Strongest training pictures of every map of a layer."""
+        train = self.split.train
+        groups = self.table["subject"].to_numpy() if self.settings.one_per_subject else None
+        found = activations.exemplars(
+            self.responses_of(layer).of(train),
+            n=self.settings.strongest,
+            groups=None if groups is None else groups[train],
+        )
+        return found.renumbered(train)
+
+    def projections_of(self, layer: str, rule: str = "deconvnet") -> deconv.Projections:
+        """Every exemplar of a layer projected to the pixels, one row a unit, maps first: (maps * n) rows."""
+        units = self.exemplars_of(layer).units()
+
+        def compute(folder: Path) -> None:
+            needed, where = np.unique(units.picture, return_inverse=True)
+            local = deconv.Units(where, units.map, units.row, units.column)
+            deconv.project(self.network.features, self.inputs(needed), local, layer=layer, rule=rule).save(
+                folder
+            )
+
+        artifact = self.store.fetch(
+            "projections",
+            compute,
+            settings={"layer": layer, "rule": rule, **self.settings.part("strongest", "one_per_subject")},
+            upstream=[self.training.key],
+            sources=["maps.deconv", "maps.activations", "faces.preprocess"],
+        )
+        return deconv.Projections.load(artifact.path)
+
+    def planes(self, pictures: np.ndarray, layer: str) -> torch.Tensor:
+        """All feature maps of a layer on some pictures, (n, C, h, w)."""
+        x = self.inputs(pictures)
+        with torch.no_grad():
+            for name, module in self.network.features.named_children():
+                x = module(x)
+                if name == layer:
+                    break
+        return x
+
+    def plane(self, picture: int, layer: str, map: int) -> np.ndarray:
+        """One feature map of one picture, (h, w)."""
+        return self.planes(np.array([picture]), layer)[0, map].numpy()
+
+    def centres(self, layer: str = "relu3") -> np.ndarray:
+        """Centres of the strongest units' receptive fields in the network's input, (C, n, 2) x and y; NaN where there is none."""
+        found = self.exemplars_of(layer)
+        field = receptive_field(self.network.features, layer)
+        place = np.stack([found.column, found.row], -1) * field.stride + field.offset + (field.size - 1) / 2
+        return np.where((found.picture >= 0)[..., None], place, np.nan)
+
+
+def _fingerprint(root: Path) -> str:
+    """Key of a user's faces: names, sizes and times of all files, so that an edit is noticed."""
+    files = sorted(root.rglob("*")) if root.is_dir() else [root]
+    digest = hashlib.sha256(str(root.resolve()).encode())
+    for file in files:
+        if file.is_file():
+            stat = file.stat()
+            digest.update(f"{file.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

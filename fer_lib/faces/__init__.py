@@ -1,0 +1,1 @@
+"""Faces as one tidy table, whoever took the pictures: readers, audit, crops."""

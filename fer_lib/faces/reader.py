@@ -1,0 +1,39 @@
+"""The one way in: faces from wherever they are, by the reader that fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_lib.errors import FerError
+from fer_lib.faces.ckplus import read_ckplus
+from fer_lib.faces.own import read_own
+from fer_lib.faces.table import Faces
+
+
+def read(source: Path | str) -> Faces:
+    """Read faces from wherever they are.
+
+    Parameters
+    ----------
+    source : Path or str
+        A folder with CK+ (unpacked or as the original zips), one of those zips, or a ``.csv`` or ``.parquet`` table of own faces.
+
+    Returns
+    -------
+    Faces
+
+    Raises
+    ------
+    FerError
+        If it is none of these; the message says what was expected and what was found.
+    """
+    source = Path(source).expanduser()
+    kind = source.suffix.lower()
+    try:
+        if kind in (".csv", ".parquet") and not source.is_dir():
+            return read_own(source)
+        if kind == ".zip" and source.is_file():
+            return read_ckplus(source.parent)
+    except PermissionError:
+        raise FerError(f"{source}: no permission to read it") from None
+    return read_ckplus(source)

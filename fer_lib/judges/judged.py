@@ -1,0 +1,212 @@
+"""Reads what `fer judge` has stored and says it in tables and sentences; needs none of the judges' packages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fer_lib import __version__
+from fer_lib.artifacts.sources import source_digests
+from fer_lib.errors import FerError
+
+MADE = "made.json"
+TABLES = ("faces", "detectors", "landmarks", "agreement", "confusion", "identity")
+NAMES = {
+    "hog": "dlib, gradient histograms",
+    "haar": "OpenCV, Haar cascade",
+    "mmod": "dlib, convolutional network",
+    "dlib": "dlib, regression trees",
+    "faceapi": "face-api",
+    "between": "the two from each other",
+}
+"""What the tables call detectors and predictors of landmarks; networks keep their packages' names."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Stored verdicts of the judges.
+
+    Attributes
+    ----------
+    tables : dict of str to pandas.DataFrame
+        The tables of `fer_lib.judges.judging.Judgement`, by their names.
+    made : dict
+        Date, version of the library, digest of the renderer's code, and the settings of the faces.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    made: dict[str, Any]
+
+    @property
+    def networks(self) -> list[str]:
+        """Networks that named expressions."""
+        return list(dict.fromkeys(self.tables["agreement"]["network"]))
+
+    def agreement(self, column: str = "agreement") -> pd.DataFrame:
+        """Percentage of each expression's faces that get its name: a row per expression, a column per network.
+
+        Parameters
+        ----------
+        column : str
+            ``agreement``, from the picture alone, or ``agreement_change``, against the same person's neutral face.
+        """
+        table = self.tables["agreement"]
+        rows = dict.fromkeys(table["expression"])
+        wide = 100 * table.pivot(index="expression", columns="network", values=column)
+        counts = table.drop_duplicates("expression").set_index("expression")["faces"]
+        return (
+            wide.reindex(list(rows))[self.networks]
+            .assign(faces=counts)
+            .dropna(how="all", subset=self.networks)
+        )
+
+    def confusion(self, network: str) -> pd.DataFrame:
+        """Counts of a network's answers: a row per expression of the faces, a column per answer."""
+        table = self.tables["confusion"]
+        own = table[table["network"] == network]
+        return own.pivot(index="expression", columns="answer", values="faces").fillna(0).astype(int)
+
+    def unanimity(self) -> float:
+        """Share of the faces to which all networks give one name, whether it is the right one or not."""
+        return float((self.tables["faces"][self.networks].nunique(axis=1) == 1).mean())
+
+    def disagreements(self) -> list[str]:
+        """Sentences on every expression that some network mostly calls by another name; contempt is left out."""
+        lines = []
+        for expression in dict.fromkeys(self.tables["confusion"]["expression"]):
+            wrong, right = [], []
+            for network in self.networks:
+                counts = self.confusion(network)
+                if expression == "contempt" or expression not in counts.index:
+                    continue
+                row = counts.loc[expression]
+                answer, most = str(row.idxmax()), int(row.max())
+                if answer == expression:
+                    right.append(network)
+                else:
+                    wrong.append(f"`{network}` says *{answer}* to {most} of {int(row.sum())}")
+            if wrong:
+                others = f"; {' and '.join(f'`{n}`' for n in right)} mostly agree{'s' * (len(right) == 1)}"
+                lines.append(f"**{expression}**: {', '.join(wrong)}{others if right else ''}.")
+        return lines
+
+    def provenance(self) -> str:
+        """One paragraph: when, on which faces and with which code, and whether that code has changed since."""
+        made, faces = self.made, self.tables["faces"]
+        # Lists, such as the action units that may be drawn, by their length: in full they are in the folder's made.json.
+        settings = ", ".join(
+            f"{len(value)} {key}" if isinstance(value, list) else f"{key} {value}"
+            for key, value in made["settings"].items()
+        )
+        same = made["renderer"] == renderer_digest()
+        now = "the renderer of this build is the same" if same else "the renderer has changed since then"
+        return (
+            f"Judged on {made['date']} with fer-lib {made['version']}: {len(faces)} pictures of "
+            f"{faces['subject'].nunique()} people, the neutral and the last frame of {faces['sequence'].nunique()} "
+            f"sequences. Faces: {settings or 'not rendered here'}. Code of the renderer: {made['renderer']}; {now}."
+        )
+
+
+def load(folder: Path) -> Judged:
+    """Read the folder that ``fer judge --out`` wrote.
+
+    Raises
+    ------
+    FerError
+        If a file is missing or unreadable; the message says how to make it.
+    """
+    try:
+        tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
+        made = json.loads((folder / MADE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FerError(
+            f"no verdicts of the judges in {folder.name} ({error}): make them with `fer judge FACES --out {folder.name}`"
+        ) from error
+    return Judged(tables, made)
+
+
+def describe(source: Path | str) -> dict[str, Any]:
+    """Note what shapes the verdicts on a set of faces: date, version, the renderer's code and settings."""
+    file = Path(source) / "rendered" / "settings.json"
+    settings: Mapping[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return {
+        "date": date.today().isoformat(),
+        "version": __version__,
+        "renderer": renderer_digest(),
+        "settings": {key: value for key, value in settings.items() if key not in ("kind", "maker")},
+    }
+
+
+def renderer_digest() -> str:
+    """Return 12 hexadecimal digits that change with the renderer's code, not with its comments."""
+    digests = source_digests(["render.dataset"])
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:12]
+
+
+def _markdown(table: pd.DataFrame, digits: int = 0, index: bool = True) -> str:
+    text: str = table.to_markdown(floatfmt=f".{digits}f", index=index, missingval="—")
+    return text
+
+
+def face_tables(found: Judged) -> str:
+    """Markdown of what the detectors and the finders of landmarks found."""
+    detectors = found.tables["detectors"].assign(
+        detector=lambda t: t["detector"].map(NAMES), share=lambda t: 100 * t["share"]
+    )
+    landmarks = found.tables["landmarks"].assign(predictor=lambda t: t["predictor"].map(NAMES))
+    for column in ("median", "mean", "worst_decile"):
+        landmarks[column] *= 100
+    names = {
+        "share": "found, %",
+        "worst_decile": "worst tenth from, %",
+        "median": "median, %",
+        "mean": "mean, %",
+    }
+    parts = (
+        detectors[["detector", "faces", "share"]].rename(columns=names),
+        landmarks.rename(columns={"predictor": "landmarks", **names}),
+    )
+    return "\n\n".join(
+        _markdown(part, digits, index=False) for part, digits in zip(parts, (0, 1), strict=True)
+    )
+
+
+def agreement_tables(found: Judged) -> str:
+    """Markdown of the agreement with what was rendered, from one picture and from the change."""
+    return "\n\n".join(
+        f"{head}\n\n{_markdown(found.agreement(column).astype({'faces': int}))}"
+        for head, column in (
+            ("**From the picture alone, %**", "agreement"),
+            ("**From the change against the neutral picture, %**", "agreement_change"),
+        )
+    )
+
+
+def confusion_tables(found: Judged) -> str:
+    """Markdown of every network's answers."""
+    return "\n\n".join(f"**`{n}`**\n\n{_markdown(found.confusion(n))}" for n in found.networks)
+
+
+def words(found: Judged) -> str:
+    """Markdown list of where the networks mostly give another name, and how often they agree at all."""
+    lines = [
+        f"All networks give one name to {100 * found.unanimity():.0f} % of the pictures; on the others they cannot all be right.",
+        *found.disagreements(),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def identity_table(found: Judged) -> str:
+    """Markdown of the distances between people and within."""
+    table = found.tables["identity"].assign(
+        under_threshold=lambda t: (100 * t["under_threshold"]).round().astype(int)
+    )
+    names = {"under_threshold": "taken for one person, %", "median": "median distance"}
+    return _markdown(table.rename(columns=names), 2, index=False)

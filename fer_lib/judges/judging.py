@@ -1,0 +1,242 @@
+"""What detectors and networks trained on photographs make of a set of faces.
+
+None of the judges has seen a rendered face. Detectors: dlib's HOG and convolutional detectors, OpenCV's Haar
+cascade. Landmarks: dlib's regression trees and face-api's network. Expressions: the networks of `fer`, `facex` and
+face-api. Identity: dlib's face descriptor. They are optional; `fer_lib.judges.panel.requirements` says what to install.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from fer_lib.errors import FerError
+from fer_lib.faces.disk import read_picture
+from fer_lib.faces.reader import read
+from fer_lib.faces.table import Faces, select_frames, with_box
+from fer_lib.judges.panel import BASIC, DETECTORS, NETWORKS, judge_picture, load_panel, requirements
+from fer_lib.render.workers import in_processes
+
+SAME_PERSON = 0.6
+"""Distance of dlib's descriptors below which its author takes two faces for one person."""
+FACE_API = "npm pack @vladmandic/face-api"
+"""Fetches face-api's weights; unpack it and give the ``model`` folder."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the judges said.
+
+    Attributes
+    ----------
+    faces : pandas.DataFrame
+        A row per picture: ``path``, ``subject``, ``sequence``, ``label``; ``hog``, ``haar``, ``mmod`` (found or
+        not); ``error_dlib`` and ``error_faceapi`` (mean distance of their 68 landmarks from the set's own) and
+        ``error_between`` (from each other), all over the distance of the outer corners of the eyes; ``fer``,
+        ``facex``, ``faceapi`` (answers out of `fer_lib.judges.panel.BASIC`) and ``fer_change``.. (answers out of the six
+        expressions, from the change against the sequence's neutral frame); ``woman`` (probability) and ``age``
+        (years) by face-api.
+    detectors : pandas.DataFrame
+        ``detector``, ``faces``, ``found``, ``share``.
+    landmarks : pandas.DataFrame
+        ``predictor``, ``faces``, ``median``, ``mean``, ``worst_decile`` of the relative error.
+    agreement : pandas.DataFrame
+        ``network``, ``expression``, ``faces``, ``agreement``, ``agreement_change``; a row ``mean`` over the classes.
+    confusion : pandas.DataFrame
+        ``network``, ``expression``, ``answer``, ``faces``.
+    identity : pandas.DataFrame
+        ``pairs`` (``different people`` or ``same person``), ``number``, ``under_threshold`` (share of the pairs
+        nearer than `SAME_PERSON`), ``median`` (distance).
+    """
+
+    faces: pd.DataFrame
+    detectors: pd.DataFrame
+    landmarks: pd.DataFrame
+    agreement: pd.DataFrame
+    confusion: pd.DataFrame
+    identity: pd.DataFrame
+
+    def save(self, folder: Path) -> Path:
+        """Write every table to ``folder/NAME.csv`` and return the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            getattr(self, field.name).to_csv(folder / f"{field.name}.csv", index=False)
+        return folder
+
+
+def judge(
+    source: Path | str,
+    *,
+    face_api: Path | None = None,
+    sequences: int | None = 210,
+    processes: int = 2,
+    progress: bool = True,
+) -> Judgement:
+    """Show the first and the last frame of labelled sequences to every judge.
+
+    Parameters
+    ----------
+    source : Path or str
+        Faces, as `fer_lib.faces.reader.read` takes them.
+    face_api : Path or None
+        Folder with face-api's weights (see `FACE_API`); without it that network and predictor are left out.
+    sequences : int or None
+        How many sequences at most, taken from the classes in turn; None takes all. About 1 s of one core per frame.
+    processes : int
+        How many processes judge.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    FerError
+        If packages are missing; the message holds the commands that install them.
+    """
+    missing = requirements()
+    if missing:
+        raise FerError(f"the judges are not installed: {'; '.join(missing.values())}")
+    chosen = with_box(select_frames(read(source), last=1))
+    tasks = _sequences(chosen, sequences)
+    work = partial(_judge_sequence, root=chosen.root, face_api=face_api)
+    rows: list[dict[str, Any]] = []
+    with tqdm(total=len(tasks), desc="judged", unit="sequence", disable=None if progress else True) as bar:
+        for part in in_processes(work, tasks, processes):
+            rows += part
+            bar.update()
+    descriptors = np.array([row.pop("descriptor") for row in rows])
+    table = pd.DataFrame(rows)
+    networks = [name for name in NETWORKS if name in table]
+    return Judgement(
+        faces=table,
+        detectors=_detectors(table),
+        landmarks=_landmarks(table),
+        agreement=_agreement(table, networks),
+        confusion=_confusion(table, networks),
+        identity=_identity(table, descriptors),
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The frames of one sequence: rows of the table, and their landmarks."""
+
+    rows: tuple[dict[str, Any], ...]
+    landmarks: np.ndarray
+
+
+def _sequences(chosen: Faces, most: int | None) -> list[_Task]:
+    """Take whole sequences, the classes in turn, until there are enough."""
+    table = chosen.table
+    names = table.groupby("expression", sort=True)["sequence"].unique()
+    turns = max(map(len, names))
+    order = [group[turn] for turn in range(turns) for group in names if turn < len(group)][:most]
+    groups = table.groupby("sequence", sort=False).indices
+    tasks = []
+    for name in order:
+        where = groups[name]
+        rows = table.iloc[where][["path", "subject", "sequence", "label"]].to_dict("records")
+        tasks.append(
+            _Task(
+                tuple({str(key): cell for key, cell in row.items()} for row in rows), chosen.landmarks[where]
+            )
+        )
+    return tasks
+
+
+def _judge_sequence(task: _Task, *, root: Path, face_api: Path | None) -> list[dict[str, Any]]:
+    """Judge the frames of one sequence; the first is the neutral one."""
+    panel = load_panel(face_api)
+    rows: list[dict[str, Any]] = []
+    calm: dict[str, np.ndarray] = {}
+    for row, own in zip(task.rows, task.landmarks, strict=True):
+        picture = read_picture(root, row["path"])
+        answers, cells = judge_picture(panel, picture, own)
+        if row["label"] == "neutral":
+            calm = answers
+        for network, probabilities in answers.items():
+            cells[network] = BASIC[int(np.argmax(probabilities))]
+            # The neutral frame has no change of its own, and an expression is no change towards neutral.
+            change = probabilities[1:] - calm[network][1:] if calm else probabilities[1:]
+            cells[f"{network}_change"] = (
+                "" if row["label"] == "neutral" else BASIC[1 + int(np.argmax(change))]
+            )
+        rows.append({**row, **cells})
+    return rows
+
+
+def _detectors(table: pd.DataFrame) -> pd.DataFrame:
+    found = table[list(DETECTORS)].sum()
+    return pd.DataFrame(
+        {
+            "detector": DETECTORS,
+            "faces": len(table),
+            "found": found.to_numpy(),
+            "share": found.to_numpy() / len(table),
+        }
+    )
+
+
+def _landmarks(table: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the relative landmark errors."""
+    rows = []
+    for name in ("dlib", "faceapi", "between"):
+        if f"error_{name}" in table:
+            error = table[f"error_{name}"]
+            rows.append((name, len(error), error.median(), error.mean(), error.quantile(0.9)))
+    return pd.DataFrame(rows, columns=["predictor", "faces", "median", "mean", "worst_decile"])
+
+
+def _agreement(table: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
+    """Share of each expression's faces to which a network gives its name, and the mean over expressions."""
+    rows = []
+    for network in networks:
+        own = []
+        for expression in BASIC:
+            group = table[table["label"] == expression]
+            same = float((group[network] == expression).mean()) if len(group) else np.nan
+            changed = float((group[f"{network}_change"] == expression).mean()) if len(group) else np.nan
+            own.append(
+                (network, expression, len(group), same, np.nan if expression == "neutral" else changed)
+            )
+        means = pd.DataFrame(own).iloc[:, 3:].mean()
+        rows += [*own, (network, "mean", sum(row[2] for row in own), means.iloc[0], means.iloc[1])]
+    return pd.DataFrame(rows, columns=["network", "expression", "faces", "agreement", "agreement_change"])
+
+
+def _confusion(table: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
+    """Count every network's answers per expression, contempt included."""
+    counts = [
+        table.groupby(["label", network])
+        .size()
+        .rename_axis(["expression", "answer"])
+        .rename("faces")
+        .reset_index()
+        for network in networks
+    ]
+    return (
+        pd.concat(counts, keys=networks, names=["network", None]).reset_index(level=0).reset_index(drop=True)
+    )
+
+
+def _identity(table: pd.DataFrame, descriptors: np.ndarray) -> pd.DataFrame:
+    """Distances of dlib's descriptors, between and within people, on neutral frames."""
+    calm = (table["label"] == "neutral").to_numpy()
+    people = table["subject"].to_numpy()[calm]
+    points = descriptors[calm]
+    first, second = np.triu_indices(len(points), 1)
+    distance = np.linalg.norm(points[first] - points[second], axis=1)
+    same = people[first] == people[second]
+    rows = []
+    for name, group in (("different people", distance[~same]), ("same person", distance[same])):
+        if len(group):
+            rows.append((name, len(group), float((group < SAME_PERSON).mean()), float(np.median(group))))
+    return pd.DataFrame(rows, columns=["pairs", "number", "under_threshold", "median"])

@@ -1,0 +1,1 @@
+"""What excites a feature map, and what it uses of the pixels."""

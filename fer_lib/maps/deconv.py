@@ -1,0 +1,261 @@
+"""Projection of single units to the pixels: deconvnet, guided backpropagation and the plain gradient.
+
+A unit's value is sent back through the layers below it to the picture. The three rules differ only in what a
+ReLU with input z does with the signal g that arrives at its output:
+
+========== ============================ ==========================================
+rule       signal below the ReLU        source
+========== ============================ ==========================================
+deconvnet  max(g, 0)                    Zeiler & Fergus 2014, section 2.1
+guided     max(g, 0) where z > 0        Springenberg et al. 2015, section 3.4
+gradient   g where z > 0                the paper's equations 1-3, Simonyan et al. 2014
+========== ============================ ==========================================
+
+Max pools send the signal to the place the maximum came from (the *switch*; the first one in reading order where
+several are equal), convolutions send it through their transposed weights, biases are not used.
+
+Only the unit's receptive field is computed, forward and backward, so the cost of a unit depends neither on the
+size of the picture nor on the number of units; memory is bounded by one batch of units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from fer_lib.errors import FerError
+from fer_lib.maps.responses import Units
+from fer_lib.maps.windows import project_batch
+from fer_lib.network.stack import Step, field_of, read_stack
+
+__all__ = ["RULES", "Projections", "Units", "crops", "project", "receptive_fields"]
+
+RULES = ("deconvnet", "guided", "gradient")
+_ARRAYS = ("patch", "top", "left", "value")
+
+
+@dataclass(frozen=True)
+class Projections:
+    """Projections of n units, each on its own receptive field.
+
+    Attributes
+    ----------
+    patch
+        (n, channels, height, width), float32 (or the network's type): the projection on the receptive field.
+        Zero where the field lies outside the frame.
+    top, left
+        (n,) int64, row and column of the patch's first pixel in the frame, in pixels. Negative where padding
+        lets the unit see beyond the frame.
+    value
+        (n,) the units' activations, with which the projections were seeded.
+    rule, layer
+        As given to :func:`project`.
+    """
+
+    patch: NDArray[np.floating]
+    top: NDArray[np.int64]
+    left: NDArray[np.int64]
+    value: NDArray[np.floating]
+    rule: str
+    layer: str
+
+    def __len__(self) -> int:
+        return len(self.patch)
+
+    def paste(self, i: int, frame: NDArray[np.floating]) -> None:
+        """Write patch ``i`` at its place into a frame (channels, height, width), in place and clipped to it."""
+        _, height, width = frame.shape
+        _, rows, columns = self.patch[i].shape
+        top, left = int(self.top[i]), int(self.left[i])
+        y = slice(*np.clip([top, top + rows], 0, height))
+        x = slice(*np.clip([left, left + columns], 0, width))
+        frame[:, y, x] = self.patch[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left]
+
+    def frame(self, i: int, height: int, width: int) -> NDArray[np.floating]:
+        """Projection ``i`` on a whole frame of zeros, (channels, height, width)."""
+        whole = np.zeros((self.patch.shape[1], height, width), self.patch.dtype)
+        self.paste(i, whole)
+        return whole
+
+    def save(self, folder: Path) -> None:
+        """Write ``projections.npz`` into a folder, made if need be."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, **arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Projections:
+        """Read what :meth:`save` wrote; a FerError if it cannot be read."""
+        path = Path(folder) / "projections.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in _ARRAYS}
+                return cls(**arrays, rule=str(file["rule"]), layer=str(file["layer"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise FerError(f"{path} holds no readable projections ({error}): compute them again") from error
+
+
+def receptive_fields(
+    features: nn.Module,
+    layer: str,
+    row: ArrayLike,
+    column: ArrayLike,
+    shape: tuple[int, int] | None = None,
+) -> NDArray[np.int64]:
+    """Pixel boxes that units of a layer see.
+
+    Parameters
+    ----------
+    features, layer
+        The network and the units' layer, see :func:`fer_lib.network.stack.read_stack`.
+    row, column
+        (n,) positions of the units in their maps.
+    shape
+        Height and width of the frame to clip the boxes to; None: boxes may reach beyond the frame.
+
+    Returns
+    -------
+    ndarray
+        (n, 4) int64: top, left, bottom, right in pixels; bottom and right are the first ones outside.
+    """
+    steps = read_stack(features, layer)
+    boxes = []
+    for axis, position in enumerate((row, column)):
+        field = field_of(steps, axis)
+        first = np.asarray(position, np.int64) * field.stride + field.offset
+        ends = np.stack([first, first + field.size], axis=1)
+        boxes.append(ends if shape is None else ends.clip(0, shape[axis]))
+    return np.stack([boxes[0][:, 0], boxes[1][:, 0], boxes[0][:, 1], boxes[1][:, 1]], axis=1)
+
+
+def _check(steps: list[Step], pictures: Tensor, units: Units, rule: str) -> list[tuple[int, int]]:
+    """Refuse what cannot be projected; heights and widths of the picture and of every step's output."""
+    if rule not in RULES:
+        raise FerError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
+    convolutions = [step.module for step in steps if isinstance(step.module, nn.Conv2d)]
+    if pictures.ndim != 4 or (convolutions and pictures.shape[1] != convolutions[0].in_channels):
+        wanted = f" with {convolutions[0].in_channels} channels" if convolutions else ""
+        raise FerError(f"pictures of shape {tuple(pictures.shape)} do not fit: give (N, C, H, W){wanted}")
+    if not pictures.is_floating_point() or (convolutions and convolutions[0].weight.dtype != pictures.dtype):
+        wanted = f"the network's {convolutions[0].weight.dtype}" if convolutions else "a floating type"
+        raise FerError(f"pictures are {pictures.dtype}: convert them to {wanted}")
+    extents = [(int(pictures.shape[2]), int(pictures.shape[3]))]
+    for step in steps:
+        extents.append(step.out(extents[-1]))
+        if min(extents[-1]) < 1:
+            raise FerError(
+                f"pictures of {extents[0]} pixels are too small for layer {step.name!r}: enlarge them"
+            )
+    maps = convolutions[-1].out_channels if convolutions else int(pictures.shape[1])
+    limits = {"picture": len(pictures), "map": maps, "row": extents[-1][0], "column": extents[-1][1]}
+    for name, limit in limits.items():
+        values = getattr(units, name)
+        if len(values) and not (values.min() >= 0 and values.max() < limit):
+            wrong = values[(values < 0) | (values >= limit)][0]
+            raise FerError(
+                f"unit with {name} {wrong} does not exist in {steps[-1].name!r}: give 0 to {limit - 1}"
+            )
+    return extents
+
+
+@torch.no_grad()
+def project(
+    features: nn.Module,
+    pictures: Tensor | NDArray[np.floating],
+    units: Units,
+    layer: str = "relu3",
+    rule: str = "deconvnet",
+    batch_size: int = 32,
+) -> Projections:
+    """Project units to the pixels they see.
+
+    Parameters
+    ----------
+    features
+        ``nn.Sequential`` as :func:`fer_lib.network.stack.read_stack` accepts it.
+    pictures
+        (N, C, H, W) in the network's floating type.
+    units
+        The n units to project.
+    layer
+        The units' layer: a convolution, ReLU or pool.
+    rule
+        ``"deconvnet"``, ``"guided"`` or ``"gradient"``, see the module.
+    batch_size
+        Units computed at once; bounds the memory.
+
+    Returns
+    -------
+    Projections
+        Seeded with the units' activations: a unit that is 0 has the projection 0.
+
+    Raises
+    ------
+    FerError
+        If the network cannot be projected, or pictures, units or rule do not fit it.
+
+    Notes
+    -----
+    The batch size changes nothing but rounding. Where two values of a pool's window differ by no more than
+    that, rounding decides which of them the switch takes, and where a rectifier's input is that near to zero, whether it
+    lets the signal through: in float32 this concerns about one unit in a hundred, here as in every other implementation.
+
+    Examples
+    --------
+    The strongest unit of every map of another network, and what it sees in the pictures:
+
+    >>> from torchvision.models import vgg11
+    >>> from fer_lib.maps.activations import exemplars, record
+    >>> features = vgg11(weights=None).features.eval()
+    >>> pictures = torch.rand(6, 3, 64, 64)
+    >>> units = exemplars(record(features, pictures.split(2), layer="9"), n=1).units()
+    >>> projections = project(features, pictures, units, layer="9", rule="guided")
+    >>> projections.patch.shape[1:], projections.frame(0, 64, 64).shape
+    ((3, 26, 26), (3, 64, 64))
+    >>> crops(pictures.numpy(), units.picture, projections).shape == projections.patch.shape
+    True
+
+    A network with batch normalisation is folded into plain convolutions first, with
+    ``torch.nn.utils.fusion.fuse_conv_bn_eval``.
+    """
+    steps = read_stack(features, layer)
+    given = torch.as_tensor(pictures)
+    extents = _check(steps, given, units, rule)
+    if batch_size < 1:
+        raise FerError(f"batch_size={batch_size} is not possible: give at least 1")
+    weights = next(iter(features.parameters()), given)
+    given = given.to(weights.device)
+    steps = [step.fast(weights.device) for step in steps]
+    tensors = [torch.from_numpy(getattr(units, name)).to(weights.device) for name in Units.NAMES]
+    boxes = receptive_fields(features, layer, units.row, units.column)
+    fields = [field_of(steps, axis).size for axis in (0, 1)]
+    patch = np.zeros((len(units), given.shape[1], *fields), torch.zeros(0, dtype=given.dtype).numpy().dtype)
+    value = np.zeros(len(units), patch.dtype)
+    for i in range(0, len(units), batch_size):
+        some = slice(i, i + batch_size)
+        patches, values = project_batch(steps, given, [c[some] for c in tensors], extents, rule)
+        patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
+    return Projections(patch, boxes[:, 0], boxes[:, 1], value, rule, layer)
+
+
+def crops(pictures: NDArray[np.generic], picture: ArrayLike, projections: Projections) -> NDArray[np.generic]:
+    """Cut the receptive fields of projections out of pictures (N, C, H, W); zero outside the frame.
+
+    ``picture`` (n,) names the picture of each projection; the result has the shape of ``projections.patch``
+    and the pictures' type.
+    """
+    out = np.zeros(projections.patch.shape, pictures.dtype)
+    height, width = pictures.shape[2:]
+    rows, columns = out.shape[2:]
+    for i, (which, top, left) in enumerate(
+        zip(np.asarray(picture), projections.top, projections.left, strict=True)
+    ):
+        y = slice(*np.clip([top, top + rows], 0, height))
+        x = slice(*np.clip([left, left + columns], 0, width))
+        out[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left] = pictures[which, :, y, x]
+    return out

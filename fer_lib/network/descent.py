@@ -1,0 +1,170 @@
+"""One network on its way down: its weights, its optimiser, and the step of section 2.2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from fer_lib.errors import FerError
+from fer_lib.faces.preprocess import Augment
+from fer_lib.network.batching import Loader
+from fer_lib.network.first_block import training_scores
+from fer_lib.network.model import ExpressionNet
+from fer_lib.network.repeatable import stream
+
+_INITIALISATION, _ORDER, _DROPOUT = range(3)
+_MOMENTUM = "momentum."
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What training is told.
+
+    The defaults are those of section 2.2, and the deviation register's where the paper is silent or cannot
+    work.
+
+    Attributes
+    ----------
+    epochs : int
+        Most passes over the training pictures; 0 gives the untrained network.
+    batch_size, learning_rate, momentum, weight_decay, dropout
+        The paper's 64, 0.001 (constant), 0.9, 0.0001 and 0.5.
+    initialisation : str
+        See `fer_lib.network.model.initialise`; the paper's N(0, 1) diverges.
+    padding : int
+        Zero padding of the convolutions, in pixels.
+    patience, tolerance : int, float
+        "Until the model converges" means: the training loss has not fallen by the share `tolerance` for
+        `patience` epochs. Patience 0 trains for all `epochs`. Test pictures never decide.
+    test_every : int
+        Epochs between two looks at the test pictures; the last epoch always has one.
+    degrees, flip, resize, crop
+        Augmentation, see `fer_lib.faces.preprocess.Augment`.
+    classes : int
+        Outputs of the network.
+    """
+
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 0.0001
+    dropout: float = 0.5
+    initialisation: str = "he"
+    padding: int = 0
+    patience: int = 10
+    tolerance: float = 0.01
+    test_every: int = 1
+    degrees: float = 15.0
+    flip: float = 0.5
+    resize: int = 99
+    crop: int = 96
+    classes: int = 8
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 0, "batch_size": 1, "patience": 0, "test_every": 1, "classes": 2}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise FerError(f"{name}={getattr(self, name)!r} is not possible; give at least {bound}")
+        for name in ("learning_rate", "momentum", "weight_decay", "tolerance"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise FerError(f"{name}={getattr(self, name)!r} is not possible; give a number from 0 up")
+
+
+class Descent:
+    """A network in training.
+
+    Its chance comes from ``seed`` and the epoch alone, so that a resumed run needs no saved state of
+    generators. Dropout draws from torch's global generator, which `begin` seeds; see
+    `fer_lib.network.repeatable.repeatable`.
+    """
+
+    def __init__(self, hp: Hyperparameters, seed: int, device: str) -> None:
+        self.hp, self.seed, self.device = hp, seed, device
+        built = ExpressionNet(
+            classes=hp.classes,
+            padding=hp.padding,
+            dropout=hp.dropout,
+            size=hp.crop,
+            initialisation=hp.initialisation,
+            generator=torch.Generator().manual_seed(stream(seed, 0, _INITIALISATION)),
+        )
+        self.model = built.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.SGD(
+            self.model.parameters(),
+            lr=hp.learning_rate,
+            momentum=hp.momentum,
+            weight_decay=hp.weight_decay,
+            fused=True,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Return weights and momentum by name."""
+        named = dict(self.model.named_parameters())
+        buffers = {_MOMENTUM + name: self.optimiser.state[p]["momentum_buffer"] for name, p in named.items()}
+        return {**named, **buffers}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to what `state` returned."""
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(tensors[name])
+                buffer = torch.empty_like(parameter).copy_(tensors[_MOMENTUM + name])
+                self.optimiser.state[parameter]["momentum_buffer"] = buffer
+
+    def begin(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
+        """Begin an epoch (from 1) and return its batches: the rows in a new order."""
+        order = np.random.default_rng(stream(self.seed, epoch, _ORDER)).permutation(rows)
+        torch.manual_seed(stream(self.seed, epoch, _DROPOUT))
+        self.model.train()
+        return [
+            order[start : start + self.hp.batch_size] for start in range(0, len(order), self.hp.batch_size)
+        ]
+
+    def step(self, pictures: Tensor, labels: np.ndarray) -> tuple[float, Tensor]:
+        """Take one step; return the mean loss (nats) and the scores (B, classes) before it."""
+        target = torch.from_numpy(labels).to(self.device)
+        self.optimiser.zero_grad(set_to_none=True)
+        scores = training_scores(self.model, pictures)
+        loss = cross_entropy(scores, target)
+        loss.backward()
+        self.optimiser.step()
+        return loss.item(), scores.detach()
+
+
+def loader_of(crops: Sequence[np.ndarray], hp: Hyperparameters, seed: int, device: str) -> Loader:
+    """Return the loader of these pictures for training with these hyperparameters."""
+    augment = Augment(degrees=hp.degrees, flip=hp.flip, size=hp.resize, crop=hp.crop)
+    return Loader(crops, augment, hp.batch_size, seed, device)
+
+
+def checked(
+    crops: Sequence[np.ndarray], labels: Any, train_idx: Any, test_idx: Any, hp: Hyperparameters
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels and both sides of a split as int64 arrays, or raise a FerError that says what does not fit."""
+    labels = np.asarray(labels, np.int64)
+    sides = {"train_idx": np.asarray(train_idx, np.int64), "test_idx": np.asarray(test_idx, np.int64)}
+    if labels.shape != (len(crops),):
+        raise FerError(
+            f"labels have the shape {labels.shape} for {len(crops)} crops; give one label for each crop"
+        )
+    if not len(sides["train_idx"]):
+        raise FerError("train_idx is empty; give at least one picture to learn from")
+    for name, rows in sides.items():
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(crops)):
+            raise FerError(
+                f"{name} reaches from {rows.min()} to {rows.max()}, but there are {len(crops)} crops"
+            )
+        wrong = rows[(labels[rows] < 0) | (labels[rows] >= hp.classes)]
+        if len(wrong):
+            raise FerError(
+                f"picture {wrong[0]} of {name} has the label {labels[wrong[0]]}; "
+                f"classes={hp.classes} allows 0 to {hp.classes - 1}"
+            )
+    return labels, sides["train_idx"], sides["test_idx"]

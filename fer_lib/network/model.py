@@ -1,0 +1,208 @@
+"""The paper's network: three blocks of 5x5 convolution, ReLU and 2x2 max pooling, then two linear layers.
+
+Section 2.2: the blocks have 64, 128 and 256 maps, the hidden linear layer 1,024 units.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fer_lib.errors import FerError
+from fer_lib.network.stack import Field, field_of, read_stack, receptive_field
+
+__all__ = ["ExpressionNet", "describe", "initialise", "load", "receptive_field", "save"]
+
+MAPS = (64, 128, 256)
+HIDDEN = 1024
+KERNEL = 5
+
+# Standard deviation of the Gaussian that the weights are drawn from, as a function of the layer's fan-in.
+INITIALISATIONS: dict[str, Callable[[int], float]] = {
+    "he": lambda fan_in: math.sqrt(2 / fan_in),
+    "fan_in": lambda fan_in: math.sqrt(1 / fan_in),
+    "small": lambda fan_in: 0.01,
+    "paper": lambda fan_in: 1.0,
+}
+
+
+class ExpressionNet(nn.Module):
+    """The paper's network: ``features`` (three convolutional blocks) and ``classifier`` (two linear layers).
+
+    Parameters
+    ----------
+    classes
+        Outputs, at least 2.
+    padding
+        Zero padding of the three convolutions in pixels (0: conv3 gives 17x17 for 96x96; 2: 24x24). The paper
+        does not state it.
+    dropout
+        Probability of dropping a unit of the hidden fully connected layer, 0 <= dropout < 1.
+    size
+        Side of the square input in pixels.
+    channels
+        Channels of the input: 1 (grey) or 3 (RGB), any positive number.
+    initialisation
+        Name of the weights' distribution, see :func:`initialise`.
+    std
+        Standard deviation that replaces the one that ``initialisation`` gives, for all layers.
+    generator
+        Source of chance for the weights; torch's global one if None.
+
+    Raises
+    ------
+    FerError
+        If an argument is out of range, or the picture is too small for the three blocks.
+    """
+
+    def __init__(
+        self,
+        classes: int = 8,
+        padding: int = 0,
+        dropout: float = 0.5,
+        size: int = 96,
+        channels: int = 1,
+        initialisation: str = "he",
+        std: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("classes", classes, 2),
+            ("padding", padding, 0),
+            ("channels", channels, 1),
+        ):
+            if value < least:
+                raise FerError(f"{name}={value} is not possible: give at least {least}")
+        if not 0 <= dropout < 1:
+            raise FerError(f"dropout={dropout} is not a probability below 1: give 0 <= dropout < 1")
+        side = size
+        for _ in MAPS:
+            side = (side + 2 * padding - KERNEL + 1) // 2
+            if side < 1:
+                raise FerError(
+                    f"size={size} is too small for three blocks with padding={padding}: give a larger size"
+                )
+        self.options: dict[str, Any] = dict(
+            classes=classes,
+            padding=padding,
+            dropout=dropout,
+            size=size,
+            channels=channels,
+            initialisation=initialisation,
+            std=std,
+        )
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for i, (maps_in, maps_out) in enumerate(zip((channels, *MAPS), MAPS, strict=False), start=1):
+            layers[f"conv{i}"] = nn.Conv2d(maps_in, maps_out, KERNEL, padding=padding)
+            layers[f"relu{i}"] = nn.ReLU()
+            layers[f"pool{i}"] = nn.MaxPool2d(2)
+        self.features = nn.Sequential(layers)
+        self.classifier = nn.Sequential(
+            OrderedDict(
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(MAPS[-1] * side * side, HIDDEN),
+                relu=nn.ReLU(),
+                dropout=nn.Dropout(dropout),
+                fc2=nn.Linear(HIDDEN, classes),
+            )
+        )
+        initialise(self, initialisation, generator, std)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Class scores before the softmax, (n, classes), of pictures (n, channels, size, size)."""
+        scores: Tensor = self.classifier(self.features(pictures))
+        return scores
+
+
+def initialise(
+    model: nn.Module, name: str = "he", generator: torch.Generator | None = None, std: float | None = None
+) -> None:
+    """Draw every weight of the convolutions and linear layers from N(0, sd**2) in place, and set biases to 0.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    name
+        ``he``: sd = sqrt(2 / fan-in) (He et al. 2015); ``fan_in``: sqrt(1 / fan-in) (LeCun et al. 1998);
+        ``small``: 0.01; ``paper``: 1, section 2.2 read literally, which does not train.
+    generator
+        Source of chance; torch's global one if None.
+    std
+        Replaces the standard deviation of ``name`` if given, must be positive.
+    """
+    if name not in INITIALISATIONS:
+        raise FerError(f"initialisation {name!r} is unknown: choose one of {', '.join(INITIALISATIONS)}")
+    if std is not None and not std > 0:
+        raise FerError(f"std={std} is not a standard deviation: give a positive number")
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                fan_in = module.weight[0].numel()
+                module.weight.normal_(
+                    0, INITIALISATIONS[name](fan_in) if std is None else std, generator=generator
+                )
+                if module.bias is not None:
+                    module.bias.zero_()
+
+
+def describe(model: ExpressionNet) -> pd.DataFrame:
+    """One row per layer: layer, kind, output shape, parameters, receptive field and stride in pixels."""
+    channels, extent = int(model.options["channels"]), (int(model.options["size"]),) * 2
+    steps = read_stack(model.features)
+    rows: list[tuple[str, str, str, int, int, int]] = []
+
+    def add(name: str, module: nn.Module, shape: str, field: Field) -> None:
+        parameters = sum(p.numel() for p in module.parameters())
+        rows.append((name, type(module).__name__, shape, parameters, field.size, field.stride))
+
+    for i, step in enumerate(steps):
+        channels = step.module.out_channels if isinstance(step.module, nn.Conv2d) else channels
+        extent = step.out(extent)
+        add(step.name, step.module, f"{channels} x {extent[0]} x {extent[1]}", field_of(steps[: i + 1], 0))
+    width = channels * extent[0] * extent[1]
+    for name, module in model.classifier.named_children():
+        width = module.out_features if isinstance(module, nn.Linear) else width
+        # Every unit behind the first linear layer sees the whole picture, once.
+        add(name, module, str(width), Field(int(model.options["size"]), 1, 0))
+    return pd.DataFrame(
+        rows, columns=["layer", "kind", "output shape", "parameters", "receptive field", "stride"]
+    )
+
+
+def save(model: ExpressionNet, folder: Path) -> None:
+    """Write ``model.safetensors`` and ``model.json`` (the arguments) into a folder, made if need be."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    (folder / "model.json").write_text(json.dumps(model.options, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> ExpressionNet:
+    """Read what :func:`save` wrote; the network is in evaluation mode.
+
+    Raises
+    ------
+    FerError
+        If a file is missing or damaged, or weights and arguments do not fit each other.
+    """
+    folder = Path(folder)
+    try:
+        options = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        model = ExpressionNet(**options)
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        raise FerError(f"{folder} holds no readable network ({error}): train it again") from error
+    return model.eval()

@@ -1,0 +1,261 @@
+"""Training as in section 2.2: gradient descent with momentum on augmented pictures, resumable to the bit."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from fer_lib.artifacts.manifest import write_aside
+from fer_lib.errors import FerError
+from fer_lib.network import model as network
+from fer_lib.network.batching import Loader, softmax_of
+from fer_lib.network.checkpoint import (
+    Checkpoint,
+    check_request,
+    digest_of,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
+from fer_lib.network.descent import Descent, Hyperparameters, checked, loader_of
+from fer_lib.network.repeatable import repeatable
+from fer_lib.network.starts import initialisation_study
+
+__all__ = [
+    "Hyperparameters",
+    "Trained",
+    "converged",
+    "initialisation_study",
+    "load_trained",
+    "train",
+]
+
+_RESULT = "training.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes
+    ----------
+    model : ExpressionNet
+        After the last epoch, in evaluation mode, on the CPU.
+    history : pandas.DataFrame
+        One row per epoch: ``epoch`` (from 1), ``loss`` and ``accuracy`` (means over the epoch's augmented
+        pictures, with dropout), ``test_loss``, ``test_accuracy`` (NaN where not looked at), ``seconds``.
+        Losses in nats.
+    predictions : numpy.ndarray
+        (n_test, classes) float32: softmax of the test pictures in the order of `test`.
+    test : numpy.ndarray
+        (n_test,) int64: the test pictures.
+    stopped : str
+        ``"converged"`` or ``"epochs"`` (the limit came first).
+    """
+
+    model: network.ExpressionNet
+    history: pd.DataFrame
+    predictions: np.ndarray
+    test: np.ndarray
+    stopped: str
+
+
+def train(
+    crops: Sequence[np.ndarray],
+    labels: np.ndarray,
+    train_idx: np.ndarray,
+    test_idx: np.ndarray,
+    hp: Hyperparameters,
+    *,
+    seed: int = 0,
+    folder: Path,
+    progress: bool = True,
+    device: str = "cpu",
+) -> Trained:
+    """Train the paper's network, going on where an interrupted call with the same arguments stopped.
+
+    A run that was killed, at any moment, ends with the same bits as one that was not. Torch's global random
+    state is left as it was.
+
+    Parameters
+    ----------
+    crops : sequence of numpy.ndarray
+        Face crops, uint8 (height, width), any sizes.
+    labels : numpy.ndarray
+        (N,) int: class of each crop, 0 to ``hp.classes - 1``; rows outside the two index arrays are not
+        looked at.
+    train_idx, test_idx : numpy.ndarray
+        Rows to learn from and to test on; the second may be empty.
+    hp : Hyperparameters
+        How.
+    seed : int, default 0
+        Decides initialisation, order, augmentation and dropout; not negative.
+    folder : Path
+        Receives the checkpoint of every epoch and at the end the result; made if need be.
+    progress : bool, default True
+        Show a bar with loss, accuracy and time left, if there is a terminal.
+    device : str, default "cpu"
+        Torch's name of the device that calculates.
+
+    Returns
+    -------
+    Trained
+        As `load_trained` gives it.
+
+    Raises
+    ------
+    FerError
+        If labels or indices do not fit, the loss stops being a number, or the folder holds another run.
+    """
+    labels, train_idx, test_idx = checked(crops, labels, train_idx, test_idx, hp)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    request = {**asdict(hp), "seed": seed, "data": digest_of(crops, labels, train_idx, test_idx)}
+    environment = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
+    environment["device"] = torch.device(device).type
+    if (folder / _RESULT).is_file():
+        check_request(folder, _read_result(folder)["request"], request)
+        return load_trained(folder)
+    saved = read_checkpoint(folder, request, environment)
+    threads = saved.threads if saved else torch.get_num_threads()
+    history = list(saved.history) if saved else []
+    with repeatable(device, threads), loader_of(crops, hp, seed, device) as loader:
+        descent = Descent(hp, seed, device)
+        if saved:
+            descent.restore(saved.tensors)
+        bar = tqdm(
+            desc="training",
+            unit=" pictures",
+            total=hp.epochs * len(train_idx),
+            initial=len(history) * len(train_idx),
+            disable=None if progress else True,
+        )
+        with bar:
+            while len(history) < hp.epochs and not _ended(history, hp):
+                history.append(_epoch(descent, loader, labels, train_idx, test_idx, history, bar))
+                write_checkpoint(folder, Checkpoint(history, descent.state(), threads), request, environment)
+        predictions = softmax_of(descent.model, loader, test_idx).reshape(len(test_idx), hp.classes)
+    network.save(descent.model, folder)
+    stopped = "converged" if _ended(history, hp) else "epochs"
+    _write_result(folder, history, test_idx, predictions, {"request": request, "stopped": stopped})
+    remove_checkpoint(folder)
+    return load_trained(folder)
+
+
+def load_trained(folder: Path) -> Trained:
+    """Read what `train` left in its folder.
+
+    Raises
+    ------
+    FerError
+        If the folder holds no finished run.
+    """
+    folder = Path(folder)
+    result = _read_result(folder)
+    history = pd.read_parquet(folder / "history.parquet")
+    table = pd.read_parquet(folder / "predictions.parquet")
+    predictions = table.drop(columns="picture").to_numpy(np.float32)
+    with torch.random.fork_rng(devices=[]):  # a new network draws weights before it is given the stored ones
+        model = network.load(folder)
+    return Trained(model, history, predictions, table["picture"].to_numpy(), result["stopped"])
+
+
+def converged(losses: Sequence[float], tolerance: float, patience: int) -> bool:
+    """Tell whether the training loss has stopped falling.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        Training loss of every epoch so far.
+    tolerance : float
+        Share of the best loss by which a new one must be lower to count as falling.
+    patience : int
+        Epochs in a row without falling that make convergence; 0: never.
+
+    Returns
+    -------
+    bool
+    """
+    best, waited = float("inf"), 0
+    for loss in losses:
+        best, waited = (
+            (loss, 0) if loss < best * (1 - tolerance) or best == float("inf") else (best, waited + 1)
+        )
+    return 0 < patience <= waited
+
+
+def _ended(history: Sequence[Mapping[str, float]], hp: Hyperparameters) -> bool:
+    return converged([row["loss"] for row in history], hp.tolerance, hp.patience)
+
+
+def _epoch(
+    descent: Descent,
+    loader: Loader,
+    labels: np.ndarray,
+    train_idx: np.ndarray,
+    test_idx: np.ndarray,
+    history: Sequence[Mapping[str, float]],
+    bar: tqdm,
+) -> dict[str, float]:
+    """Pass once over the training pictures and return the row of history."""
+    started, epoch, hp = time.perf_counter(), len(history) + 1, descent.hp
+    total, right, seen = 0.0, 0, 0
+    batches = descent.begin(epoch, train_idx)
+    for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):
+        loss, scores = descent.step(pictures, labels[batch])
+        if not np.isfinite(loss):
+            raise FerError(
+                f"the loss became {loss} in epoch {epoch}; start from other weights than "
+                f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r}"
+            )
+        total += loss * len(batch)
+        right += int((scores.argmax(1).cpu().numpy() == labels[batch]).sum())
+        seen += len(batch)
+        shown = {"epoch": epoch, "loss": f"{total / seen:.3f}", "accuracy": f"{right / seen:.3f}"}
+        bar.set_postfix(shown, refresh=False)
+        bar.update(len(batch))
+    row = {"epoch": epoch, "loss": total / seen, "accuracy": right / seen}
+    row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
+    last = epoch == hp.epochs or _ended([*history, row], hp)
+    if len(test_idx) and (last or epoch % hp.test_every == 0):
+        chosen = labels[test_idx]
+        probability = softmax_of(descent.model, loader, test_idx).astype(np.float64)
+        of_label = probability[np.arange(len(chosen)), chosen]
+        row["test_loss"] = float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
+        row["test_accuracy"] = float((probability.argmax(1) == chosen).mean())
+    return {**row, "seconds": time.perf_counter() - started}
+
+
+def _write_result(
+    folder: Path,
+    history: Sequence[Mapping[str, float]],
+    test_idx: np.ndarray,
+    predictions: np.ndarray,
+    result: Mapping[str, Any],
+) -> None:
+    columns = ["epoch", "loss", "accuracy", "test_loss", "test_accuracy", "seconds"]
+    table = pd.DataFrame(history, columns=columns).astype({"epoch": np.int64})
+    table.astype({name: np.float64 for name in columns[1:]}).to_parquet(folder / "history.parquet")
+    scores = pd.DataFrame(predictions, columns=[f"class_{i}" for i in range(predictions.shape[1])])
+    scores.insert(0, "picture", test_idx)
+    scores.to_parquet(folder / "predictions.parquet")
+    # Written last: its presence says that the run is finished.
+    write_aside(folder / _RESULT, json.dumps(result, indent=1).encode())
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads((folder / _RESULT).read_bytes())
+    except (OSError, ValueError) as error:
+        raise FerError(f"{folder} holds no finished training run ({error}); train into it first") from None
+    return result

@@ -1,0 +1,1 @@
+"""Figures, tables, sliders: what a reader sees of an experiment."""

@@ -1,0 +1,306 @@
+"""Charts of plain numbers, and the one style that all figures share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from fer_lib import facs
+from fer_lib.evidence.ablation import Ablation
+
+INK, ACCENT, SECOND, PALE = "#222222", "#c1440e", "#1f6f8b", "#b8b8b8"
+STYLE: dict[str, object] = {
+    "font.size": 9,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "figure.dpi": 150,
+    "savefig.facecolor": "white",
+    "legend.frameon": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in the book's style, whatever the notebook's own settings are, and leave those as they were."""
+
+    @functools.wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with plt.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+def panels(
+    rows: int, columns: int, width: float, height: float, **options: object
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure of width x height inches with (rows, columns) axes."""
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(width, height),
+        squeeze=False,
+        layout="constrained",
+        **options,  # type: ignore[call-overload]
+    )
+    plt.close(figure)  # the notebook shows what a cell returns; an open figure would be shown twice
+    return figure, axes
+
+
+@styled
+def training_curve(history: pd.DataFrame) -> Figure:
+    """Loss and accuracy of training and test pictures by epoch."""
+    figure, axes = panels(1, 2, 8, 2.8)
+    for ax, measure, label in zip(
+        axes[0], ("loss", "accuracy"), ("cross-entropy (nats)", "share right"), strict=True
+    ):
+        ax.plot(history["epoch"], history[measure], color=PALE, lw=1.8, label="training (augmented)")
+        tested = history.dropna(subset=[f"test_{measure}"])
+        ax.plot(tested["epoch"], tested[f"test_{measure}"], color=ACCENT, lw=1.8, label="test")
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylabel(label)
+        ax.set_ylim(bottom=0)
+    axes[0, 1].set_ylim(0, 1)
+    axes[0, 0].set_ylim(0, max(1.0, float(history["loss"].quantile(0.9)) * 1.2))
+    axes[0, 1].legend(loc="lower right")
+    return figure
+
+
+@styled
+def confusion(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
+    """True expression (rows) by predicted one (columns): counts, shaded by the row's share."""
+    count = np.zeros((len(names), len(names)), int)
+    np.add.at(count, (truth, predicted), 1)
+    share = count / np.maximum(count.sum(1, keepdims=True), 1)
+    figure, axes = panels(1, 1, 5.2, 4.4)
+    ax = axes[0, 0]
+    ax.imshow(share, cmap="Greys", vmin=0, vmax=1)
+    for r in range(len(names)):
+        for c in range(len(names)):
+            if count[r, c]:
+                ax.text(
+                    c,
+                    r,
+                    count[r, c],
+                    ha="center",
+                    va="center",
+                    color="white" if share[r, c] > 0.5 else INK,
+                    fontsize=8,
+                )
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true")
+    return figure
+
+
+@styled
+def likeness(table: pd.DataFrame) -> Figure:
+    """Distributions over maps, one row for each column of the table."""
+    figure, axes = panels(1, 1, 7, 0.55 * table.shape[1] + 0.9)
+    ax = axes[0, 0]
+    rng = np.random.default_rng(0)
+    for r, column in enumerate(table.columns[::-1]):
+        values = table[column].dropna().to_numpy()
+        colour = ACCENT if column == "trained" else "#777777"
+        ax.scatter(values, r + rng.uniform(-0.16, 0.16, len(values)), s=5, color=colour, alpha=0.45, lw=0)
+        if len(values):
+            ax.plot([values.mean()] * 2, [r - 0.32, r + 0.32], color=INK, lw=1.6)
+    ax.set_yticks(range(table.shape[1]), table.columns[::-1])
+    ax.set_xlabel("mean likeness of the pairs of squares (correlation of HOG); one dot a map, bar: mean")
+    return figure
+
+
+def _stems(ax: Axes, values: np.ndarray, au: int) -> None:
+    ax.set_title(f"AU {au}: {facs.AUS[au].name}")
+    known = values[np.isfinite(values)]
+    if not (values > -np.inf).any():
+        ax.text(0.5, 0.5, "no map has a value", ha="center", transform=ax.transAxes)
+        return
+    # Infinite distances (a zero activation under the rule "infinite") reach above all others.
+    ceiling = 1.15 * (known.max() if known.size and known.max() > 0 else 1.0)
+    heights = np.where(values == np.inf, ceiling, values)
+    ax.vlines(np.arange(len(values)), 0, heights, color=PALE, lw=0.9)
+    best = int(np.nanargmax(values))
+    ax.vlines(best, 0, heights[best], color=ACCENT, lw=1.8)
+    right = best > 0.85 * len(values)
+    ax.annotate(
+        f"map {best}" + (" (infinite)" if np.isinf(values[best]) else ""),
+        (best, heights[best]),
+        textcoords="offset points",
+        xytext=(-4 if right else 4, -2),
+        color=ACCENT,
+        fontsize=8,
+        va="top",
+        ha="right" if right else "left",
+    )
+    ax.set_xlim(-1, len(values))
+    ax.set_ylim(min(0.0, 1.05 * float(np.nanmin(heights))), None)
+
+
+def _band(ax: Axes, null: np.ndarray) -> None:
+    """Shade what the largest of all maps reaches in 90 % of the permutations."""
+    known = null[np.isfinite(null)]
+    if known.size:
+        low, high = np.quantile(known, [0.05, 0.95])
+        ax.axhspan(low, high, color=SECOND, alpha=0.18, lw=0, label="largest by chance (90 %)")
+        ax.set_ylim(top=max(ax.get_ylim()[1], 1.1 * high))
+
+
+@styled
+def distance_over_maps(values: np.ndarray, *, au: int, null: np.ndarray | None = None) -> Figure:
+    """Figure 5: D of one action unit on every map, the maximum marked.
+
+    Parameters
+    ----------
+    values
+        (C,) distances; NaN where a map has none.
+    au
+        Number of the action unit.
+    null
+        Largest distance of all maps in each permutation, (B,); its middle 90 % are drawn as a band.
+    """
+    figure, axes = panels(1, 1, 8, 2.8)
+    ax = axes[0, 0]
+    _stems(ax, values, au)
+    if null is not None:
+        _band(ax, null)
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.98))
+    ax.set_xlabel("feature map of conv3")
+    ax.set_ylabel("distance D")
+    return figure
+
+
+@styled
+def distance_panels(
+    distances: pd.DataFrame, aus: Sequence[int], nulls: Mapping[int, np.ndarray] | None = None
+) -> Figure:
+    """Figure 6: the same for several units; one that the faces show too rarely says so."""
+    figure, axes = panels(2, 2, 9, 4.8)
+    for ax, au in zip(axes.ravel(), aus, strict=True):
+        if au in distances.index:
+            _stems(ax, distances.loc[au].to_numpy(), au)
+            if nulls and au in nulls:
+                _band(ax, nulls[au])
+        else:
+            ax.set_title(f"AU {au}: {facs.AUS[au].name}")
+            ax.text(0.5, 0.5, "too few pictures with and without it", ha="center", transform=ax.transAxes)
+            ax.set_xticks([])
+            ax.set_yticks([])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("distance D")
+    for ax in axes[-1]:
+        ax.set_xlabel("feature map of conv3")
+    return figure
+
+
+@styled
+def detector_scores(verdicts: pd.DataFrame) -> Figure:
+    """AUC on unseen people by action unit: map chosen by D, map chosen by AUC, and the controls."""
+    table = verdicts.dropna(subset=["auc_d"])
+    series: Mapping[str, tuple[str, str, str]] = {
+        "auc_expression": ("expression only", "_", "#777777"),
+        "auc_untrained": ("untrained network", "x", "#777777"),
+        "auc_auc": ("chosen by AUC", "o", SECOND),
+        "auc_d": ("chosen by D", "D", ACCENT),
+    }
+    figure, axes = panels(1, 1, 9, 3.2)
+    ax = axes[0, 0]
+    at = np.arange(len(table))
+    for column, (label, marker, colour) in series.items():
+        ax.scatter(
+            at,
+            table[column],
+            marker=marker,
+            color=colour,
+            s=60 if marker == "_" else 26,
+            label=label,
+            zorder=3,
+        )
+    ax.axhline(0.5, color=INK, lw=0.7, ls=":")
+    ax.set_xticks(at, [str(au) for au in table["au"]])
+    ax.set_xlabel("action unit")
+    ax.set_ylabel("AUC on unseen people")
+    ax.set_ylim(0, 1.02)
+    ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    return figure
+
+
+@styled
+def ablation(result: Ablation) -> Figure:
+    """Accuracy without the chosen maps beside accuracy without random maps as loud."""
+    figure, axes = panels(1, 1, 7, 2.4)
+    ax = axes[0, 0]
+    ax.hist(result.random, bins=20, color=PALE)
+    ax.axvline(result.without, color=ACCENT, lw=2)
+    ax.axvline(result.accuracy, color=INK, lw=1, ls="--")
+    ax.set_xlabel(
+        "accuracy on unseen people; bars: without random maps, orange: without the chosen, dashed: all maps"
+    )
+    ax.set_ylabel("random sets")
+    return figure
+
+
+@styled
+def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
+    """How the map matched to each unit (row) answers to each unit switched on alone (column), its own one framed.
+
+    Parameters
+    ----------
+    effect : DataFrame
+        From :func:`fer_lib.experiment.interventions.effects`.
+    chosen : Series
+        The matched map of each AU.
+    """
+    aus = [au for au in chosen.index if au in effect.index]
+    values = effect.loc[aus, chosen.loc[aus]].to_numpy().T
+    figure, axes = panels(1, 1, 6.4, 5.4)
+    ax = axes[0, 0]
+    limit = max(1e-9, float(np.abs(values).max()))
+    shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    for i in range(len(aus)):
+        ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, lw=1.2))
+    ax.set_xticks(range(len(aus)), [str(au) for au in aus])
+    ax.set_yticks(range(len(aus)), [f"{au}: map {chosen[au]}" for au in aus])
+    ax.set_xlabel("action unit switched on")
+    ax.set_ylabel("action unit and the map matched to it")
+    ax.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=ax, shrink=0.7, label="change of the map's maximum (standard deviations)")
+    return figure
+
+
+@styled
+def planted(rates: pd.DataFrame) -> Figure:
+    """Share of simulations in which each measure finds the planted detector, from `fer_lib.evidence.planted.detection_rates`."""
+    figure, axes = panels(1, 2, 9, 3.1, sharey=True)
+    looks = zip(rates["measure"].unique(), (ACCENT, "#777777", "#777777", SECOND), "Dxso", strict=False)
+    for measure, colour, marker in looks:
+        for ax, vary in zip(axes[0], ("positives", "gain"), strict=True):
+            line = rates[(rates["measure"] == measure) & (rates["vary"] == vary)].sort_values("value")
+            ax.plot(line["value"], line["found"], color=colour, marker=marker, ms=5, lw=1.4, label=measure)
+    axes[0, 0].set_xlabel("sequences with the action unit, of 593")
+    axes[0, 1].set_xlabel("spread of the maps' gains (standard deviation of the logarithm)")
+    axes[0, 0].set_ylabel("planted map found")
+    axes[0, 0].set_ylim(-0.04, 1.04)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return figure

@@ -1,0 +1,259 @@
+"""The paper's tables: real tables whose cells hold pictures, numbered and captioned by the book."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from fer_lib import facs
+from fer_lib.views.pictures import data_uri, enlarge, exemplar_tiles, strip
+
+if TYPE_CHECKING:
+    from fer_lib.experiment.study import Study
+    from fer_lib.render.atlas import Atlas
+
+
+def _image(picture: np.ndarray, alt: str) -> str:
+    return f"![{alt}]({data_uri(picture)})"
+
+
+class Table(Markdown):
+    """A table in two forms: MyST, which the book numbers, and HTML, which Jupyter shows."""
+
+    def __init__(self, myst: str, page: str):
+        super().__init__(myst)
+        self._page = page
+
+    def _repr_html_(self) -> str:
+        return self._page
+
+
+def _inline(cell: str) -> str:
+    """Turn the little of MyST that stands in cells into HTML: pictures and bold words."""
+    text = html.escape(cell, quote=False)
+    text = re.sub(r"!\[([^\]]*)\]\(([^)]*)\)", r'<img alt="\1" src="\2">', text)
+    return re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
+
+
+def _html(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{_inline(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    top = f"<caption>{_inline(caption)}</caption><thead>{line('th', head)}</thead>"
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def list_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, name: str, caption: str, widths: Sequence[int]
+) -> Table:
+    """Build a numbered MyST table.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Column titles.
+    rows : iterable of sequences of str
+        Cells, MyST inline text.
+    name, caption : str
+        Label for references, and what stands above the table.
+    widths : sequence of int
+        Relative widths of the columns.
+    """
+    rows = list(rows)
+    lines = [
+        f"```{{list-table}} {caption}",
+        ":header-rows: 1",
+        f":name: {name}",
+        f":widths: {' '.join(map(str, widths))}",
+        "",
+    ]
+    for row in [head, *rows]:
+        lines += [f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
+    return Table("\n".join([*lines, "```"]), _html(head, rows, caption))
+
+
+def _grid(tiles: np.ndarray) -> np.ndarray:
+    """Join a map's tiles to a square, strongest first by rows, large enough for a page and legible on a phone."""
+    return enlarge(strip(tiles, columns=math.ceil(math.sqrt(len(tiles)))), 3)
+
+
+def _units(au: int) -> str:
+    return f"{au} ({facs.AUS[au].name})"
+
+
+def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Table:
+    """Tables 1, 4 and 5: action units beside the map that maximises D, with its originals and projections."""
+    originals, projections = exemplar_tiles(study)
+    rows = []
+    for au in aus:
+        picture = (
+            _image(study.atlas.picture(au), f"Rendered face with AU {au} at intensity E")
+            if au in study.atlas.aus
+            else "—"
+        )
+        if au not in study.distances.index:
+            rows.append([_units(au), picture, "—", "too few pictures with and without it", "—"])
+            continue
+        best = int(study.distances.loc[au].to_numpy().argmax())
+        rows.append(
+            [
+                _units(au),
+                picture,
+                str(best),
+                _image(_grid(originals[best]), f"The strongest squares of map {best}"),
+                _image(_grid(projections[best]), f"Projections of the strongest units of map {best}"),
+            ]
+        )
+    head = ["AU", "the unit alone", "map", "originals", "deconvolution"]
+    return list_table(head, rows, name=name, caption=caption, widths=(16, 20, 8, 28, 28))
+
+
+def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Table:
+    """Table 2: maps with their originals and projections."""
+    originals, projections = exemplar_tiles(study)
+    rows = [
+        [
+            str(c),
+            _image(_grid(originals[c]), f"The strongest squares of map {c}"),
+            _image(_grid(projections[c]), f"Projections of the strongest units of map {c}"),
+        ]
+        for c in maps
+    ]
+    return list_table(
+        ["map", "originals", "deconvolution"], rows, name=name, caption=caption, widths=(12, 44, 44)
+    )
+
+
+def au_picture_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Table:
+    """Table 3: action units and what they do to the reference face."""
+    atlas = study.atlas
+    rows = [
+        [
+            _units(au),
+            _image(atlas.picture(au, 0), "Neutral rendered face"),
+            _image(atlas.picture(au), f"The same face with AU {au} at intensity E"),
+        ]
+        for au in aus
+    ]
+    return list_table(
+        ["unit", "neutral", "with the unit"], rows, name=name, caption=caption, widths=(40, 30, 30)
+    )
+
+
+def tinted(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Lay a region, (h, w) from 0 to 1, over a grey picture in orange: (h, w, 3) uint8."""
+    colour = np.array([230.0, 120.0, 20.0])
+    weight = 0.6 * np.clip(region, 0, 1)[..., None]
+    return np.rint(picture[..., None] * (1 - weight) + colour * weight).astype(np.uint8)
+
+
+def atlas_table(atlas: Atlas) -> Table:
+    """All action units of the atlas: muscle, the face without and with the unit, and its region."""
+    rows = []
+    for au in map(int, atlas.aus):
+        unit = facs.AUS[au]
+        region = atlas.regions[list(atlas.aus).index(au)]
+        rows.append(
+            [
+                f"**{au}** {unit.name}",
+                unit.muscle,
+                _image(atlas.picture(au), f"Rendered face with AU {au}"),
+                _image(
+                    tinted(atlas.picture(au), region * (region > 0.25)),
+                    f"Region of the face that AU {au} moves",
+                ),
+            ]
+        )
+    head = ["unit", "muscle", "at intensity E", "region"]
+    caption = "Action units of the rendered faces."
+    return list_table(head, rows, name="tab-atlas", caption=caption, widths=(25, 35, 20, 20))
+
+
+def atlas_pictures(atlas: Atlas) -> tuple[list[np.ndarray], list[str]]:
+    """Pictures and captions of every unit at every intensity, for the slider."""
+    letters = ["absent", "A", "B", "C", "D", "E"]
+    pictures, captions = [], []
+    for au in map(int, atlas.aus):
+        for level in atlas.levels:
+            pictures.append(atlas.picture(au, level))
+            captions.append(f"AU {au} {facs.AUS[au].name}: {letters[round(level)]}")
+    return pictures, captions
+
+
+def map_pictures(study: Study) -> tuple[list[np.ndarray], list[str]]:
+    """Originals beside projections of every conv3 map, and captions, for the slider."""
+    originals, projections = exemplar_tiles(study)
+    pictures, captions = [], []
+    for c, (left, right) in enumerate(zip(originals, projections, strict=True)):
+        tiles = [enlarge(strip(tiles, columns=3), 2) for tiles in (left, right)]
+        gap = np.full((len(tiles[0]), 12), 255, np.uint8)
+        pictures.append(np.hstack([tiles[0], gap, tiles[1]]))
+        dead = study.exemplars.dead[c]
+        captions.append(
+            f"map {c}: never active" if dead else f"map {c}: strongest {study.exemplars.value[c, 0]:.2f}"
+        )
+    return pictures, captions
+
+
+def two_digits(value: float, *, p: bool = False) -> str:
+    """Write a share or, with `p`, a probability of chance with two digits; an unknown one as a dash."""
+    if not math.isfinite(value):
+        return "—"
+    return "<\N{NO-BREAK SPACE}0.01" if p and value < 0.01 else f"{value:.2f}"
+
+
+def verdict_table(verdicts: pd.DataFrame) -> str:
+    """Markdown of the tested action units."""
+    shares = {"auc_untrained": "untrained", "auc_expression": "expression only"}
+    counts = {"with_au": "with", "without": "without"}
+    shown = pd.DataFrame({"AU": verdicts["au"]})
+    for way in ("d", "auc"):
+        name = "map by " + way.upper()
+        shown[name] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in verdicts[f"map_{way}"]]
+        shown[f"AUC of {name}"] = verdicts[f"auc_{way}"].map(two_digits)
+    for column, name in shares.items():
+        shown[name] = verdicts[column].map(two_digits)
+    for column, name in {"p": "p", "p_within": "p within"}.items():
+        shown[name] = [two_digits(value, p=True) for value in verdicts[column]]
+    shown = shown.assign(**{name: verdicts[column] for column, name in counts.items()})
+    return _markdown(shown)
+
+
+def detection_table(detection: pd.DataFrame) -> str:
+    """Markdown of the traditional route's detectors (`fer_lib.traditional.Traditional.detection`)."""
+    shown = pd.DataFrame({"AU": detection["au"]})
+    shown["name"] = [facs.AUS[int(au)].name for au in detection["au"]]
+    shown["test pictures with it"] = detection["positives"]
+    for column, name in {"auc": "AUC", "average_precision": "average precision"}.items():
+        shown[name] = detection[column].map(two_digits)
+    return _markdown(shown)
+
+
+def dissection_table(dissected: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.experiment.trial.dissected`."""
+    head = {
+        "iou": "mean IoU",
+        "above": "IoU above 0.04",
+        "hits": "maximum in the region",
+        "chance": "unit at random",
+    }
+    shown = pd.DataFrame({"map": dissected.index})
+    for column, title in head.items():
+        form = "{:.3f}" if column == "iou" else "{:.1%}"
+        shown[title] = [
+            form.format(v).replace("%", " %") if math.isfinite(v) else "—" for v in dissected[column]
+        ]
+    return _markdown(shown)
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    text: str = table.to_markdown(index=False, disable_numparse=True)
+    return text
