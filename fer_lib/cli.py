@@ -115,7 +115,7 @@ def render(
 @cli.command()
 def interventions(out: Path, people: int = 8, aus: AusOption = "", size: int = 256, seed: int = 0) -> None:
     """Render the control set into OUT: the same face with exactly one action unit on, at A to E."""
-    from fer_lib.render.dataset import render_interventions
+    from fer_lib.render.controls import render_interventions
 
     typer.echo(
         render_interventions(

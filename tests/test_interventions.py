@@ -75,7 +75,7 @@ def test_effects_of_a_study_come_from_the_control_set(
                 rows.append({"path": name, "person": who, "au": au, **box})
         pd.DataFrame(rows).to_parquet(out / "table.parquet")
 
-    monkeypatch.setattr("fer_lib.render.dataset.render_interventions", render)
+    monkeypatch.setattr("fer_lib.render.controls.render_interventions", render)
     conv = nn.Conv2d(1, 2, 1)
     with torch.no_grad():
         conv.weight[:] = torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1)

@@ -197,7 +197,9 @@ def test_light_and_pose_belong_to_the_shot_not_to_the_person(shot):
 def test_refinement_of_a_cube_is_catmull_and_clarks():
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     quads = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
-    matrix, fine = catmull_clark(quads, 8)
+    matrix, fine, means = catmull_clark(quads, 8)
+    assert np.array_equal((means @ corners)[:8], corners)
+    assert np.allclose((means @ corners)[20:], (matrix @ corners)[20:])
     assert fine.shape == (24, 4) and np.allclose(matrix.sum(1), 1)
     refined = matrix @ corners
     # Hand-computed: corners at 5/9, edge points at 3/4 of their two ends, face points at the faces' centres.
@@ -220,3 +222,22 @@ def test_paint_is_looked_up_where_it_lies():
     points = np.array([[0.1, 7.0, 1.0], [-0.5, 7.7, 1.0], [0.0, 6.3, 0.0]])
     layers = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32)
     assert np.allclose(paint.places(points) @ layers, points[:, :2], atol=1e-4)
+
+
+def test_eyes_lie_as_far_apart_as_peoples_do():
+    apart = []
+    for number in range(1, 13):
+        vertices = Person.of_set(0, number, 0).vertices
+        left, right = (vertices[ids] for ids in head().eyes)
+        apart.append(left[:, 0].mean() - right[:, 0].mean())
+        mirrored = np.sort(right[:, 0] * -1) - np.sort(left[:, 0])
+        assert abs(mirrored).max() < 0.1 and left[:, 0].min() > 0 > right[:, 0].max()
+    assert 0.5 < min(apart) < max(apart) < 0.69, apart
+
+
+def test_light_spreads_as_means():
+    spread = head().spread
+    assert np.allclose(spread.sum(1), 1) and spread.min() >= 0
+    constant = np.full(spread.shape[1], 3.0, np.float32)
+    assert np.allclose(spread @ constant, 3)
+    assert 0.5 < len(np.unique(spread.indices)) / len(constant) < 0.8, "dense places share their light"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS, EXPRESSIONS, meets_criteria
-from fer_lib.render import dataset
+from fer_lib.render import controls, dataset, muscles
 from fer_lib.render.output import crop_mask, landmark_box, new_folder, numbers
 from fer_lib.render.workers import in_processes
 
@@ -19,6 +19,10 @@ from fer_lib.render.workers import in_processes
 class Sitter:
     seed: int
     sex: str = "f"
+
+    @classmethod
+    def of_set(cls, kind, number, seed):
+        return cls(hash((seed, kind, number)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +60,11 @@ def fake_core(monkeypatch):
         seen.append((person, aus, shot))
         return Frame(person, aus, shot, size)
 
-    monkeypatch.setattr(dataset, "Person", Sitter)
-    monkeypatch.setattr(dataset, "Shot", Camera)
-    monkeypatch.setattr(dataset, "render", render)
-    monkeypatch.setattr(dataset, "supported_aus", lambda: [*AUS, 22])
+    for module in (dataset, controls):
+        monkeypatch.setattr(module, "Person", Sitter)
+        monkeypatch.setattr(module, "Shot", Camera)
+        monkeypatch.setattr(module, "render", render)
+    monkeypatch.setattr(muscles, "supported_aus", lambda: [*AUS, 22])
     return seen
 
 
@@ -189,7 +194,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(fake_core, tmp_path):
 
 
 def test_interventions_switch_on_exactly_one_unit(fake_core, tmp_path):
-    out = dataset.render_interventions(tmp_path / "one", people=2, size=48, processes=1, progress=False)
+    out = controls.render_interventions(tmp_path / "one", people=2, size=48, processes=1, progress=False)
     table = pd.read_parquet(out / "table.parquet")
     assert len(table) == 2 * (1 + 30 * 5)
     assert set(table.au) == {0, *AUS}
@@ -206,7 +211,7 @@ def test_interventions_switch_on_exactly_one_unit(fake_core, tmp_path):
     strongest = table[table.au == 12].intensity.tolist()
     assert strongest == [1, 2, 3, 4, 5] * 2
     assert np.load(out / "rendered" / "regions.npz")["count"].tolist() == [2] * 30
-    chosen = dataset.render_interventions(
+    chosen = controls.render_interventions(
         tmp_path / "two", people=1, aus=[12], steps=[2.5], size=48, processes=1, progress=False
     )
     assert pd.read_parquet(chosen / "table.parquet").path.tolist() == [
@@ -231,7 +236,7 @@ def test_bad_arguments_leave_nothing(fake_core, tmp_path, arguments, message):
 )
 def test_bad_interventions(fake_core, tmp_path, arguments, message):
     with pytest.raises(FerError, match=message):
-        dataset.render_interventions(tmp_path / "one", size=48, **arguments)
+        controls.render_interventions(tmp_path / "one", size=48, **arguments)
 
 
 def test_others_files_are_never_touched(fake_core, tmp_path):

@@ -77,7 +77,7 @@ def control_faces(study: Study) -> Artifact:
     )
 
     def compute(folder: Path) -> None:
-        from fer_lib.render.dataset import render_interventions
+        from fer_lib.render.controls import render_interventions
 
         render_interventions(
             folder / "faces",
@@ -90,7 +90,7 @@ def control_faces(study: Study) -> Artifact:
         )
 
     asked = {"people": people, "size": size, "seed": seed}
-    return study.store.fetch("interventions", compute, settings=asked, sources=["render.dataset"])
+    return study.store.fetch("interventions", compute, settings=asked, sources=["render.controls"])
 
 
 def map_effects(study: Study) -> pd.DataFrame:

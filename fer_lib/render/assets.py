@@ -18,7 +18,11 @@ from fer_lib.errors import FerError
 VERTICES = 19158  # of base.obj
 ANCESTRIES = ("african", "asian", "caucasian")
 SEXES = ("male", "female")
-SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, HAIR = range(6)
+KINDS = 6
+SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, HAIR = range(KINDS)
+
+# Where vertices of the base lie within this of the middle between them, it is as fine as a picture needs: 2 pixels of 256.
+_FINE = 0.02  # decimetres
 
 # Teeth and tongue sit for a closed mouth; an open one shows too much of them (offsets in decimetres: y, z).
 _MOUTH_OFFSETS = {
@@ -92,7 +96,7 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]
     return np.array(vertices), np.array(textures), {name: np.array(f) for name, f in groups.items() if f}
 
 
-def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndarray]:
+def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndarray, sp.csr_matrix]:
     """One step of Catmull-Clark subdivision (1978).
 
     Parameters
@@ -104,8 +108,9 @@ def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndar
 
     Returns
     -------
-    matrix, quads
-        New vertices are ``matrix @ vertices``, in the order old vertices, edges, faces; and the (4 F, 4) new quads.
+    matrix, quads, means
+        New vertices are ``matrix @ vertices``, in the order old vertices, edges, faces; the (4 F, 4) new quads; and the matrix
+        that leaves the old vertices and takes the mean of the old ones around each new one.
     """
     sides = np.sort(np.stack([quads, np.roll(quads, -1, 1)], -1).reshape(-1, 2), 1)
     edges, inverse, uses = np.unique(sides, axis=0, return_inverse=True, return_counts=True)
@@ -137,7 +142,8 @@ def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndar
     fine = np.concatenate(
         [np.stack([quads[:, i], edge_of[:, i], face_of, edge_of[:, i - 1]], 1) for i in range(4)]
     )
-    return sp.vstack([old, edge, face]).tocsr(), fine
+    means = sp.csr_matrix(sp.vstack([sp.identity(count), middle, face]))
+    return sp.csr_matrix(sp.vstack([old, edge, face])), fine, means
 
 
 def _widen_locks(vertices: np.ndarray, quads: np.ndarray) -> None:
@@ -165,6 +171,8 @@ class Head:
     triangles : (T, 3) int32 array
     kind : (T,) int array
         SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE or HAIR (long hair, which not everybody has).
+    spread : (m, m) sparse matrix
+        Takes what is known at some refined vertices to all: where the base is dense, to a new vertex from the old ones around.
     fine_parts : int array
         Vertices of eyes, teeth and tongue.
     template : (m, 3) array
@@ -200,11 +208,16 @@ class Head:
         kind = np.concatenate([np.full(len(quad), k) for quad, k in parts])
         self.ids, local = np.unique(quads[..., 0], return_inverse=True)
         local = local.reshape(-1, 4)
-        self.refine, fine = catmull_clark(local, len(self.ids))
+        self.refine, fine, means = catmull_clark(local, len(self.ids))
         self.triangles = np.concatenate([fine[:, [0, 1, 2]], fine[:, [0, 2, 3]]]).astype(np.int32)
         self.kind = np.tile(kind, 8)
-        self.template = self.refine @ self.mean[self.ids]
+        here = self.mean[self.ids]
+        self.template = self.refine @ here
         self.fine_parts = np.unique(self.triangles[(self.kind != SKIN) & (self.kind != HAIR)])
+        apart = np.sqrt(np.maximum(means @ (here**2).sum(1) - ((means @ here) ** 2).sum(1), 0))
+        dense = sp.diags((apart < _FINE).astype(np.float32))
+        self.spread = dense @ means @ sp.eye(len(here), len(apart)) + sp.identity(len(apart)) - dense
+        self.spread = self.spread.astype(np.float32).tocsr()
         count = len(self.triangles)
         corners = (np.ones(3 * count, np.float32), (self.triangles.ravel(), np.repeat(np.arange(count), 3)))
         self._around = sp.csr_matrix(corners, (len(self.template), count))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 
 import numpy as np
 
 from fer_lib.errors import FerError
+from fer_lib.facs import AUS
 from fer_lib.render.assets import VERTICES, head, smoothstep, target
 
 _X = "expression/units/caucasian/"
@@ -119,3 +121,18 @@ def movement(code: int | str) -> np.ndarray:
     """Return how far one unit moves each refined vertex, (m,) float32 relative to the farthest."""
     moved = np.linalg.norm(refined(code), axis=1)
     return moved / moved.max()
+
+
+def drawable(aus: Collection[int] | None) -> frozenset[int]:
+    """Return those of CK+'s AUs that can be rendered, or those asked for.
+
+    Raises
+    ------
+    FerError
+        If one that is asked for cannot be rendered.
+    """
+    able = frozenset(supported_aus()) & frozenset(AUS)
+    unable = sorted(set(aus or ()) - able)
+    if unable:
+        raise FerError(f"AU {unable[0]} cannot be rendered: choose from {', '.join(map(str, sorted(able)))}")
+    return able if aus is None else frozenset(aus)

@@ -59,7 +59,10 @@ _CENTRES = {
     "eye-scale": 0.15,
 }
 _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "diamond")
-_PECULIAR = 0.205  # how far a face leaves what any family of faces shares, at most, decimetres
+_BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, decimetres
+_EYE = 0.16  # reach of an eye with its lids, decimetres
+_TRIES = 40
+_PECULIAR = 0.225  # how far a face leaves what any family of faces shares, at most, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
@@ -108,6 +111,11 @@ class Person:
         self._appearance(rng)
         self._settle()
 
+    @classmethod
+    def of_set(cls, kind: int, number: int, seed: int) -> Person:
+        """Make person `number` of a set drawn from `seed`; people of different kinds of set are different."""
+        return cls(int(np.random.SeedSequence([seed, kind, number]).generate_state(1)[0]))
+
     def _shape(self, rng: np.random.Generator, masculine: float) -> np.ndarray:
         weight = float(np.clip(rng.normal(0.5, 0.32), 0, 1))
         sexes = {"male": masculine, "female": 1 - masculine}
@@ -146,21 +154,43 @@ class Person:
 
     @staticmethod
     def _features(rng: np.random.Generator, vertices: np.ndarray) -> np.ndarray:
-        """Offsets, (VERTICES, 3), of a few smooth, mirrored swellings and shifts that belong to no family of faces."""
-        offsets = np.zeros_like(vertices)
-        for _ in range(14):
-            middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.3, 7.9), rng.uniform(0.8, 1.5)])
-            reach, push = rng.uniform(0.16, 0.32), rng.normal(0, 1, 3)
-            for mirror in (1, -1):
-                apart = vertices - middle * [mirror, 1, 1]
-                near = np.exp(-np.einsum("ij,ij->i", apart, apart) / (2 * reach**2))
-                offsets += near[:, None] * (push * [mirror, 1, 1])
-        return offsets * (_PECULIAR / np.linalg.norm(offsets, axis=1).max())
+        """Offsets, (VERTICES, 3), of a few smooth, mirrored swellings and shifts that belong to no family of faces.
+
+        Drawn again until the eyes are as far apart as people's are.
+        """
+        off_middle = smoothstep(
+            0.0, 0.25, abs(vertices[:, 0])
+        )  # the two sides must not push through each other
+        apart = np.inf
+        chosen = np.zeros_like(vertices)
+        for _ in range(_TRIES):
+            offsets = np.zeros_like(vertices)
+            for _ in range(14):
+                middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.3, 7.9), rng.uniform(0.8, 1.5)])
+                reach, push = rng.uniform(0.16, 0.32), rng.normal(0, 1, 3)
+                for mirror in (1, -1):
+                    away = vertices - middle * [mirror, 1, 1]
+                    near = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * reach**2))
+                    offsets += near[:, None] * (push * [mirror, 1, 1])
+            offsets[:, 0] *= off_middle
+            for ids in head().eyes:  # an eye moves as a whole and keeps its shape
+                away = vertices - vertices[ids].mean(0)
+                near = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * _EYE**2))[:, None]
+                offsets += near * (offsets[ids].mean(0) - offsets)
+            offsets *= _PECULIAR / np.linalg.norm(offsets, axis=1).max()
+            left, right = ((vertices + offsets)[ids, 0].mean() for ids in head().eyes)
+            beyond = abs(np.clip(left - right, *_BETWEEN_EYES) - (left - right))
+            if beyond < apart:
+                apart, chosen = beyond, offsets
+            if not beyond:
+                break
+        return chosen
 
     def _appearance(self, rng: np.random.Generator) -> None:
         light_skinned = self.ancestry[2] > 0.6
-        self.albedo = float(np.dot(self.ancestry, [0.13, 0.38, 0.46]) * np.exp(rng.normal(0, 0.18)))
-        self.lips = float(rng.uniform(0.3, 0.8) if self.female else rng.uniform(0.6, 0.92))
+        tone = float(np.dot(self.ancestry, [0.13, 0.38, 0.46]) * np.exp(rng.normal(0, 0.26)))
+        self.albedo = min(tone, 0.6)
+        self.lips = float(rng.uniform(0.25, 0.92) if self.female else rng.uniform(0.55, 0.98))
         fair = light_skinned and rng.random() < 0.45
         self.hair = float(np.clip(np.exp(rng.normal(-3.3, 0.6)) * (3.0 if fair else 1), 0.012, 0.3))
         if self.age > 0.45 and rng.random() < 0.6:
@@ -171,7 +201,7 @@ class Person:
         self.beard_style = str(rng.choice(["full", "goatee", "moustache"], p=[0.6, 0.25, 0.15]))
         self.long_hair = bool(rng.random() < (0.3 if self.female else 0.03))
         self.hair_end = float(rng.uniform(4.8, 6.7))  # height that long hair reaches down to
-        self.hair_line = float(rng.normal(7.93, 0.07))
+        self.hair_line = float(rng.normal(7.93, 0.1))
         self.receding = 0.0 if self.female else float(rng.beta(1, 2.5) * (0.2 + 0.8 * self.age))
         self.bald = bool(not self.female and rng.random() < 0.05 + 0.3 * self.age)
         self.hair_thickness = 0.004 if self.bald else float(rng.uniform(0.03, 0.15))
@@ -190,11 +220,11 @@ class Person:
         )
         self.brow = paint.brows(
             rng,
-            thickness=float(rng.uniform(0.016, 0.062) if self.female else rng.uniform(0.03, 0.09)),
+            thickness=float(rng.uniform(0.012, 0.075) if self.female else rng.uniform(0.02, 0.1)),
             density=int(rng.uniform(90, 420) * (0.8 if self.female else 1.2)),
-            arch=float(rng.normal(0.012 if self.female else -0.008, 0.012)),
-            height=float(rng.normal(0.004 if self.female else -0.006, 0.009)),
-            gap=float(rng.normal(0.115, 0.022)),
+            arch=float(rng.normal(0.012 if self.female else -0.008, 0.018)),
+            height=float(rng.normal(0.004 if self.female else -0.006, 0.016)),
+            gap=float(rng.normal(0.115, 0.032)),
             length=float(rng.normal(0.475, 0.022)),
         )
         folds = wrinkles["forehead"] + wrinkles["nasolabial"] + wrinkles["crow"]

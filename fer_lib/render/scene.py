@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from fer_lib.render import muscles, paint
-from fer_lib.render.assets import HAIR, SKIN, head, smoothstep, unit
+from fer_lib.render.assets import HAIR, KINDS, SKIN, head, smoothstep, unit
 from fer_lib.render.muscles import supported_aus
 from fer_lib.render.person import Person
 from fer_lib.render.shading import Surface, albedo, incoming, shade
@@ -168,22 +168,31 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     used = np.zeros(len(surface), bool)
     used[corners] = True
     used[shared.fine_parts] = False
-    at = np.flatnonzero(used)
+    at = np.unique(shared.spread[used].indices)
     view = unit(surface[at] - start[0])
     light[at] = incoming(surface[at], normals[at], view, shot.light, 0.15, _open_sky(scene))
-    lit = carry @ light
-    small = (kind != SKIN) & (
-        kind != HAIR
-    )  # eyes and mouth are too fine for shadows that are known at vertices only
-    lit[small] = incoming(position[small], normal[small], ray[small], shot.light, 0.0, _open_sky(scene))
+    lit = carry @ (shared.spread @ light)
+    # Eyes and mouth are too fine for shadows that are known at vertices only: there each pixel has its own.
+    small = np.flatnonzero((kind != SKIN) & (kind != HAIR))
+    row, column = np.divmod(np.flatnonzero(hit)[small], size * _SAMPLES)
+    pixel = row // _SAMPLES * size + column // _SAMPLES
+    _, first, group = np.unique(pixel * KINDS + kind[small], return_index=True, return_inverse=True)
+    one = small[first]
+    own = incoming(position[one], normal[one], ray[one], shot.light, 0.0, _open_sky(scene))
+    lit[small] = own[group]
 
     places = paint.places(template)
     relief = _relief(person, aus)
     slope_y, slope_x = np.gradient(relief)
     layers = np.stack([relief, slope_x, -slope_y, person.skin, person.brow], -1).reshape(-1, 5)
     painted = places @ layers
-    wave = person.strands_at(template)
-    hair = np.where(kind == HAIR, 1, smoothstep(-0.03, 0.05, seen[:, 13] + 0.05 * wave) * (kind == SKIN))
+    hairy = np.flatnonzero(
+        (kind == HAIR) | ((kind == SKIN) & (seen[:, 13] > -0.3))
+    )  # no strand reaches farther
+    wave, hair = np.zeros((2, len(kind)), np.float32)
+    wave[hairy] = person.strands_at(template[hairy])
+    hair[hairy] = smoothstep(-0.03, 0.05, seen[hairy, 13] + 0.05 * wave[hairy])
+    hair[kind == HAIR] = 1
     front = np.clip(normal[:, 2], 0, 1) * (kind == SKIN) * (hair < 0.5)
     slope = (painted[:, 1:3] @ turn[:, :2].T.astype(np.float32)) * (7 * front)[:, None]
     along = np.einsum("ij,ij->i", slope, normal)[:, None]

@@ -56,7 +56,9 @@ def albedo(person: Person, seen: Surface, pupil: float) -> tuple[np.ndarray, np.
         * (1 - (1 - person.lips) * lips)
         * (1 - (0.1 + person.eye_shadow) * lids)
     )
-    tone = tone * (1 - np.clip(lash, 0, 1) * np.where(y > 7.345, person.lash, 0.4 * person.lash))
+    tone = tone * (
+        1 - np.clip(lash, 0, 1) * person.lash * np.where(y > 7.345, np.float32(1), np.float32(0.4))
+    )
     tone = tone * (1 - inside) + 0.25 * person.albedo * inside
     tone = tone * (1 - brow) + 0.9 * person.hair * brow
     tone = tone * (1 - seen.hair) + person.hair * np.exp(0.55 * seen.strands) * seen.hair
@@ -97,7 +99,7 @@ def _teeth(
     person: Person, x: np.ndarray, y: np.ndarray, z: np.ndarray, upper: np.ndarray, lower: np.ndarray
 ) -> np.ndarray:
     """Teeth with gaps between them, darker to the sides, and gums."""
-    place = np.arctan2(x, z - 1.0) * 4.6 + 0.5 * lower
+    place = np.arctan2(x, z - 1.0) * 4.6 + np.float32(0.5) * lower
     gap = np.exp(-(((place - np.round(place)) / 0.06) ** 2))
     tooth = person.teeth * (1 - 0.45 * gap) * (0.35 + 0.65 * smoothstep(0.34, 0.16, abs(x)))
     gum = np.where(upper, smoothstep(6.735, 6.755, y), smoothstep(6.585, 6.565, y))
@@ -182,7 +184,9 @@ def shade(
     diffuse = (np.einsum("ij,ij->i", soft, lit[:, :3]) + wrap * lit[:, 3]) / (1 + wrap)
     sky = lit[:, 8]
     diffuse = np.clip(diffuse, 0, None)
-    diffuse += 0.24 * teeth * smoothstep(0.30, 0.05, abs(x)) * (0.25 + sky)  # light between lips and teeth
+    diffuse += (
+        np.float32(0.24) * teeth * smoothstep(0.30, 0.05, abs(x)) * (0.25 + sky)
+    )  # light between lips and teeth
     straight = _mirrored(seen.ray, seen.normal)
     bent = _mirrored(seen.ray, seen.bumped)
     grow = np.einsum("ij,ij->i", lit[:, 5:8], bent - straight) / np.maximum(lit[:, 4], 1e-6)
