@@ -167,6 +167,24 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
 
 
 @cli.command()
+def seeds(
+    seeds: Annotated[list[int], typer.Argument(help="Seeds, such as 0 1 2.")],
+    preset: Preset = "book",
+    faces: FacesOption = "",
+    given: Given = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="File to write, as json.")] = None,
+) -> None:
+    """Run the study with several seeds and compare the verdicts."""
+    from fer_lib.experiment.seeds import run_seeds
+
+    found = run_seeds(_settings(preset, faces, given), seeds)
+    typer.echo(f"{found.markdown()}\n\n{found.agreement()}")
+    if out is not None:
+        found.save(out)
+        typer.echo(out)
+
+
+@cli.command()
 def parameters() -> None:
     """List every parameter with its help and its values in the three presets."""
     presets = {name: make_settings(name) for name in ("smoke", "book", "paper")}

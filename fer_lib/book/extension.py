@@ -49,7 +49,7 @@ MAKERS = {
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 
-KEPT = ("book/judged", "benchmarks/latest.json")
+KEPT = ("book/judged", "book/seeds.json", "benchmarks/latest.json")
 """Results that pages read instead of making them, by their place in the repository."""
 
 

@@ -1,0 +1,73 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_lib.errors import FerError
+from fer_lib.experiment import seeds
+from fer_lib.experiment.settings import make_settings
+
+
+class Runs:
+    """A study whose outcome is its seed's."""
+
+    def __init__(self, settings, store, *, progress):
+        self.seed = settings.seed
+        self.labels = np.array([0, 1, 1, 0])
+        self.split = SimpleNamespace(test=np.array([1, 2, 3, 0]))
+        answers = np.eye(2)[[1, 1, 0, 0]]
+        answers[: self.seed] = answers[: self.seed, ::-1]
+        self.trained = SimpleNamespace(predictions=answers)
+
+
+def judged(study):
+    words = ["holds", "holds" if study.seed else "does not hold"]
+    return pd.DataFrame(
+        {"claim": ["C1", "C2"], "verdict": words, "measure": ["mean: a: 0.125", "too few to say"]}
+    )
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    monkeypatch.setattr(seeds, "Study", Runs)
+    monkeypatch.setattr(seeds, "judge_claims", judged)
+    return seeds.run_seeds(make_settings("smoke"), [0, 2], progress=False)
+
+
+def test_each_seed_has_its_accuracy_and_verdicts(runs):
+    assert runs.table.groupby("seed")["accuracy"].first().to_dict() == {0: 1.0, 2: 0.5}
+    lines = runs.markdown().splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["accuracy", "100.0 %", "50.0 %"]
+    assert "holds (0.125)" in lines[3] and "does not hold (too few to say)" in lines[4]
+
+
+def test_what_depends_on_the_seed_is_said(runs):
+    said = runs.agreement()
+    assert "all 2 seeds: C1 (holds)." in said and "depends on the seed: C2 (does not hold, holds)." in said
+
+
+def test_kept_runs_are_read_again(runs, tmp_path):
+    runs.save(tmp_path / "new" / "seeds.json")
+    again = seeds.load(tmp_path / "new" / "seeds.json")
+    pd.testing.assert_frame_equal(again.table, runs.table)
+    assert again.made == runs.made and "is the same as here" in again.provenance()
+    old = seeds.SeedRuns(again.table, {**again.made, "code": "0"})
+    assert "changed since then" in old.provenance()
+
+
+@pytest.mark.parametrize(
+    "content", [None, "{", json.dumps({"rows": [{"seed": 1}]}), json.dumps({"date": "now"})]
+)
+def test_what_cannot_be_read_says_how_to_make_it(content, tmp_path):
+    if content is not None:
+        (tmp_path / "seeds.json").write_text(content)
+    with pytest.raises(FerError, match="fer seeds 0 1 2"):
+        seeds.load(tmp_path / "seeds.json")
+
+
+@pytest.mark.parametrize("wrong", [[], [1, 1]])
+def test_seeds_must_differ(wrong):
+    with pytest.raises(FerError, match="none of them twice"):
+        seeds.run_seeds(make_settings("smoke"), wrong)
