@@ -72,11 +72,13 @@ _GROOVES: dict[str, tuple[list[tuple[Points, float]], float]] = {
 }
 
 
+@cache
 def grid() -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of every painted pixel, two (HEIGHT, WIDTH) arrays in decimetres."""
+    """Return x and y of every painted pixel, two (HEIGHT, WIDTH) float32 arrays in decimetres."""
     y = HIGH - (np.arange(HEIGHT) + 0.5) / HEIGHT * (HIGH - LOW)
     x = LEFT + (np.arange(WIDTH) + 0.5) / WIDTH * (RIGHT - LEFT)
-    return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
+    across, up = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    return across, up
 
 
 def places(template: np.ndarray) -> sp.csr_matrix:
@@ -182,11 +184,12 @@ def shared_wrinkles() -> dict[str, np.ndarray]:
     return {name: _relief(name) for name in _GROOVES}
 
 
-def own_wrinkles(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Wrinkle layers of one person: no two people share a line."""
-    return {name: _relief(name, rng) for name in _GROOVES}
+def own_wrinkle(layer: str, seed: int) -> np.ndarray:
+    """Height map of one wrinkle layer of one person, drawn from the person's seed: no two people share a line."""
+    return _relief(layer, np.random.default_rng([seed, list(_GROOVES).index(layer)]))
 
 
+@cache
 def fade() -> np.ndarray:
     """Return how much of the paint remains towards the sides and the bottom of its window, (HEIGHT, WIDTH)."""
     x, y = grid()
@@ -242,19 +245,21 @@ def skin(rng: np.random.Generator, *, beard: float, style: str, freckled: bool) 
         1
         + 0.035 * fractal(rng, x.shape)
         + 0.04 * fractal(rng, x.shape, 2, 5)
-        + 0.02 * rng.normal(size=x.shape)
+        + 0.02 * rng.standard_normal(x.shape, np.float32)
     )
     tone *= 1 - 0.10 * blob(0.30, 7.245, 0.13, 0.05) * rng.uniform(0, 3)  # below the eyes
     tone *= 1 - 0.10 * blob(0.16, 7.38, 0.06, 0.08) * rng.uniform(0, 2.5)  # inner corners of the sockets
     tone *= 1 - 0.08 * blob(0.38, 7.05, 0.14, 0.12) * rng.uniform(-1, 2) - 0.05 * blob(0, 7.0, 0.09, 0.08)
     for _ in range(rng.poisson(5)):  # moles
         cx, cy, size = rng.uniform(-0.55, 0.55), rng.uniform(6.3, 7.8), rng.uniform(0.004, 0.011)
-        tone *= 1 - rng.uniform(0.1, 0.5) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / size**2)
+        near = np.ix_(abs(y[:, 0] - cy) < 4 * size, abs(x[0] - cx) < 4 * size)
+        spot = np.exp(-((x[near] - cx) ** 2 + (y[near] - cy) ** 2) / size**2)
+        tone[near] *= 1 - rng.uniform(0.1, 0.5) * spot
     if freckled:
-        spots = gaussian_filter((rng.random(x.shape) < 0.004).astype(float), 1.3)
+        spots = gaussian_filter((rng.random(x.shape, np.float32) < 0.004).astype(np.float32), 1.3)
         tone *= 1 - 0.22 * spots / spots.max() * blob(0.25, 7.1, 0.3, 0.2)
     if beard:
-        stubble = gaussian_filter(rng.random(x.shape), 0.7)
+        stubble = gaussian_filter(rng.random(x.shape, np.float32), 0.7)
         stubble = (stubble - stubble.mean()) / stubble.std()
         jaw = smoothstep(6.98, 6.80, y + 0.35 * np.maximum(across - 0.33, 0))
         jaw *= smoothstep(0, 0.03, abs(y - 6.69) + np.maximum(across - 0.24, 0)) * smoothstep(

@@ -62,7 +62,7 @@ _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "di
 _BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, decimetres
 _EYE = 0.16  # reach of an eye with its lids, decimetres
 _TRIES = 40
-_PECULIAR = 0.225  # how far a face leaves what any family of faces shares, at most, decimetres
+_PECULIAR = 0.24  # how far a face leaves what any family of faces shares, at most, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
@@ -214,7 +214,6 @@ class Person:
         self.oil = float(rng.uniform(0.6, 1.5))
         self.wrinkled = float(0.45 + 1.1 * self.age + rng.uniform(0, 0.35))
         self.hair_mask = self._hair_mask(head().template)
-        wrinkles = self.wrinkles = paint.own_wrinkles(rng)
         self.skin = paint.skin(
             rng, beard=self.beard, style=self.beard_style, freckled=bool(light_skinned and rng.random() < 0.3)
         )
@@ -227,13 +226,20 @@ class Person:
             gap=float(rng.normal(0.115, 0.032)),
             length=float(rng.normal(0.475, 0.022)),
         )
-        folds = wrinkles["forehead"] + wrinkles["nasolabial"] + wrinkles["crow"]
-        pores = 0.0125 * paint.fractal(rng, folds.shape) + 0.03 * rng.normal(size=folds.shape)
+        self._wrinkles: dict[str, np.ndarray] = {}
+        folds = self.wrinkle("forehead") + self.wrinkle("nasolabial") + self.wrinkle("crow")
+        pores = 0.0125 * paint.fractal(rng, folds.shape) + 0.03 * rng.standard_normal(folds.shape, np.float32)
         pores *= paint.fade()
         self.relief = (
-            pores + 0.28 * self.age * folds + 0.1 * rng.uniform(0, 1) * wrinkles["nasolabial"]
+            pores + 0.28 * self.age * folds + 0.1 * rng.uniform(0, 1) * self.wrinkle("nasolabial")
         ).astype(np.float32)
         self._strands = paint.strands(rng, self.curl)
+
+    def wrinkle(self, layer: str) -> np.ndarray:
+        """Height map of one of this person's wrinkle layers, (HEIGHT, WIDTH), drawn when first asked for."""
+        if layer not in self._wrinkles:
+            self._wrinkles[layer] = paint.own_wrinkle(layer, self.seed)
+        return self._wrinkles[layer]
 
     def _hair_mask(self, template: np.ndarray) -> np.ndarray:
         """Signed hairiness of template points, above 0 where hair grows."""

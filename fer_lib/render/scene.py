@@ -114,9 +114,7 @@ def _relief(person: Person, aus: Mapping[int | str, float]) -> np.ndarray:
         number, side = muscles.parse(code)
         half = {"": slice(None), "L": slice(paint.WIDTH // 2, None), "R": slice(0, paint.WIDTH // 2)}[side]
         for layer, depth in muscles.WRINKLES.get(number, {}).items():
-            relief[:, half] += (
-                np.float32(depth * strength * person.wrinkled) * person.wrinkles[layer][:, half]
-            )
+            relief[:, half] += np.float32(depth * strength * person.wrinkled) * person.wrinkle(layer)[:, half]
     return relief
 
 
