@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import detection, measure, projections, recording, training
+from benchmarks import detection, measure, projections, recording, rendering, training
 
 PARTS = {
     "projections": projections.rows,
     "recording": recording.rows,
     "training": training.rows,
     "detection": detection.rows,
+    "rendering": rendering.rows,
 }
 
 
