@@ -62,7 +62,7 @@ _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "di
 _BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, decimetres
 _EYE = 0.16  # reach of an eye with its lids, decimetres
 _TRIES = 40
-_PECULIAR = 0.24  # how far a face leaves what any family of faces shares, at most, decimetres
+_PECULIAR = 0.265  # how far a face leaves what any family of faces shares, at most, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
@@ -192,16 +192,16 @@ class Person:
         self.albedo = min(tone, 0.6)
         self.lips = float(rng.uniform(0.25, 0.92) if self.female else rng.uniform(0.55, 0.98))
         fair = light_skinned and rng.random() < 0.45
-        self.hair = float(np.clip(np.exp(rng.normal(-3.3, 0.6)) * (3.0 if fair else 1), 0.012, 0.3))
+        self.hair = float(np.clip(np.exp(rng.normal(-3.3, 0.6)) * (3.0 if fair else 1), 0.012, 0.25))
         if self.age > 0.45 and rng.random() < 0.6:
-            self.hair = float(rng.uniform(0.15, 0.4))  # grey
+            self.hair = float(rng.uniform(0.12, 0.28))  # grey
         dark_eyes = not light_skinned or rng.random() < 0.4
         self.iris = float(rng.uniform(0.02, 0.06) if dark_eyes else rng.uniform(0.06, 0.22))
         self.beard = 0.0 if self.female else float(rng.choice([0, 0.3, 0.6, 0.95], p=[0.35, 0.25, 0.2, 0.2]))
         self.beard_style = str(rng.choice(["full", "goatee", "moustache"], p=[0.6, 0.25, 0.15]))
         self.long_hair = bool(rng.random() < (0.3 if self.female else 0.03))
         self.hair_end = float(rng.uniform(4.8, 6.7))  # height that long hair reaches down to
-        self.hair_line = float(rng.normal(7.93, 0.1))
+        self.hair_line = float(rng.normal(7.93, 0.07))
         self.receding = 0.0 if self.female else float(rng.beta(1, 2.5) * (0.2 + 0.8 * self.age))
         self.bald = bool(not self.female and rng.random() < 0.05 + 0.3 * self.age)
         self.hair_thickness = 0.004 if self.bald else float(rng.uniform(0.03, 0.15))
