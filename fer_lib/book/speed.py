@@ -22,7 +22,8 @@ def load(file: Path) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise FerError(f"no speed table {file.name} ({error}): make it with `make bench`") from error
+        why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
+        raise FerError(f"no speed table {file.name} ({why}): make it with `make bench`") from error
     return rows
 
 

@@ -90,8 +90,9 @@ def load(file: Path) -> SeedRuns:
         made: dict[str, Any] = json.loads(file.read_text("utf-8"))
         table = pd.DataFrame(made.pop("rows"))[list(COLUMNS)]
     except (OSError, ValueError, KeyError) as error:
+        why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
         raise FerError(
-            f"no verdicts of several seeds in {file.name} ({error}): make them with `fer seeds 0 1 2 --out {file.name}`"
+            f"no verdicts of several seeds in {file.name} ({why}): make them with `fer seeds 0 1 2 --out {file.parent.name}/{file.name}`"
         ) from error
     return SeedRuns(table, made)
 

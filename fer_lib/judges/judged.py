@@ -126,8 +126,9 @@ def load(folder: Path) -> Judged:
         tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
         made = json.loads((folder / MADE).read_text("utf-8"))
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
         raise FerError(
-            f"no verdicts of the judges in {folder.name} ({error}): make them with `fer judge FACES --out {folder.name}`"
+            f"no verdicts of the judges in {folder.name} ({why}): make them with `fer judge FACES --out {folder.parent.name}/{folder.name}`"
         ) from error
     return Judged(tables, made)
 
