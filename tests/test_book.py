@@ -195,6 +195,7 @@ def test_page_loads_without_errors_or_network(browser, address: str, name: str, 
             times = [visit.load_time()]
             while times[-1] >= 2000 and len(times) < 3:
                 visit.page.reload()
+                visit.page.wait_for_timeout(300)
                 times.append(visit.load_time())
             assert 0 < min(times) < 2000, f"milliseconds: {times}"
         broken = visit.page.eval_on_selector_all(
