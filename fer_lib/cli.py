@@ -46,7 +46,7 @@ def _settings(preset: str, faces: str, given: list[str]) -> Settings:
 @cli.command()
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
-    from fer_lib.experiment import trial
+    from fer_lib.experiment import matching
     from fer_lib.experiment.interventions import map_effects
     from fer_lib.experiment.study import Study
 
@@ -57,7 +57,7 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         "training": lambda: study.training,
         "responses": lambda: study.responses,
         "projections": lambda: study.projections_of("relu3"),
-        "verdicts": lambda: trial.verdicts(study),
+        "verdicts": lambda: matching.verdicts(study),
         "atlas": lambda: study.atlas,
         "interventions": lambda: map_effects(study),
     }

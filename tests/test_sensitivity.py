@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fer_lib.evidence.distance import distances
-from fer_lib.experiment import sensitivity, trial
+from fer_lib.experiment import matching, sensitivity, trial
 from fer_lib.experiment.settings import make_settings
 
 AUS = (1, 4)
@@ -61,25 +61,25 @@ def test_one_picture_of_a_person() -> None:
 @pytest.mark.parametrize("detector", [True, False])
 def test_nulls_of_a_study(detector: bool) -> None:
     study = toy(detector)
-    within = trial.within_expression(study, AUS)
+    within = matching.within_expression(study, AUS)
     assert ((within < 0.05) == detector).all()
-    nulls = trial.distance_nulls(study, (4, 27))
+    nulls = matching.distance_nulls(study, (4, 27))
     assert list(nulls) == [4] and np.isfinite(nulls[4]).all()
-    assert trial.distance_nulls(study, (27,)) == {}
+    assert matching.distance_nulls(study, (27,)) == {}
 
 
 def test_a_unit_that_goes_with_the_expression_cannot_be_told_from_it() -> None:
     study = toy()
     study.present[1] = (study.table["expression"] == "happy").astype(float)
-    within = trial.within_expression(study, AUS)
+    within = matching.within_expression(study, AUS)
     assert np.isnan(within[0]) and np.isfinite(within[1])
 
 
 def test_words_for_verdicts() -> None:
     names = ("auc_d", "auc_auc", "auc_untrained", "auc_expression", "p", "p_joint")
     verdicts = pd.DataFrame({name: [0.6, np.nan] for name in names})
-    assert "0.60" in trial.told(verdicts) and "nan" not in trial.told(verdicts)
-    assert "Too few" in trial.told(verdicts.iloc[1:])
+    assert "0.60" in matching.told(verdicts) and "nan" not in matching.told(verdicts)
+    assert "Too few" in matching.told(verdicts.iloc[1:])
     columns = ("iou", "above", "hits", "chance", "aus")
     rows = ("chosen by D", "random map", "chosen by D, untrained")
     assert "25 %" in trial.dissection_told(pd.DataFrame(0.25, index=rows, columns=columns).assign(aus=3))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fer_lib.evidence.detectors import by_sequence
 from fer_lib.evidence.distance import Floats, best_maps, distances
 from fer_lib.evidence.ranks import auc
-from fer_lib.experiment.trial import LEAST
+from fer_lib.experiment.matching import LEAST
 
 if TYPE_CHECKING:
     from fer_lib.experiment.study import Study

@@ -61,7 +61,7 @@ _CENTRES = {
 _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "diamond")
 _BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, decimetres
 _EYE = 0.16  # reach of an eye with its lids, decimetres
-_TRIES = 40
+_TRIES = 40  # draws of the swellings before the nearest to it is taken
 _PECULIAR = 0.265  # how far a face leaves what any family of faces shares, at most, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
