@@ -62,7 +62,11 @@ _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "di
 _BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, decimetres
 _EYE = 0.16  # reach of an eye with its lids, decimetres
 _TRIES = 40  # draws of the swellings before the nearest to it is taken
-_PECULIAR = 0.265  # how far a face leaves what any family of faces shares, at most, decimetres
+# How far a face leaves what any family of faces shares: root mean square of its front, and anywhere, decimetres.
+_PECULIAR, _FARTHEST = 0.19, 0.33
+_SIDEWAYS = (
+    0.2  # the same for the push outwards or inwards, which makes jaws too broad or too pointed, decimetres
+)
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
@@ -79,6 +83,12 @@ _MALE = {
     "cheek-bones": -0.2,
     "neck-scale-horiz": 0.5,
 }
+
+
+def _front() -> np.ndarray:
+    """Which vertices lie on the front of a face, (VERTICES,) bool."""
+    y, z = head().mean[:, 1:].T
+    return (z > 0.6) & (y > 6.4) & (y < 7.75)
 
 
 class Person:
@@ -154,20 +164,21 @@ class Person:
 
     @staticmethod
     def _features(rng: np.random.Generator, vertices: np.ndarray) -> np.ndarray:
-        """Offsets, (VERTICES, 3), of a few smooth, mirrored swellings and shifts that belong to no family of faces.
+        """Offsets, (VERTICES, 3), of three broad, mirrored swellings and shifts that belong to no family of faces.
 
         Drawn again until the eyes are as far apart as people's are.
         """
         off_middle = smoothstep(
             0.0, 0.25, abs(vertices[:, 0])
         )  # the two sides must not push through each other
+        front = _front()
         apart = np.inf
         chosen = np.zeros_like(vertices)
         for _ in range(_TRIES):
             offsets = np.zeros_like(vertices)
-            for _ in range(14):
-                middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.3, 7.9), rng.uniform(0.8, 1.5)])
-                reach, push = rng.uniform(0.16, 0.32), rng.normal(0, 1, 3)
+            for _ in range(3):  # more or narrower ones look malformed before they look like someone else
+                middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.5, 7.8), rng.uniform(0.8, 1.5)])
+                reach, push = rng.uniform(0.35, 0.6), rng.normal(0, 1, 3)
                 for mirror in (1, -1):
                     away = vertices - middle * [mirror, 1, 1]
                     near = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * reach**2))
@@ -177,7 +188,9 @@ class Person:
                 away = vertices - vertices[ids].mean(0)
                 near = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * _EYE**2))[:, None]
                 offsets += near * (offsets[ids].mean(0) - offsets)
-            offsets *= _PECULIAR / np.linalg.norm(offsets, axis=1).max()
+            size = np.linalg.norm(offsets, axis=1)
+            offsets *= min(_PECULIAR / np.sqrt((size[front] ** 2).mean()), _FARTHEST / size.max())
+            offsets[:, 0] = _SIDEWAYS * np.tanh(offsets[:, 0] / _SIDEWAYS)
             left, right = ((vertices + offsets)[ids, 0].mean() for ids in head().eyes)
             beyond = abs(np.clip(left - right, *_BETWEEN_EYES) - (left - right))
             if beyond < apart:

@@ -55,7 +55,7 @@ class Frame:
         number, side = muscles.parse(au)
         pixels = self._carry @ muscles.movement(au)
         for layer, depth in muscles.WRINKLES.get(number, {}).items():
-            there = depth * (self._places @ _carved(layer))
+            there = min(depth, 1.0) * (self._places @ _carved(layer))
             if side:
                 there *= self._template[:, 0] * (1 if side == "L" else -1) > 0
             pixels = np.maximum(pixels, there)
