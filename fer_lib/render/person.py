@@ -13,20 +13,20 @@ from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, un
 # ({s}: left and right). Those vary most that move an independent network's idea of who it is farthest for how little
 # they look like an expression; head width, chin and mouth corners vary little.
 _PROPORTIONS: dict[float, str] = {
-    0.30: """
+    0.324: """
         chin/chin-bones:decr,incr chin/chin-height:decr,incr eyebrows/eyebrows-angle:down,up
         mouth/mouth-scale-vert:decr,incr nose/nose-flaring:decr,incr nose/nose-hump:decr,incr
         nose/nose-nostrils-angle:down,up nose/nose-nostrils-width:decr,incr nose/nose-point:down,up
         nose/nose-scale-horiz:decr,incr nose/nose-scale-vert:decr,incr nose/nose-septumangle:decr,incr
         nose/nose-volume:decr,incr nose/nose-width3:decr,incr
     """,
-    0.22: """
+    0.238: """
         chin/chin-jaw-drop:decr,incr ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
         eyes/{s}-eye-corner2:down,up eyes/{s}-eye-epicanthus:in,out eyes/{s}-eye-push2:in,out
         eyes/{s}-eye-trans:down,up eyes/{s}-eye-trans:in,out head/head-fat:decr,incr
         mouth/mouth-scale-horiz:decr,incr nose/nose-base:down,up
     """,
-    0.15: """
+    0.162: """
         cheek/{s}-cheek-bones:decr,incr chin/chin-cleft:decr,incr chin/chin-width:decr,incr
         eyes/{s}-eye-bag:decr,incr eyes/{s}-eye-scale:decr,incr head/head-scale-horiz:decr,incr
         head/head-scale-vert:decr,incr mouth/mouth-lowerlip-width:decr,incr mouth/mouth-trans:down,up
@@ -35,7 +35,7 @@ _PROPORTIONS: dict[float, str] = {
         nose/nose-point-width:decr,incr nose/nose-scale-depth:decr,incr nose/nose-trans:down,up
         nose/nose-width2:decr,incr
     """,
-    0.08: """
+    0.086: """
         cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up cheek/{s}-cheek-volume:decr,incr
         chin/chin-prognathism:decr,incr chin/chin-prominent:decr,incr eyebrows/eyebrows-trans:down,up
         eyes/{s}-eye-bag-height:decr,incr eyes/{s}-eye-corner1:down,up eyes/{s}-eye-eyefold:concave,convex
@@ -63,7 +63,7 @@ _BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, 
 _EYE = 0.16  # reach of an eye with its lids, decimetres
 _TRIES = 40  # draws of the swellings before the nearest to it is taken
 # How far a face leaves what any family of faces shares: root mean square of its front, and anywhere, decimetres.
-_PECULIAR, _FARTHEST = 0.19, 0.33
+_PECULIAR, _FARTHEST = 0.2, 0.36
 _SIDEWAYS = (
     0.2  # the same for the push outwards or inwards, which makes jaws too broad or too pointed, decimetres
 )
