@@ -1,8 +1,8 @@
-"""Four small networks of face-api (MIT licence), run by torch from the weight files of its npm package.
+"""Small networks of face-api (MIT licence), run by torch from the weight files of its npm package.
 
-They were trained on photographs by others and serve as independent judges of rendered faces: 68 landmarks, expression,
-age and sex. The networks are depthwise separable convolutions on 112 x 112 RGB; architecture and preprocessing follow the
-package's source.
+They were trained on photographs by others and serve as independent judges of rendered faces: where the face is, 68
+landmarks, expression, age and sex. The networks are depthwise separable convolutions on RGB, 224 x 224 for the whole
+picture and 112 x 112 for a face; architecture and preprocessing follow the package's source.
 """
 
 import json
@@ -19,8 +19,19 @@ from fer_lib.errors import FerError
 SIDE = 112
 EXPRESSION_ORDER = ("neutral", "happy", "sadness", "anger", "fear", "disgust", "surprise")
 _MEAN_RGB = (122.782, 117.001, 104.298)
+_WHOLE = 224  # the side to which the face detector's picture is scaled; the package suggests it among others
+_DETECTOR_MEAN_RGB = (117.001, 114.697, 97.404)
+# Width and height, in cells of the detector's grid, of the boxes from which its own differ.
+_ANCHORS = (
+    (1.603231, 2.094468),
+    (6.041143, 7.080126),
+    (2.882459, 3.518061),
+    (4.266906, 5.178857),
+    (9.041765, 10.66308),
+)
 
 Weights = Mapping[str, Tensor]
+Box = tuple[float, float, float, float]
 
 
 def load_weights(folder: Path, name: str) -> dict[str, Tensor]:
@@ -31,7 +42,7 @@ def load_weights(folder: Path, name: str) -> dict[str, Tensor]:
     folder : Path
         The package's ``model`` folder, with ``NAME_model-weights_manifest.json`` and ``NAME_model.bin``.
     name : str
-        ``"face_expression"``, ``"face_landmark_68"`` or ``"age_gender"``.
+        ``"tiny_face_detector"``, ``"face_landmark_68"``, ``"face_expression"`` or ``"age_gender"``.
 
     Returns
     -------
@@ -79,9 +90,7 @@ def _as_torch(name: str, values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values)
 
 
-def to_square(
-    picture: np.ndarray, box: tuple[float, float, float, float]
-) -> tuple[Tensor, float, float, float]:
+def to_square(picture: np.ndarray, box: Box) -> tuple[Tensor, float, float, float]:
     """Cut a box out of a picture and fit it into the networks' square, centred, with black margins.
 
     Parameters
@@ -109,22 +118,53 @@ def to_square(
     return square.expand(1, 3, SIDE, SIDE), scale, left - before / scale, top - above / scale
 
 
-def landmarks(weights: Weights, picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+def find_face(weights: Weights, picture: np.ndarray) -> Box:
+    """Find the box, in pixels, that holds a picture's face most surely.
+
+    The package says that its landmarks are best in the boxes of this detector, which hold them all.
+    """
+    scale = _WHOLE / max(picture.shape)
+    size = [max(1, round(length * scale)) for length in picture.shape]
+    whole = torch.from_numpy(picture.astype(np.float32))[None, None]
+    scaled = functional.interpolate(whole, size=size, mode="bilinear", antialias=True)
+    square = functional.pad(scaled, (0, _WHOLE - size[1], 0, _WHOLE - size[0])).expand(1, 3, -1, -1)
+    x = (square - torch.tensor(_DETECTOR_MEAN_RGB)[:, None, None]) / 256
+    x = functional.conv2d(x, weights["conv0/filters"], weights["conv0/bias"])
+    for block in range(6):
+        x = functional.leaky_relu(_separable(weights, x, f"conv{block}") if block else x, 0.1)
+        stride = 1 if block == 5 else 2
+        x = functional.max_pool2d(_pad_same(x, 2, stride, float("-inf")), 2, stride)
+    x = functional.conv2d(x, weights["conv8/filters"], weights["conv8/bias"])[0]
+    cells = x.shape[-1]
+    found = x.reshape(len(_ANCHORS), 5, cells, cells).permute(
+        0, 2, 3, 1
+    )  # anchor, row, column, box and score
+    anchor, row, column = map(int, np.unravel_index(int(found[..., 4].argmax()), found.shape[:3]))
+    right, down, wide, high = found[anchor, row, column, :4].double()
+    x_middle, y_middle = column + torch.sigmoid(right), row + torch.sigmoid(down)
+    half_width, half_height = (
+        torch.exp(length) * side / 2 for length, side in zip((wide, high), _ANCHORS[anchor], strict=True)
+    )
+    cell = _WHOLE / cells / scale  # pixels of the picture
+    edges = (x_middle - half_width, y_middle - half_height, x_middle + half_width, y_middle + half_height)
+    left, top, right_edge, bottom = (float(edge) * cell for edge in edges)
+    return left, top, right_edge, bottom
+
+
+def landmarks(weights: Weights, picture: np.ndarray, box: Box) -> np.ndarray:
     """Find the 68 landmarks within a face's box; (68, 2) pixel x, y of the picture."""
     square, scale, x, y = to_square(picture, box)
     points = _dense(weights, _features(weights, square), "fc").reshape(68, 2) * SIDE
     return np.asarray(points.numpy() / scale + np.array([x, y]))
 
 
-def expression(weights: Weights, picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+def expression(weights: Weights, picture: np.ndarray, box: Box) -> np.ndarray:
     """Probabilities (7,) of the expressions in `EXPRESSION_ORDER`."""
     scores = _dense(weights, _features(weights, to_square(picture, box)[0]), "fc")
     return np.asarray(torch.softmax(scores, dim=1)[0].numpy())
 
 
-def age_and_sex(
-    weights: Weights, picture: np.ndarray, box: tuple[float, float, float, float]
-) -> tuple[float, float]:
+def age_and_sex(weights: Weights, picture: np.ndarray, box: Box) -> tuple[float, float]:
     """Age in years, and the probability (0 to 1) that the face is a woman's."""
     x = functional.relu(_conv(weights, _normalise(to_square(picture, box)[0]), "entry_flow/conv_in", 2))
     x = _reduction(weights, x, "entry_flow/reduction_block_0", activate=False)

@@ -34,8 +34,6 @@ _PACKAGES = {
     "facex": "pip install --no-deps facex",
 }
 
-Box = tuple[float, float, float, float]
-
 
 def requirements() -> dict[str, str]:
     """Return the packages that are missing, with the command that installs each."""
@@ -69,7 +67,7 @@ class Panel:
             return {}
         return {
             name: faceapi.load_weights(self.face_api, name)
-            for name in ("face_landmark_68", "face_expression", "age_gender")
+            for name in ("tiny_face_detector", "face_landmark_68", "face_expression", "age_gender")
         }
 
 
@@ -141,7 +139,7 @@ def judge_picture(
     }
     left, top = own.min(axis=0)
     right, bottom = own.max(axis=0)
-    # Where the detector fails, the predictors start from the box that it would have given: the landmarks' own.
+    # Where the detector fails, dlib's predictor starts from the box that it would have given: the landmarks' own.
     start = hog[0] if hog else panel.dlib.rectangle(*(int(edge) for edge in (left, top, right, bottom)))
     shape = panel.points(colour, start)
     trees = np.array([(point.x, point.y) for point in shape.parts()], dtype=float)
@@ -152,8 +150,8 @@ def judge_picture(
     answers = {"fer": _ask_fer(panel, picture, box), "facex": _ask_facex(panel, picture, box)}
     if panel.face_api_weights:
         weights = panel.face_api_weights
-        started = (start.left(), start.top(), start.right(), start.bottom())
-        net = faceapi.landmarks(weights["face_landmark_68"], picture, started)
+        found = faceapi.find_face(weights["tiny_face_detector"], picture)
+        net = faceapi.landmarks(weights["face_landmark_68"], picture, found)
         cells |= {"error_faceapi": _distance(net, own, ruler), "error_between": _distance(net, trees, ruler)}
         aligned = _padded(net, 0.1)
         answers["faceapi"] = _ordered(
@@ -167,12 +165,12 @@ def _distance(found: np.ndarray, own: np.ndarray, ruler: float) -> float:
     return float(np.linalg.norm(found - own, axis=1).mean() / ruler)
 
 
-def _largest(boxes: np.ndarray) -> Box:
+def _largest(boxes: np.ndarray) -> faceapi.Box:
     left, top, width, height = boxes[int(np.argmax(boxes[:, 2]))]
     return float(left), float(top), float(width), float(height)
 
 
-def _padded(points: np.ndarray, share: float) -> Box:
+def _padded(points: np.ndarray, share: float) -> faceapi.Box:
     """Box of the points with a margin on every side, as face-api cuts faces."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = share * (high - low)
@@ -183,7 +181,7 @@ def _ordered(probabilities: np.ndarray, order: Sequence[str]) -> np.ndarray:
     return probabilities[[order.index(name) for name in BASIC]]
 
 
-def _ask_fer(panel: Panel, picture: np.ndarray, box: Box) -> np.ndarray:
+def _ask_fer(panel: Panel, picture: np.ndarray, box: faceapi.Box) -> np.ndarray:
     """Ask `fer`: the detector's box with a fixed margin, black outside the picture, 64 x 64, -1 to 1."""
     left, top, width, height = (int(edge) for edge in box)
     wide = np.pad(picture, 8 * _FER_MARGIN)
@@ -193,7 +191,7 @@ def _ask_fer(panel: Panel, picture: np.ndarray, box: Box) -> np.ndarray:
     return _ordered(_run(panel.fer, ((face / 255 - 0.5) * 2)[None, ..., None]), _FER_ORDER)
 
 
-def _ask_facex(panel: Panel, picture: np.ndarray, box: Box) -> np.ndarray:
+def _ask_facex(panel: Panel, picture: np.ndarray, box: faceapi.Box) -> np.ndarray:
     """Ask `facex`: the detector's box, 200 x 200 RGB, 0 to 1."""
     left, top, width, height = (int(edge) for edge in box)
     cut = picture[max(top, 0) : top + height, max(left, 0) : left + width]

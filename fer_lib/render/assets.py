@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from fer_lib.errors import FerError
 
@@ -179,6 +181,10 @@ class Head:
         Refined mean neutral head; neither identity nor expression moves it.
     masks : (m, 4) array
         Lips, inside of the mouth, eyelids, lashes.
+    landmarks : (68,) int array
+        Refined vertices that carry the 68 landmarks.
+    to_landmarks : (68, n) sparse matrix
+        From the vertices that the head uses to these.
     """
 
     def __init__(self) -> None:
@@ -223,6 +229,10 @@ class Head:
         self._around = sp.csr_matrix(corners, (len(self.template), count))
         self.eyes = [np.unique(groups[f"helper-{side}-eye"][..., 0]) for side in "lr"]
         self.masks = self.refine @ self._masks(groups, local, quads, texture, kind)
+        places = (Path(__file__).parent / "landmarks68.json").read_text(encoding="utf-8")
+        skin = np.unique(self.triangles[self.kind == SKIN])
+        self.landmarks = skin[cKDTree(self.template[skin]).query(np.array(json.loads(places)))[1]]
+        self.to_landmarks = self.refine[self.landmarks]
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:
         """Return unit normals of the refined vertices, (m, 3), area-weighted over their triangles."""

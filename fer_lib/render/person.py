@@ -13,20 +13,20 @@ from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, un
 # ({s}: left and right). Those vary most that move an independent network's idea of who it is farthest for how little
 # they look like an expression; head width, chin and mouth corners vary little.
 _PROPORTIONS: dict[float, str] = {
-    0.324: """
+    0.34: """
         chin/chin-bones:decr,incr chin/chin-height:decr,incr eyebrows/eyebrows-angle:down,up
         mouth/mouth-scale-vert:decr,incr nose/nose-flaring:decr,incr nose/nose-hump:decr,incr
         nose/nose-nostrils-angle:down,up nose/nose-nostrils-width:decr,incr nose/nose-point:down,up
         nose/nose-scale-horiz:decr,incr nose/nose-scale-vert:decr,incr nose/nose-septumangle:decr,incr
         nose/nose-volume:decr,incr nose/nose-width3:decr,incr
     """,
-    0.238: """
+    0.25: """
         chin/chin-jaw-drop:decr,incr ears/{s}-ear-scale:decr,incr ears/{s}-ear-wing:decr,incr
         eyes/{s}-eye-corner2:down,up eyes/{s}-eye-epicanthus:in,out eyes/{s}-eye-push2:in,out
         eyes/{s}-eye-trans:down,up eyes/{s}-eye-trans:in,out head/head-fat:decr,incr
         mouth/mouth-scale-horiz:decr,incr nose/nose-base:down,up
     """,
-    0.162: """
+    0.17: """
         cheek/{s}-cheek-bones:decr,incr chin/chin-cleft:decr,incr chin/chin-width:decr,incr
         eyes/{s}-eye-bag:decr,incr eyes/{s}-eye-scale:decr,incr head/head-scale-horiz:decr,incr
         head/head-scale-vert:decr,incr mouth/mouth-lowerlip-width:decr,incr mouth/mouth-trans:down,up
@@ -35,7 +35,7 @@ _PROPORTIONS: dict[float, str] = {
         nose/nose-point-width:decr,incr nose/nose-scale-depth:decr,incr nose/nose-trans:down,up
         nose/nose-width2:decr,incr
     """,
-    0.086: """
+    0.09: """
         cheek/{s}-cheek-inner:decr,incr cheek/{s}-cheek-trans:down,up cheek/{s}-cheek-volume:decr,incr
         chin/chin-prognathism:decr,incr chin/chin-prominent:decr,incr eyebrows/eyebrows-trans:down,up
         eyes/{s}-eye-bag-height:decr,incr eyes/{s}-eye-corner1:down,up eyes/{s}-eye-eyefold:concave,convex
@@ -60,13 +60,23 @@ _CENTRES = {
 }
 _HEAD_SHAPES = ("square", "rectangular", "triangular", "invertedtriangular", "diamond")
 _BETWEEN_EYES = (0.53, 0.68)  # least and most between the middles of the eyes, decimetres
+# What people's faces keep to, some of them only just: two landmarks, the axis (0 across, 1 up), and the least and most of
+# the distance between them along it, as a share of the face's width (landmarks 0 to 16).
+_KEPT = (
+    (27, 8, 1, 0.66, 0.98),  # height, root of the nose to chin
+    (4, 12, 0, 0.70, 0.93),  # jaw
+    (6, 10, 0, 0.37, 0.65),  # chin
+    (48, 54, 0, 0.27, 0.43),  # mouth
+    (31, 35, 0, 0.10, 0.23),  # nose
+    (36, 45, 0, 0.54, 0.66),  # outer corners of the eyes
+    (19, 37, 1, 0.06, 0.23),  # brow above the eye
+    (27, 0, 1, 0.0, 0.20),  # root of the nose above or below the ears' tops
+)
 _EYE = 0.16  # reach of an eye with its lids, decimetres
-_TRIES = 40  # draws of the swellings before the nearest to it is taken
+_TRIES = 40  # draws of the swellings before the nearest to that is taken
 # How far a face leaves what any family of faces shares: root mean square of its front, and anywhere, decimetres.
 _PECULIAR, _FARTHEST = 0.2, 0.36
-_SIDEWAYS = (
-    0.2  # the same for the push outwards or inwards, which makes jaws too broad or too pointed, decimetres
-)
+_SIDEWAYS = 0.2  # the farthest outwards or inwards, which makes jaws too broad or too pointed, decimetres
 # What the average man has more of than the average woman (half is added to him, half taken from her).
 _MALE = {
     "chin-width": 0.5,
@@ -89,6 +99,18 @@ def _front() -> np.ndarray:
     """Which vertices lie on the front of a face, (VERTICES,) bool."""
     y, z = head().mean[:, 1:].T
     return (z > 0.6) & (y > 6.4) & (y < 7.75)
+
+
+def _beyond(vertices: np.ndarray) -> float:
+    """How far the proportions of a head (VERTICES, 3) lie beyond what people's do, 0 where they do not."""
+    left, right = (vertices[ids, 0].mean() for ids in head().eyes)
+    beyond = abs(np.clip(left - right, *_BETWEEN_EYES) - (left - right))
+    marks = head().to_landmarks @ vertices[head().ids]
+    width = marks[16, 0] - marks[0, 0]
+    for one, other, axis, least, most in _KEPT:
+        share = abs(marks[one, axis] - marks[other, axis]) / width
+        beyond += abs(np.clip(share, least, most) - share)
+    return float(beyond)
 
 
 class Person:
@@ -166,11 +188,10 @@ class Person:
     def _features(rng: np.random.Generator, vertices: np.ndarray) -> np.ndarray:
         """Offsets, (VERTICES, 3), of three broad, mirrored swellings and shifts that belong to no family of faces.
 
-        Drawn again until the eyes are as far apart as people's are.
+        Drawn again until the face keeps to the proportions of people's; the nearest to them if none does.
         """
-        off_middle = smoothstep(
-            0.0, 0.25, abs(vertices[:, 0])
-        )  # the two sides must not push through each other
+        # The two sides must not push through each other.
+        off_middle = smoothstep(0.0, 0.25, abs(vertices[:, 0]))
         front = _front()
         apart = np.inf
         chosen = np.zeros_like(vertices)
@@ -178,7 +199,7 @@ class Person:
             offsets = np.zeros_like(vertices)
             for _ in range(3):  # more or narrower ones look malformed before they look like someone else
                 middle = np.array([rng.uniform(0, 0.6), rng.uniform(6.5, 7.8), rng.uniform(0.8, 1.5)])
-                reach, push = rng.uniform(0.35, 0.6), rng.normal(0, 1, 3)
+                reach, push = rng.uniform(0.35, 0.6), rng.normal(0, [1, 1, 0.6])
                 for mirror in (1, -1):
                     away = vertices - middle * [mirror, 1, 1]
                     near = np.exp(-np.einsum("ij,ij->i", away, away) / (2 * reach**2))
@@ -191,8 +212,7 @@ class Person:
             size = np.linalg.norm(offsets, axis=1)
             offsets *= min(_PECULIAR / np.sqrt((size[front] ** 2).mean()), _FARTHEST / size.max())
             offsets[:, 0] = _SIDEWAYS * np.tanh(offsets[:, 0] / _SIDEWAYS)
-            left, right = ((vertices + offsets)[ids, 0].mean() for ids in head().eyes)
-            beyond = abs(np.clip(left - right, *_BETWEEN_EYES) - (left - right))
+            beyond = _beyond(vertices + offsets)
             if beyond < apart:
                 apart, chosen = beyond, offsets
             if not beyond:
@@ -208,6 +228,7 @@ class Person:
         self.hair = float(np.clip(np.exp(rng.normal(-3.3, 0.6)) * (3.0 if fair else 1), 0.012, 0.25))
         if self.age > 0.45 and rng.random() < 0.6:
             self.hair = float(rng.uniform(0.12, 0.28))  # grey
+        self.hair = min(self.hair, max(0.08, 0.55 * self.albedo))  # hair brighter than that looks painted on
         dark_eyes = not light_skinned or rng.random() < 0.4
         self.iris = float(rng.uniform(0.02, 0.06) if dark_eyes else rng.uniform(0.06, 0.22))
         self.beard = 0.0 if self.female else float(rng.choice([0, 0.3, 0.6, 0.95], p=[0.35, 0.25, 0.2, 0.2]))
@@ -234,10 +255,10 @@ class Person:
             rng,
             thickness=float(rng.uniform(0.012, 0.075) if self.female else rng.uniform(0.02, 0.1)),
             density=int(rng.uniform(90, 420) * (0.8 if self.female else 1.2)),
-            arch=float(rng.normal(0.012 if self.female else -0.008, 0.018)),
-            height=float(rng.normal(0.004 if self.female else -0.006, 0.016)),
-            gap=float(rng.normal(0.115, 0.032)),
-            length=float(rng.normal(0.475, 0.022)),
+            arch=float(rng.normal(0.012 if self.female else -0.008, 0.024)),
+            height=float(rng.normal(0.004 if self.female else -0.006, 0.020)),
+            gap=float(rng.normal(0.115, 0.040)),
+            length=float(rng.normal(0.475, 0.03)),
         )
         self._wrinkles: dict[str, np.ndarray] = {}
         folds = self.wrinkle("forehead") + self.wrinkle("nasolabial") + self.wrinkle("crow")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
 from fer_lib.render import muscles, paint
 from fer_lib.render.assets import HAIR, KINDS, SKIN, head, smoothstep, unit
@@ -74,15 +71,6 @@ def _carved(layer: str) -> np.ndarray:
 def _pixels(samples: np.ndarray, size: int) -> np.ndarray:
     """Average the rays of each pixel, (size, size)."""
     return samples.reshape(size, _SAMPLES, size, _SAMPLES).mean((1, 3))
-
-
-@cache
-def _landmark_vertices() -> np.ndarray:
-    """Vertices of the refined mesh that carry the 68 landmarks."""
-    text = (Path(__file__).parent / "landmarks68.json").read_text(encoding="utf-8")
-    skin = np.unique(head().triangles[head().kind == SKIN])
-    _, nearest = cKDTree(head().template[skin]).query(np.array(json.loads(text)))
-    return skin[nearest]
 
 
 @cache
@@ -210,7 +198,7 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     tone, gloss = albedo(person, there, shot.pupil)
     image = _photograph(shade(there, tone, gloss, lit, shot.boxes), hit, there, shot, where, size)
 
-    placed = (skin[_landmark_vertices()] - person.centre) @ placing - start[0]
+    placed = (skin[head().landmarks] - person.centre) @ placing - start[0]
     projected = placed[:, :2] / -placed[:, 2:] * _CAMERA / _HALF
     landmarks = np.stack([(projected[:, 0] + 1) * size / 2, (1 - projected[:, 1]) * size / 2], 1) - 0.5
     return Frame(image, landmarks.astype(np.float32), carry, hit, places, template)
