@@ -110,3 +110,34 @@ def test_answers_have_the_right_shape_and_range(tmp_path):
     assert answer.sum() == pytest.approx(1, abs=1e-5)
     points = faceapi.landmarks(faceapi.load_weights(tmp_path, "face_landmark_68"), picture, box)
     assert points.shape == (68, 2)
+
+
+def detector_weights(anchor, size):
+    """Weights of a detector that scores brightness and gives one anchor's box, larger by the factors `size`."""
+    arrays = {"conv0/filters": np.zeros((3, 3, 3, 1)), "conv0/bias": np.ones(1)}
+    arrays["conv0/filters"][1, 1] = 1
+    for block in range(1, 6):
+        centre = np.zeros((3, 3, 1, 1))
+        centre[1, 1] = 1
+        arrays[f"conv{block}/depthwise_filter"] = centre
+        arrays[f"conv{block}/pointwise_filter"] = np.ones((1, 1, 1, 1))
+        arrays[f"conv{block}/bias"] = np.zeros(1)
+    score = np.zeros((1, 1, 1, 25))
+    score[..., 5 * anchor + 4] = 1
+    bias = np.zeros(25)
+    bias[5 * anchor + 2 : 5 * anchor + 4] = np.log(size)
+    arrays["conv8/filters"], arrays["conv8/bias"] = score, bias
+    return arrays
+
+
+@pytest.mark.parametrize(("height", "width"), [(448, 448), (448, 300), (300, 448)])
+def test_the_detectors_box_lies_around_what_it_scores(tmp_path, height, width):
+    write_weights(tmp_path, "tiny_face_detector", detector_weights(anchor=2, size=(1.5, 2.0)))
+    weights = faceapi.load_weights(tmp_path, "tiny_face_detector")
+    picture = np.zeros((height, width), np.uint8)
+    picture[150:170, 214:234] = 255
+    left, top, right, bottom = faceapi.find_face(weights, picture)
+    # Seven cells of 64 pixels: the spot lies in the third row and the fourth column. The last pooling shows it to the
+    # cells before, too, and the first of equal ones is taken. Anchor 2 is 2.88 x 3.52 cells.
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((2.5 * 64, 1.5 * 64))
+    assert (right - left, bottom - top) == pytest.approx((2.882459 * 64 * 1.5, 3.518061 * 64 * 2), rel=0.01)

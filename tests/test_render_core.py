@@ -235,6 +235,24 @@ def test_eyes_lie_as_far_apart_as_peoples_do():
     assert 0.5 < min(apart) < max(apart) < 0.69, apart
 
 
+@pytest.mark.parametrize(
+    ("points", "axis", "least", "most"),
+    [
+        ((27, 8), 1, 0.6, 1.0),  # root of the nose to chin
+        ((4, 12), 0, 0.65, 0.95),  # jaw
+        ((48, 54), 0, 0.25, 0.45),  # mouth
+        ((19, 37), 1, 0.04, 0.25),  # brow above the eye: hair and brows leave the eyes free
+    ],
+)
+def test_faces_keep_to_human_proportions(points, axis, least, most):
+    shares = []
+    for number in range(12):
+        marks = Person.of_set(0, number, 5).neutral[head().landmarks]
+        one, other = marks[list(points), axis]
+        shares.append(abs(one - other) / (marks[16, 0] - marks[0, 0]))
+    assert least < min(shares) < max(shares) < most, shares
+
+
 def test_light_spreads_as_means():
     spread = head().spread
     assert np.allclose(spread.sum(1), 1) and spread.min() >= 0
