@@ -69,7 +69,7 @@ def test_words_name_the_network_that_is_mostly_wrong(folder):
 def test_every_table_is_written(folder):
     found = judged.load(folder)
     assert "gradient histograms" in judged.face_tables(found)
-    assert "85.7" not in judged.face_tables(found) and "86" in judged.face_tables(found)
+    assert "85.7" in judged.face_tables(found)
     assert judged.agreement_tables(found).count("| fear") == 2
     assert judged.confusion_tables(found).count("**`") == 2
     assert "0.20" in judged.identity_table(found)

@@ -174,9 +174,7 @@ def face_tables(found: Judged) -> str:
         detectors[["detector", "faces", "share"]].rename(columns=names),
         landmarks.rename(columns={"predictor": "landmarks", **names}),
     )
-    return "\n\n".join(
-        _markdown(part, digits, index=False) for part, digits in zip(parts, (0, 1), strict=True)
-    )
+    return "\n\n".join(_markdown(part, 1, index=False) for part in parts)
 
 
 def agreement_tables(found: Judged) -> str:
@@ -207,7 +205,8 @@ def words(found: Judged) -> str:
 def identity_table(found: Judged) -> str:
     """Markdown of the distances between people and within."""
     table = found.tables["identity"].assign(
-        under_threshold=lambda t: (100 * t["under_threshold"]).round().astype(int)
+        under_threshold=lambda t: 100 * t["under_threshold"],
+        median=lambda t: t["median"].map("{:.2f}".format),
     )
     names = {"under_threshold": "taken for one person, %", "median": "median distance"}
-    return _markdown(table.rename(columns=names), 2, index=False)
+    return _markdown(table.rename(columns=names), 1, index=False)
