@@ -204,9 +204,7 @@ def words(found: Judged) -> str:
 
 def identity_table(found: Judged) -> str:
     """Markdown of the distances between people and within."""
-    table = found.tables["identity"].assign(
-        under_threshold=lambda t: 100 * t["under_threshold"],
-        median=lambda t: t["median"].map("{:.2f}".format),
-    )
+    table = found.tables["identity"].assign(under_threshold=lambda t: 100 * t["under_threshold"])
     names = {"under_threshold": "taken for one person, %", "median": "median distance"}
-    return _markdown(table.rename(columns=names), 1, index=False)
+    text: str = table.rename(columns=names).to_markdown(floatfmt=("", "", ".1f", ".2f"), index=False)
+    return text
