@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from fer_lib.render import paint
-from fer_lib.render.assets import ANCESTRIES, HAIR, head, smoothstep, target, unit
+from fer_lib.render.assets import ANCESTRIES, HAIR, SKIN, head, smoothstep, target, unit
 
 # Facial proportions that differ between people: spread of the amounts, then target stems and their two ends
 # ({s}: left and right). Those vary most that move an independent network's idea of who it is farthest for how little
@@ -73,6 +73,7 @@ _KEPT = (
     (27, 0, 1, 0.0, 0.20),  # root of the nose above or below the ears' tops
 )
 _EYE = 0.16  # reach of an eye with its lids, decimetres
+_LIDS = 0.3  # reach of the lids and the skin below them around the middle of an eye, decimetres
 _TRIES = 40  # draws of the swellings before the nearest to that is taken
 # How far a face leaves what any family of faces shares: root mean square of its front, and anywhere, decimetres.
 _PECULIAR, _FARTHEST = 0.2, 0.36
@@ -297,6 +298,12 @@ class Person:
         self.neutral = (shared.refine @ self.vertices[shared.ids]).astype(np.float32)
         eyes = sum(self.vertices[ids].mean(0) for ids in shared.eyes) / 2
         self.centre = np.array([0, eyes[1] - 0.30, eyes[2] - 0.65], np.float32)
+        skin = np.unique(shared.triangles[shared.kind == SKIN])
+        near = [
+            np.linalg.norm(self.neutral[skin] - self.vertices[ids].mean(0), axis=1) < _LIDS
+            for ids in shared.eyes
+        ]
+        self.lids = skin[near[0] | near[1]]
         crown = 0.7 + 0.6 * smoothstep(7.7, 8.3, shared.template[:, 1])
         locks = np.clip(1 + 0.3 * self.strands_at(shared.template), 0.2, 1.8)
         height = smoothstep(0, 0.30, self.hair_mask) * self.hair_thickness * crown * locks

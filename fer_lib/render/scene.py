@@ -134,9 +134,11 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     turn = _rotation(*shot.pose)
     placing = (shot.zoom * turn.T).astype(np.float32)
     surface = (skin + person.hair_offset - person.centre) @ placing
-    normals = shared.normals(surface)
-
     where, start, rays = _rays(size)
+    normals = shared.normals(surface)
+    # Where raised cheeks fold the skin below an eye, its inner side would be seen, and black.
+    away = np.einsum("ij,ij->i", normals[person.lids], surface[person.lids] - start[0]) > 0
+    normals[person.lids[away]] *= -1
     scene = EmbreeScene()
     TriangleMesh(scene, np.ascontiguousarray(surface), person.triangles)
     found = scene.run(start, rays, query="INTERSECT", output=True)
