@@ -253,6 +253,15 @@ def test_faces_keep_to_human_proportions(points, axis, least, most):
     assert least < min(shares) < max(shares) < most, shares
 
 
+def test_skin_that_folds_below_an_eye_is_not_black(straight):
+    """Raised cheeks of this person turn the skin below the eyes over."""
+    frame = render(Person(5), {9: 1.0}, straight, size=256)
+    left, top = frame.landmarks[36:48].min(0).astype(int)
+    right, bottom = frame.landmarks[36:48].max(0).astype(int)
+    below = frame.image[bottom + 1 : bottom + (bottom - top) + 6, left:right]
+    assert np.quantile(below, 0.002) > 0.25 * np.median(below)
+
+
 def test_light_spreads_as_means():
     spread = head().spread
     assert np.allclose(spread.sum(1), 1) and spread.min() >= 0
