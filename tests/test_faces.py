@@ -19,6 +19,7 @@ from fer_lib.faces.table import (
     Faces,
     au_present,
     box_of,
+    drawn_people,
     exact_aus,
     select_frames,
     with_box,
@@ -162,7 +163,15 @@ def test_nothing_that_is_saved_tells_where_the_faces_lie(clean_tree, tmp_path):
 def rendered_tree(root, drop: int = 0):
     write_sequence(root, "S001_001", frames=3, aus={12: 5, 6: 2}, expression="happy")
     truth = pd.DataFrame(
-        {"sequence": ["S001_001"] * 3, "frame": [1, 2, 3], "AU12": [0.0, 2.5, 4.75], "AU6": [0, 1, 2.25]}
+        {
+            "subject": "S001",
+            "sequence": "S001_001",
+            "frame": [1, 2, 3],
+            "AU12": [0.0, 2.5, 4.75],
+            "AU6": [0, 1, 2.25],
+            "person_female": 1.0,
+            "person_age": 0.25,
+        }
     )
     (root / "rendered").mkdir()
     truth.iloc[::-1].iloc[drop:].to_parquet(root / "rendered/parameters.parquet")
@@ -177,8 +186,12 @@ def test_rendered_faces_have_exact_intensities_in_the_tables_order(tmp_path):
     assert exact[6].tolist() == [2.25, 0.0]
     assert exact[1].isna().all()
     assert exact.columns.tolist() == list(AUS)
+    people = drawn_people(faces)
+    assert people is not None
+    assert people.to_dict("index") == {"S001": {"woman": 1.0, "age": 0.25}}
     shutil.rmtree(faces.root / "rendered")
     assert exact_aus(faces) is None
+    assert drawn_people(faces) is None
 
 
 def test_ground_truth_that_does_not_fit_the_pictures_is_an_error(tmp_path):

@@ -51,6 +51,15 @@ def folder(tmp_path):
         "identity": pd.DataFrame(
             {"pairs": ["same person"], "number": [3], "under_threshold": [1.0], "median": [0.2]}
         ),
+        "people": pd.DataFrame(
+            {
+                "subject": ["S1", "S2", "S3", "S4"],
+                "woman": [0.9, 0.7, 0.6, 0.1],
+                "age": [20, 30, 40, 50],
+                "drawn_woman": [1, 1, 0, 0],
+                "drawn_age": [0.1, 0.3, 0.2, 0.4],
+            }
+        ),
     }
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
@@ -74,6 +83,24 @@ def test_every_table_is_written(folder):
     assert judged.confusion_tables(found).count("**`") == 2
     assert "0.20" in judged.identity_table(found)
     assert judged.words(found).count("- ") == 2
+
+
+def test_sexes_and_ages_are_told_apart_or_the_page_says_why_not(folder):
+    text = judged.people_table(judged.load(folder))
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    assert cells[2:] == [
+        ["women", "2", "100", "25"],
+        ["men", "2", "50", "45"],
+        ["younger half", "2", "100", "30"],
+        ["older half", "2", "50", "40"],
+    ]
+    assert "drawn: 0.80." in text
+    people = pd.read_csv(folder / "people.csv")
+    people.assign(drawn_woman=float("nan"), drawn_age=float("nan")).to_csv(folder / "people.csv", index=False)
+    text = judged.people_table(judged.load(folder))
+    assert "everyone" in text and "nothing can be compared" in text
+    people.iloc[:0].to_csv(folder / "people.csv", index=False)
+    assert "not among" in judged.people_table(judged.load(folder))
 
 
 def test_a_changed_renderer_is_told(folder, monkeypatch):

@@ -71,6 +71,18 @@ def test_identity_compares_neutral_frames(verdicts):
     assert identity.loc["same person", ["number", "under_threshold"]].tolist() == [2, 1]
 
 
+def test_sex_and_age_are_those_of_neutral_frames_beside_the_drawn(verdicts):
+    calm = verdicts["label"] == "neutral"
+    seen = verdicts.assign(woman=np.where(calm, 0.8, 0.0), age=np.where(calm, 30.0, 99.0))
+    seen.loc[0, "age"] = 20.0
+    drawn = pd.DataFrame({"woman": [1.0, 0.0], "age": [0.1, 0.4]}, index=["S001", "S002"])
+    people = judging._people(seen, drawn).set_index("subject")
+    assert people.loc["S001"].tolist() == [0.8, 25.0, 1.0, 0.1]
+    assert people.loc["S002"].tolist() == [0.8, 30.0, 0.0, 0.4]
+    assert judging._people(seen, None)[["drawn_woman", "drawn_age"]].isna().all(axis=None)
+    assert judging._people(verdicts, drawn).empty
+
+
 def test_missing_judges_are_named_with_their_commands(monkeypatch, tmp_path):
     monkeypatch.setitem(panel._PACKAGES, "no_such_judge", "pip install no-such-judge")
     with pytest.raises(FerError, match=r"not installed: .*pip install no-such-judge"):
@@ -86,7 +98,9 @@ def test_answers_are_put_in_one_order():
 def test_tables_are_saved(verdicts, tmp_path):
     detectors = judging._detectors(verdicts)
     empty = pd.DataFrame({"a": []})
-    folder = judging.Judgement(verdicts, detectors, empty, empty, empty, empty).save(tmp_path / "verdict")
+    folder = judging.Judgement(verdicts, detectors, empty, empty, empty, empty, empty).save(
+        tmp_path / "verdict"
+    )
     assert pd.read_csv(folder / "detectors.csv").detector.tolist() == ["hog", "haar", "mmod"]
 
 

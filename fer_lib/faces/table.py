@@ -226,6 +226,28 @@ def exact_aus(faces: Faces) -> pd.DataFrame | None:
     return pd.DataFrame(exact, index=faces.table.index, columns=pd.Index(list(AUS), name="AU"))
 
 
+def drawn_people(faces: Faces) -> pd.DataFrame | None:
+    """Return sex and age of rendered people.
+
+    Parameters
+    ----------
+    faces : Faces
+        Any selection of frames.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        One row for each subject (the index): ``woman`` (1 or 0) and ``age``, from 0, the body model's youngest (about 25), to 1,
+        its oldest (about 90). None where the folder has no ground truth, as with photographs.
+    """
+    file = faces.root / _EXACT
+    if not file.is_file():
+        return None
+    drawn = pd.read_parquet(file, columns=["subject", "person_female", "person_age"])
+    people = drawn.drop_duplicates("subject").set_index("subject")
+    return people.rename(columns={"person_female": "woman", "person_age": "age"})
+
+
 def save(faces: Faces, folder: Path) -> None:
     """Write faces (not their pictures, nor where they lie) into a folder of results; :func:`load` reads them."""
     folder.mkdir(parents=True, exist_ok=True)

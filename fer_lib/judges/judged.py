@@ -17,7 +17,7 @@ from fer_lib.artifacts.sources import source_digests
 from fer_lib.errors import FerError
 
 MADE = "made.json"
-TABLES = ("faces", "detectors", "landmarks", "agreement", "confusion", "identity")
+TABLES = ("faces", "detectors", "landmarks", "agreement", "confusion", "identity", "people")
 NAMES = {
     "hog": "dlib, gradient histograms",
     "haar": "OpenCV, Haar cascade",
@@ -208,3 +208,23 @@ def identity_table(found: Judged) -> str:
     names = {"under_threshold": "taken for one person, %", "median": "median distance"}
     text: str = table.rename(columns=names).to_markdown(floatfmt=("", "", ".1f", ".2f"), index=False)
     return text
+
+
+def people_table(found: Judged) -> str:
+    """Markdown of sex and age as face-api guesses them, beside those that were drawn."""
+    people = found.tables["people"]
+    if people.empty:
+        return "face-api, which guesses sex and age, was not among these judges."
+    woman, older = people["drawn_woman"] == 1, people["drawn_age"] > people["drawn_age"].median()
+    known = bool(people["drawn_age"].notna().all())
+    groups = {"women": woman, "men": ~woman, "younger half": ~older, "older half": older}
+    rows = [
+        (name, int(group.sum()), 100 * (people["woman"][group] > 0.5).mean(), people["age"][group].median())
+        for name, group in (groups if known else {"everyone": people["age"].notna()}).items()
+    ]
+    columns = ["people", "number", "taken for women, %", "median of the ages guessed, years"]
+    table = _markdown(pd.DataFrame(rows, columns=columns), 0, index=False)
+    if not known:
+        return f"{table}\n\nThe faces come without anybody's sex and age, so nothing can be compared."
+    rank = people["age"].corr(people["drawn_age"], method="spearman")
+    return f"{table}\n\nRank correlation of the ages guessed with those drawn: {rank:.2f}."

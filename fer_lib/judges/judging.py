@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from fer_lib.errors import FerError
 from fer_lib.faces.disk import read_picture
 from fer_lib.faces.reader import read
-from fer_lib.faces.table import Faces, select_frames, with_box
+from fer_lib.faces.table import Faces, drawn_people, select_frames, with_box
 from fer_lib.judges.panel import BASIC, DETECTORS, NETWORKS, judge_picture, load_panel, requirements
 from fer_lib.render.workers import in_processes
 
@@ -52,6 +52,10 @@ class Judgement:
     identity : pandas.DataFrame
         ``pairs`` (``different people`` or ``same person``), ``number``, ``under_threshold`` (share of the pairs
         nearer than `SAME_PERSON`), ``median`` (distance).
+    people : pandas.DataFrame
+        A row per subject: ``subject``; ``woman`` (probability) and ``age`` (years) by face-api, medians over the
+        neutral frames; ``drawn_woman`` and ``drawn_age`` as in `fer_lib.faces.table.drawn_people`, NaN for photographs.
+        Empty without face-api.
     """
 
     faces: pd.DataFrame
@@ -60,6 +64,7 @@ class Judgement:
     agreement: pd.DataFrame
     confusion: pd.DataFrame
     identity: pd.DataFrame
+    people: pd.DataFrame
 
     def save(self, folder: Path) -> Path:
         """Write every table to ``folder/NAME.csv`` and return the folder."""
@@ -122,6 +127,7 @@ def judge(
         agreement=_agreement(table, networks),
         confusion=_confusion(table, networks),
         identity=_identity(table, descriptors),
+        people=_people(table, drawn_people(chosen)),
     )
 
 
@@ -240,3 +246,13 @@ def _identity(table: pd.DataFrame, descriptors: np.ndarray) -> pd.DataFrame:
         if len(group):
             rows.append((name, len(group), float((group < SAME_PERSON).mean()), float(np.median(group))))
     return pd.DataFrame(rows, columns=["pairs", "number", "under_threshold", "median"])
+
+
+def _people(table: pd.DataFrame, drawn: pd.DataFrame | None) -> pd.DataFrame:
+    """Sex and age of every subject, as guessed from neutral frames and as drawn."""
+    columns = ["subject", "woman", "age", "drawn_woman", "drawn_age"]
+    if "woman" not in table:
+        return pd.DataFrame(columns=columns)
+    guessed = table[table["label"] == "neutral"].groupby("subject")[["woman", "age"]].median()
+    truth = pd.DataFrame(columns=["woman", "age"], dtype=float) if drawn is None else drawn
+    return guessed.join(truth.add_prefix("drawn_")).reset_index()[columns]
