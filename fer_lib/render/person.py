@@ -48,7 +48,6 @@ _PROPORTIONS: dict[float, str] = {
         mouth/mouth-scale-depth:decr,incr mouth/mouth-upperlip-volume:decr,incr nose/nose-width1:decr,incr
     """,
 }
-_OLDEST = 0.4  # CK+'s people are 18 to 50 years old; the body model's youngest are 25, its oldest (1) 90
 _DISTINCT = 1.4  # how much farther than their averages people of an ancestry, sex and age are from the mean
 # Where people centre off the body model's average, whose small eyes and mouth look tired and sad to networks and people.
 _CENTRES = {
@@ -134,7 +133,7 @@ class Person:
         rng = np.random.default_rng(seed)
         self.seed, self.female = seed, bool(rng.random() < 0.6)
         masculine = float(np.clip(rng.normal(0.9, 0.1), 0.6, 1))
-        self.age = float(rng.beta(1.0, 1.2)) * _OLDEST
+        self.age = float(rng.beta(1.0, 1.7)) * 0.9
         mixed = (
             rng.dirichlet([0.25, 0.25, 0.7])
             if rng.random() < 0.4
@@ -228,7 +227,7 @@ class Person:
         self.lips = float(rng.uniform(0.25, 0.92) if self.female else rng.uniform(0.55, 0.98))
         fair = light_skinned and rng.random() < 0.45
         self.hair = float(np.clip(np.exp(rng.normal(-3.3, 0.6)) * (3.0 if fair else 1), 0.012, 0.25))
-        if self.age > 0.25 and rng.random() < 0.6:
+        if self.age > 0.45 and rng.random() < 0.6:
             self.hair = float(rng.uniform(0.12, 0.28))  # grey
         self.hair = min(self.hair, max(0.08, 0.55 * self.albedo))  # hair brighter than that looks painted on
         dark_eyes = not light_skinned or rng.random() < 0.4
