@@ -136,9 +136,8 @@ def find_face(weights: Weights, picture: np.ndarray) -> Box:
         x = functional.max_pool2d(_pad_same(x, 2, stride, float("-inf")), 2, stride)
     x = functional.conv2d(x, weights["conv8/filters"], weights["conv8/bias"])[0]
     cells = x.shape[-1]
-    found = x.reshape(len(_ANCHORS), 5, cells, cells).permute(
-        0, 2, 3, 1
-    )  # anchor, row, column, box and score
+    # Axes: anchor, row, column, and the box with its score.
+    found = x.reshape(len(_ANCHORS), 5, cells, cells).permute(0, 2, 3, 1)
     anchor, row, column = map(int, np.unravel_index(int(found[..., 4].argmax()), found.shape[:3]))
     right, down, wide, high = found[anchor, row, column, :4].double()
     x_middle, y_middle = column + torch.sigmoid(right), row + torch.sigmoid(down)
