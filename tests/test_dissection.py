@@ -41,13 +41,28 @@ def test_region_measures_find_the_map_that_fires_in_the_region():
     field = Field(size=4, stride=4, offset=0)
     iou = region_iou(lambda: [maps], field, region, present, quantile=0.05)[0]
     assert iou[0] > 0.4 > 0.01 > iou[1] == iou[2] == 0
-    place = maps.flatten(2).argmax(2).numpy()
-    hits, chance = pointing_game(place // 8, place % 8, (8, 8), field, region, present)
-    assert hits.tolist() == [[1, 0, 0]]
-    assert chance == pytest.approx(4 / 64)
-    nobody = pointing_game(place // 8, place % 8, (8, 8), field, region, present * 0)
-    assert np.isnan(nobody[0]).all()
+    maximum, place = (found.numpy() for found in maps.flatten(2).max(2))
+    pointing = pointing_game(maximum, place // 8, place % 8, (8, 8), field, region, present)
+    assert np.array_equal(pointing.hits, [[1, 0, np.nan]], equal_nan=True)
+    assert pointing.silent.tolist() == [[0, 0, 1]]
+    assert pointing.chance == pytest.approx(4 / 64)
+    nobody = pointing_game(maximum, place // 8, place % 8, (8, 8), field, region, present * 0)
+    assert all(np.isnan(values).all() for values in (nobody.hits, nobody.silent, nobody.chance))
     assert np.isnan(region_iou(lambda: [maps], field, region, present * 0)).all()
+
+
+def test_a_silent_map_points_nowhere():
+    # The region holds the corner at which a map without any response has its first "maximum".
+    region = np.zeros((1, 8, 8))
+    region[0, :4, :4] = 1
+    maps = torch.zeros(4, 1, 8, 8)
+    maps[0, 0, 0, 1], maps[1, 0, 7, 7] = 2.0, 3.0  # one hit, one miss, silent on the other two
+    maximum, place = (found.numpy() for found in maps.flatten(2).max(2))
+    pointing = pointing_game(
+        maximum, place // 8, place % 8, (8, 8), Field(size=1, stride=1, offset=0), region, np.ones((4, 1))
+    )
+    assert pointing.hits.tolist() == [[0.5]] and pointing.silent.tolist() == [[0.5]]
+    assert pointing.chance.tolist() == [0.25]
 
 
 def test_bad_input_is_refused_by_name():

@@ -114,6 +114,18 @@ def test_few_pictures_and_none():
     assert best_maps(d).tolist() == [-1, -1, int(d[2].argmax()), int(d[3].argmax())]
 
 
+def test_where_several_distances_are_infinite_no_map_wins():
+    maxima, present = table(unknown=0)
+    maxima[present[:, 0] == 1, 2:4] = 0.0  # two maps that the unit silences altogether
+    d = distances(maxima, present, zero="infinite")
+    assert np.isinf(d[0, 2:4]).all() and best_maps(d)[0] == -1
+    one = d.copy()
+    one[0, 3] = 1.0
+    assert best_maps(one[:, :4])[0] == (2 if np.isfinite(one[0, :2]).all() else -1)
+    assert best_maps([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [np.nan, 1.0, np.nan]]).tolist() == [1, -1, 1]
+    assert best_maps([[5.0]]).tolist() == [0], "a single map has no rival"
+
+
 def test_the_gain_wins_in_the_papers_d_and_not_in_the_scale_free_one():
     maxima, present = table(pictures=300, unknown=0)
     maxima[:, 3] += present[:, 0]  # a detector ...

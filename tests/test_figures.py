@@ -16,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 
 from fer_lib.errors import FerError
+from fer_lib.evidence.distance import best_maps
 from fer_lib.faces.preprocess import Crops
 from fer_lib.maps.activations import exemplars, record
 from fer_lib.maps.deconv import project
@@ -88,7 +89,8 @@ def test_largest_distance_is_marked() -> None:
     [
         (np.array([1.0, np.inf, 2.0]), "map 1 (infinite)"),
         (np.full(3, np.nan), "no map has a value"),
-        (np.zeros(3), "map 0"),
+        (np.array([np.inf, np.inf, 2.0]), "no single winner"),
+        (np.zeros(3), "no single winner"),
         (np.array([-2.0, -1.0, -3.0]), "map 1"),
     ],
 )
@@ -107,7 +109,7 @@ def test_panels_say_which_unit_is_too_rare() -> None:
 
 def test_scores_and_likeness_and_ablation() -> None:
     rng = np.random.default_rng(0)
-    columns = ("auc_d", "auc_auc", "auc_untrained", "auc_expression")
+    columns = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
     verdicts = pd.DataFrame({"au": [1, 2, 4], **{name: rng.random(3) for name in columns}})
     verdicts.loc[1, "auc_d"] = np.nan
     figure = figures.detector_scores(verdicts)
@@ -144,6 +146,7 @@ class Pictured:
         self.table = pd.DataFrame({"expression": [NAMES[i] for i in self.labels]})
         self.present = pd.DataFrame({1: [0.0, 1, 0, 1, 1], 4: [0.0, 1, np.nan, 0, 0]})
         self.distances = pd.DataFrame(rng.random((1, 256)), index=[1])
+        self.matched = pd.Series(best_maps(self.distances.to_numpy()), index=[1])
         self.untrained = self
         self.projected: dict[str, Any] = {}
         self.alive, self.dead = (int(np.flatnonzero(self.exemplars.dead == is_)[0]) for is_ in (False, True))

@@ -166,6 +166,17 @@ def test_regions_lie_at_their_landmarks(neutral, au, points):
     assert np.linalg.norm(neutral.landmarks[list(points)] - [x, y], axis=1).min() < 16
 
 
+def test_regions_of_the_lower_face_stay_below_the_brows_and_of_the_brows_above_the_mouth(neutral):
+    brows, mouth = neutral.landmarks[17:27, 1].min(), neutral.landmarks[48:68, 1].min()
+    rows = np.arange(neutral.image.shape[0])
+    for au in supported_aus():
+        moved = rows[(neutral.region(au) > 0.25).any(axis=1)]
+        if 10 <= au <= 28:
+            assert moved.min() > brows, f"AU {au} reaches the forehead"
+        elif au in (1, 2, 4, 5, 7, 43):
+            assert moved.max() < mouth, f"AU {au} reaches the mouth"
+
+
 def test_a_one_sided_region_lies_on_its_side(neutral):
     middle = int(neutral.landmarks[30, 0])
     left, right = neutral.region("12L"), neutral.region("12R")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_lib.evidence import detectors
 from fer_lib.evidence.distance import distances
 from fer_lib.experiment import matching, sensitivity, trial
 from fer_lib.experiment.settings import make_settings
@@ -36,9 +37,36 @@ def toy(detector: bool = True, unseen: int = 6) -> Any:
     return study
 
 
+def infinite(study: Any) -> Any:
+    """The same with every map silent on some picture with and some without each unit, and the rule "infinite"."""
+    study.settings = study.settings.but(zero_rule="infinite", strongest=200)
+    study.responses.maximum[study.present[1].to_numpy() == 0, :] = 0.0
+    return study
+
+
 def test_every_choice_finds_clear_detectors() -> None:
     table = sensitivity.distance_choices(toy())
     assert (table["changed"] == 0).all() and (table["auc"] == 1).all()
+
+
+def test_where_distances_are_infinite_no_map_is_chosen() -> None:
+    table = sensitivity.distance_choices(infinite(toy()))
+    own = table.loc["the study's own"]
+    assert own["without"] >= 1
+    # A measure without a winner for any unit has no AUC: it does not borrow the last map's.
+    hopeless = toy()
+    hopeless.responses.maximum[:] = 0.0
+    nothing = sensitivity.distance_choices(hopeless)
+    assert (nothing["without"] == 2).all() and nothing["auc"].isna().all()
+
+
+def test_auc_of_apex_frames_is_the_choice_of_section_4_1() -> None:
+    study = toy(detector=False)
+    table = sensitivity.distance_choices(study)
+    train, test = (study.apexes(rows) for rows in (study.people.train, study.people.test))
+    present, maximum = study.present.to_numpy(), study.responses.maximum
+    chosen = detectors.select_and_test(maximum, present, train, test, units=AUS)
+    assert table.loc["AUC of apex frames", "auc"] == pytest.approx(chosen["test_auc"].mean())
 
 
 def test_without_unseen_people_there_is_no_auc() -> None:
@@ -76,11 +104,12 @@ def test_a_unit_that_goes_with_the_expression_cannot_be_told_from_it() -> None:
 
 
 def test_words_for_verdicts() -> None:
-    names = ("auc_d", "auc_auc", "auc_untrained", "auc_expression", "p", "p_joint")
+    names = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
+    names += ("p", "p_d", "p_joint")
     verdicts = pd.DataFrame({name: [0.6, np.nan] for name in names})
     assert "0.60" in matching.told(verdicts) and "nan" not in matching.told(verdicts)
     assert "Too few" in matching.told(verdicts.iloc[1:])
-    columns = ("iou", "above", "hits", "chance", "aus")
+    columns = ("iou", "above", "hits", "silent", "chance", "aus")
     rows = ("chosen by D", "random map", "chosen by D, untrained")
     assert "25 %" in trial.dissection_told(pd.DataFrame(0.25, index=rows, columns=columns).assign(aus=3))
     assert "Too few" in trial.dissection_told(pd.DataFrame(np.nan, index=rows, columns=columns).assign(aus=0))

@@ -69,6 +69,12 @@ def test_unit_table_shows_the_map_that_maximises_the_distance(study: Any) -> Non
     assert found[1][1].shape == found[2][1].shape == (3 * (2 * 32 + 2),) * 2
 
 
+def test_unit_table_says_where_no_single_map_wins(study: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(study, "matched", pd.Series([-1], index=[1]))
+    text = tables.au_table(study, (1,), name="tab-1", caption="Units.").data
+    assert "no single map has the largest distance" in text and "map -1" not in text
+
+
 def test_map_table_and_pictures_of_units(study: Any) -> None:
     found = pictures(tables.map_table(study, (3, 9), name="tab-2", caption="Maps.").data)
     assert len(found) == 4
@@ -87,11 +93,14 @@ def test_slider_pictures_have_captions(study: Any) -> None:
 
 
 def test_verdicts_print_gaps_as_dashes() -> None:
-    row = {"au": 1, "map_d": 3, "auc_d": 0.5, "map_auc": 4, "auc_auc": 0.75, "auc_untrained": 0.4}
-    row |= {"auc_expression": 0.9, "p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
-    text = tables.verdict_table(pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}]))
-    assert text.count("—") == 3 and "0.75" in text and "3.0" not in text
-    assert text.count("<\N{NO-BREAK SPACE}0.01") == 1 and "0.00" not in text
+    row = {"au": 1, "map_d": 3, "auc_d": 0.5, "p_d": 0.31, "auc_untrained_d": 0.4, "auc_expression": 0.9}
+    row |= {"map_auc": 4, "auc_auc": 0.75, "p_auc": np.nan, "auc_untrained_auc": 0.6}
+    row |= {"p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
+    verdicts = pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}])
+    by_d, by_auc = tables.verdict_table(verdicts, "d"), tables.verdict_table(verdicts, "auc")
+    assert by_d.count("—") == 1 and "0.31" in by_d and "0.40" in by_d and "3.0" not in by_d
+    assert by_auc.count("—") == 4 and "0.75" in by_auc and "0.60" in by_auc and "0.40" not in by_auc
+    assert by_auc.count("<\N{NO-BREAK SPACE}0.01") == 1 and "0.00" not in by_auc
 
 
 def test_detectors_are_named_and_gaps_are_dashes() -> None:
@@ -108,7 +117,9 @@ def test_detectors_are_named_and_gaps_are_dashes() -> None:
 
 
 def test_dissection_in_percent_and_gaps_as_dashes() -> None:
-    rows = {"chosen by D": {"iou": 0.0123, "above": 0.5, "hits": np.nan, "chance": 0.25, "aus": 4}}
+    rows = {
+        "chosen by D": {"iou": 0.0123, "above": 0.5, "hits": np.nan, "silent": 0.1, "chance": 0.25, "aus": 4}
+    }
     text = tables.dissection_table(pd.DataFrame.from_dict(rows, orient="index"))
     assert "0.012" in text and "50.0 %" in text and text.count("—") == 1 and "nan" not in text
 

@@ -21,7 +21,7 @@ from fer_lib.evidence.ranks import auc, average_precision, centred_ranks, coding
 
 Statistic = Literal["auc", "standardised"]
 __all__ = ["Null", "auc", "average_precision", "benjamini_hochberg"]
-__all__ += ["by_sequence", "permutation_null", "select_and_test", "shuffles_within"]
+__all__ += ["by_sequence", "chosen_p_values", "permutation_null", "select_and_test", "shuffles_within"]
 
 Alternative = Literal["greater", "two-sided"]
 
@@ -85,18 +85,20 @@ class Null:
         """Return p of every unit's best map, shape (J,), corrected for the choice of map *and* of unit.
 
         Westfall and Young's min-p over the units: every permutation's maximum is turned into its own p within
-        the unit, so that rare units with their wide nulls do not set the bar for all.
+        the unit, so that rare units with their wide nulls do not set the bar for all. With J units and B permutations it
+        can hardly fall below J / (B + 1).
         """
-        best = np.where(np.isnan(self.p_values()), np.inf, self.p_values()).min(axis=1)
-        known = np.isfinite(best)
-        count = len(self.maxima)
-        own = np.stack(
-            [(count + 1 - rankdata(column, method="min")) / count for column in self.maxima[:, known].T],
-            axis=1,
-        )
-        smallest = own.min(axis=1)
+        with np.errstate(invalid="ignore"):
+            best = np.where(np.isnan(self.observed), -np.inf, self.observed).max(axis=1)
+        known = np.isfinite(best) & ~np.isnan(self.maxima).any(axis=0)
         p = np.full(len(best), np.nan)
-        p[known] = (1 + (smallest[:, None] <= best[known]).sum(axis=0)) / (count + 1)
+        if known.any():
+            # Observed and permuted labels are alike under the null, so they are ranked together, among B + 1.
+            draws = np.concatenate([best[None, known], self.maxima[:, known]])
+            own = (
+                1 + len(draws) - rankdata(draws, method="min", axis=0)
+            )  # how many draws are at least as large
+            p[known] = (own.min(axis=1)[:, None] <= own[0]).mean(axis=0)
         return p
 
 
@@ -193,6 +195,41 @@ def permutation_null(
         else:  # a unit that is present everywhere or nowhere has no value either way
             observed[units[np.isnan(per_pair)]] = np.nan
     return Null(observed, maxima, statistic, alternative)
+
+
+def chosen_p_values(
+    scores: ArrayLike,
+    present: ArrayLike,
+    within: ArrayLike,
+    chosen: ArrayLike,
+    *,
+    permutations: int = 5000,
+    seed: int = 0,
+) -> Floats:
+    """Return p of one map for each action unit, which was chosen on other rows than these.
+
+    Parameters
+    ----------
+    scores, present, within, permutations, seed
+        As in `permutation_null`; the statistic is the AUC, its alternative "greater".
+    chosen
+        Map of each action unit, shape (J,); -1 for none.
+
+    Returns
+    -------
+    ndarray
+        Shape (J,), not corrected for a choice among maps, since none was made on these rows; NaN without a map or
+        for a unit that is present or absent throughout.
+    """
+    values, labels = check_table(scores, present)
+    p = np.full(labels.shape[1], np.nan)
+    for unit, map in enumerate(np.asarray(chosen, dtype=np.int64)):
+        if map >= 0:
+            null = permutation_null(
+                values[:, [map]], labels[:, [unit]], within, permutations=permutations, seed=seed
+            )
+            p[unit] = null.p_values()[0, 0]
+    return p
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:

@@ -6,6 +6,7 @@ Both know where a unit looks (the centre of its receptive field) and where the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
 from fer_lib.evidence.distance import Floats
+from fer_lib.maps.regions import centres
 from fer_lib.network.stack import Field
 
 _PACK = 2  # pictures whose maps are upsampled at a time: small packs stay in the processor's cache
@@ -88,62 +90,82 @@ def region_iou(
     return np.where(area > 0, overlap / np.where(union > 0, union, 1), np.nan)
 
 
+@dataclass(frozen=True)
+class Pointing:
+    """Where the maxima of C maps lie on the pictures that show each of J action units.
+
+    Attributes
+    ----------
+    hits
+        Share of the pictures on which the map responds whose maximum lies in the unit's region, shape (J, C); NaN where it
+        responds on none.
+    silent
+        Share of the pictures with the unit on which the map is zero everywhere, so that it points nowhere, shape (J, C).
+    chance
+        Share of the places of a map that point into the region, shape (J,): the hit rate of a place at random. It is not
+        the region's share of the picture, for no place points at the border.
+
+    All are NaN for an action unit that no picture shows.
+    """
+
+    hits: Floats
+    silent: Floats
+    chance: Floats
+
+
 def pointing_game(
+    maximum: ArrayLike,
     row: ArrayLike,
     column: ArrayLike,
     shape: tuple[int, int],
     field: Field,
     regions: ArrayLike,
     present: ArrayLike,
-) -> tuple[Floats, Floats]:
-    """Return how often a map's maximum lies in the action unit's region, and how often chance would.
-
-    The pointing game (Zhang et al. 2018), over the pictures on which the unit is present.
+) -> Pointing:
+    """Play the pointing game (Zhang et al. 2018) over the pictures on which each action unit is present.
 
     Parameters
     ----------
-    row, column
-        Place of every map's maximum on every picture, shape (N, C).
+    maximum, row, column
+        Every map's maximum on every picture and its place, shape (N, C). Where the maximum is not above 0, the map is
+        silent and has no place.
     shape
         Height and width of the map.
     field
-        Receptive field of the layer; its centre is where a unit points.
+        Receptive field of the layer; its centre is where a place of the map points.
     regions, present
         As in `region_iou`.
 
     Returns
     -------
-    tuple of ndarray
-        Hit rate (J, C), and the share of the map's units that point into the region (J,), which is the hit rate
-        of a unit chosen at random and not the region's share of the picture: units cannot point at the border.
-        NaN where the unit is never present.
+    Pointing
     """
     labels, inside = np.asarray(present, dtype=np.float64), np.asarray(regions) > 0
     height, width = inside.shape[-2:]
     y, x = (
-        _centres(field, count).round().astype(int).clip(0, side - 1)
+        centres(field, count).round().astype(int).clip(0, side - 1)
         for count, side in ((shape[0], height), (shape[1], width))
     )
     pointed = inside[..., y[:, None], x]  # (..., J, h, w)
-    hits = np.full((labels.shape[1], np.shape(row)[1]), np.nan)
+    responds = np.asarray(maximum) > 0
+    hits, silent = (np.full((labels.shape[1], responds.shape[1]), np.nan) for _ in range(2))
     chance = np.full(labels.shape[1], np.nan)
     for unit in range(labels.shape[1]):
         shown = np.flatnonzero(labels[:, unit] == 1)
-        if len(shown):
-            own = np.broadcast_to(pointed[..., unit, :, :], (len(labels), *shape))[shown]
-            at = np.arange(len(shown))[:, None], np.asarray(row)[shown], np.asarray(column)[shown]
-            hits[unit], chance[unit] = own[at].mean(axis=0), own.mean()
-    return hits, chance
-
-
-def _centres(field: Field, count: int) -> Floats:
-    """Return the pixel coordinate of the centre of every unit's receptive field along one axis."""
-    return np.asarray(field.offset + field.stride * np.arange(count) + (field.size - 1) / 2, dtype=np.float64)
+        if not len(shown):
+            continue
+        own = np.broadcast_to(pointed[..., unit, :, :], (len(labels), *shape))[shown]
+        hit = own[np.arange(len(shown))[:, None], np.asarray(row)[shown], np.asarray(column)[shown]]
+        loud = responds[shown]
+        count = loud.sum(axis=0)
+        hits[unit] = np.where(count > 0, (hit & loud).sum(axis=0) / np.maximum(count, 1), np.nan)
+        silent[unit], chance[unit] = 1 - loud.mean(axis=0), own.mean()
+    return Pointing(hits, silent, chance)
 
 
 def _between_centres(side: int, field: Field, count: int) -> Floats:
     """Return the matrix (side, count) that interpolates linearly between units' centres, constant beyond them."""
-    place = np.clip((np.arange(side) - _centres(field, 1)) / field.stride, 0, count - 1)
+    place = np.clip((np.arange(side) - centres(field, 1)) / field.stride, 0, count - 1)
     return np.maximum(1 - np.abs(place[:, None] - np.arange(count)), 0)
 
 

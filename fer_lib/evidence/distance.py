@@ -221,12 +221,16 @@ def best_maps(measure: ArrayLike) -> NDArray[np.int64]:
     Returns
     -------
     ndarray
-        Shape (J,), the lowest of equal maps; -1 where every map is NaN.
+        Shape (J,), the lowest of equal maps; -1 where no map wins: every map is NaN, several are infinite (D with
+        ``zero="infinite"``), or all of several maps score the same.
     """
     scores = np.asarray(measure, dtype=np.float64)
-    known = ~np.isnan(scores)
-    best = np.where(known, scores, -np.inf).argmax(axis=1)
-    return np.where(known.any(axis=1), best, -1)
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    best = known.argmax(axis=1)
+    largest = known[np.arange(len(best)), best]
+    tied = (known == largest[:, None]).sum(axis=1)
+    nobody = (largest == -np.inf) | ((tied > 1) & ((largest == np.inf) | (tied == scores.shape[1])))
+    return np.where(nobody, -1, best)
 
 
 def check_table(scores: ArrayLike, present: ArrayLike) -> tuple[Floats, Floats]:

@@ -1,15 +1,18 @@
 """Can a measure find a detector that is known to be there? A simulation without any network.
 
-Maps are rectified normal noise with log-normal gains; one of them, the planted detector, is shifted where the
-action unit is present. A measure that cannot find it here is no evidence for detectors elsewhere.
+Maps are rectified normal noise, as loud, as steady and as often silent as the maps of a real network (`Noise`); one of them, the
+planted detector, is raised where the action unit is present. A measure that cannot find it here is no evidence for detectors
+elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
 from fer_lib.evidence.distance import Floats, best_maps, distances
@@ -26,13 +29,55 @@ MEASURES: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
+@dataclass(frozen=True)
+class Noise:
+    """How the maps of a network answer to faces, whatever these show.
+
+    A map's response is ``gain * max(level + z, 0)`` with standard normal z. The defaults were measured on the network of the
+    default preset.
+
+    Attributes
+    ----------
+    level, level_sd
+        Mean and standard deviation over maps of the level, which is the mean response in standard deviations of the noise.
+    gain_sd
+        Standard deviation over maps of the log gain; 0 for maps that vary equally much.
+    """
+
+    level: float = 3.3
+    level_sd: float = 1.5
+    gain_sd: float = 1.0
+
+    @classmethod
+    def measured(cls, maxima: ArrayLike) -> Noise:
+        """Measure the noise of maps from their largest responses (N, C); maps that never vary do not count.
+
+        Raises
+        ------
+        FerError
+            When fewer than two maps vary.
+        """
+        values = np.asarray(maxima, dtype=np.float64)
+        spread = values.std(axis=0)
+        alive = spread > 0
+        if alive.sum() < 2:
+            raise FerError(f"{alive.sum()} of {values.shape[1]} maps vary; noise is measured on at least two")
+        level = values.mean(axis=0)[alive] / spread[alive]
+        return cls(float(level.mean()), float(level.std()), float(np.log(spread[alive]).std()))
+
+    def draw(self, pictures: int, maps: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Draw standardised responses before rectification (pictures, maps), and gains (maps,)."""
+        level = self.level + self.level_sd * rng.normal(size=maps)
+        return level + rng.normal(size=(pictures, maps)), np.exp(self.gain_sd * rng.normal(size=maps))
+
+
 def find_planted(
     positives: int,
     *,
     pictures: int = 593,
     maps: int = 256,
     shift: float = 1.0,
-    gain_sd: float = 1.0,
+    noise: Noise = Noise(),
     runs: int = 100,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -48,8 +93,8 @@ def find_planted(
         Maps, of which one is the detector.
     shift
         How far the action unit raises the planted map, in standard deviations of its noise before rectification.
-    gain_sd
-        Standard deviation of the maps' log gains; 0 for equally loud maps.
+    noise
+        Of the maps.
     runs, seed
         Simulations, and their seed.
 
@@ -64,16 +109,15 @@ def find_planted(
         raise FerError(
             f"positives={positives} of {pictures} pictures, maps={maps}, runs={runs}: nothing to compare"
         )
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     present = (np.arange(pictures) < positives).astype(np.float64)[:, None]
     found = dict.fromkeys(MEASURES, 0)
     percentile = dict.fromkeys(MEASURES, 0.0)
     for _ in range(runs):
-        gain = np.exp(gain_sd * generator.normal(size=maps))
-        noise = generator.normal(size=(pictures, maps))
-        planted = int(generator.integers(maps))
-        noise[:, planted] += shift * present[:, 0]
-        maxima = gain * np.maximum(noise, 0)
+        responses, gain = noise.draw(pictures, maps, rng)
+        planted = int(rng.integers(maps))
+        responses[:, planted] += shift * present[:, 0]
+        maxima = gain * np.maximum(responses, 0)
         for name, measure in MEASURES.items():
             best = best_maps(measure(maxima, present))[0]
             found[name] += int(best == planted)
@@ -83,27 +127,42 @@ def find_planted(
 
 
 def detection_rates(
-    *, aus: Sequence[int] = (16, 11, 9, 1, 25), gains: Sequence[float] = (0.0, 0.25, 0.5, 1.0), runs: int = 30
+    noise: Noise = Noise(),
+    *,
+    aus: Sequence[int] = (16, 11, 9, 1, 25),
+    shifts: Sequence[float] = (0.5, 1.0, 2.0, 3.0),
+    gains: Sequence[float] = (0.0, 0.25, 0.5, 1.0),
+    runs: int = 30,
 ) -> pd.DataFrame:
-    """Repeat `find_planted` with as many positives as CK+ has of some action units, and with other gains.
+    """Repeat `find_planted` along three axes, all else as at a shift of 1 and the fourth unit's number of sequences.
 
     Parameters
     ----------
+    noise
+        Of the maps; its `gain_sd` is replaced along the third axis.
     aus
-        Units whose number of sequences in CK+ is taken, with a log-normal gain of standard deviation 1.
+        Units whose number of sequences in CK+ is taken as the number of positives.
+    shifts
+        How far the unit raises the planted map, in standard deviations.
     gains
-        Standard deviations of the log gains, at the number of positives of the last but one unit.
+        Standard deviations of the log gains.
     runs
         Simulations of each setting.
 
     Returns
     -------
     DataFrame
-        `vary` ("positives" or "gain"), `value` (its value), `measure`, `found` (share of runs), `gain_percentile`.
+        `vary` ("positives", "shift" or "gain"), `value` (its value), `measure`, `found` (share of runs), `gain_percentile`.
     """
     counts = [AUS[au].ckplus_count for au in aus]
-    tables = [find_planted(count, runs=runs).assign(vary="positives", value=float(count)) for count in counts]
+    usual = counts[-2]
+
+    def along(vary: str, value: float, table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(vary=vary, value=float(value))
+
+    tables = [along("positives", n, find_planted(n, noise=noise, runs=runs)) for n in counts]
+    tables += [along("shift", s, find_planted(usual, shift=s, noise=noise, runs=runs)) for s in shifts]
     tables += [
-        find_planted(counts[-2], gain_sd=gain, runs=runs).assign(vary="gain", value=gain) for gain in gains
+        along("gain", g, find_planted(usual, noise=replace(noise, gain_sd=g), runs=runs)) for g in gains
     ]
     return pd.concat(tables).reset_index()[["vary", "value", "measure", "found", "gain_percentile"]]

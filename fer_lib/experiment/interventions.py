@@ -132,7 +132,7 @@ def answers(effect: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
     effect : DataFrame
         AUs by maps, from :func:`effects`.
     chosen : Series
-        The matched map of each AU (index).
+        The matched map of each AU (index); -1 or NaN for none, which is left out.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def answers(effect: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
     values, aus = effect.to_numpy(), list(effect.index)
     rows = []
     for au, which in chosen.items():
-        if au not in aus:
+        if au not in aus or not which >= 0:
             continue
         row, column = aus.index(au), effect.columns.get_loc(which)
         own = float(values[row, column])

@@ -24,8 +24,9 @@ def distance_choices(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index `choice`, the study's own first; `changed` (AUs whose map is another one), `units` (AUs), `auc` (mean AUC of the
-        chosen maps on the apex frames of unseen people; NaN where too few of them show any AU).
+        Index `choice`, the study's own first; `changed` (AUs whose map is another one), `units` (AUs), `without` (AUs for which
+        no single map wins), `auc` (mean AUC of the chosen maps on the apex frames of unseen people; NaN where too few of them
+        show any AU, or no map was chosen).
     """
     s, train = study.settings, study.people.train
     responses, table = study.responses.maximum[train], study.table.iloc[train]
@@ -56,6 +57,7 @@ def distance_choices(study: Study) -> pd.DataFrame:
         "equal gains": lambda: by_d(scale_free=True),
         "equal gains, equal numbers, signed": lambda: by_d(scale_free=True, size_matched=True, signed=True),
         "difference of means of sequences": lambda: differences(*_moving(responses, present, table)),
+        "AUC of apex frames": lambda: auc(responses[position == last], present[position == last]),
         "AUC of sequences": lambda: auc(*_moving(responses, present, table)),
     }
     test = study.apexes(study.people.test)
@@ -64,14 +66,15 @@ def distance_choices(study: Study) -> pd.DataFrame:
     enough = np.minimum((unseen == 1).sum(0), (unseen == 0).sum(0)) >= LEAST
     chosen = {name: best_maps(measure()) for name, measure in measures.items()}
     own = chosen["the study's own"]
-    rows = {
-        name: {
+    rows = {}
+    for name, maps in chosen.items():
+        tested = np.flatnonzero(enough & (maps >= 0))
+        rows[name] = {
             "changed": int((maps != own).sum()),
             "units": len(own),
-            "auc": float(scores[enough, maps[enough]].mean()) if enough.any() else np.nan,
+            "without": int((maps < 0).sum()),
+            "auc": float(scores[tested, maps[tested]].mean()) if len(tested) else np.nan,
         }
-        for name, maps in chosen.items()
-    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("choice")
 
 

@@ -45,8 +45,16 @@ class Study(Chain):
         return pd.DataFrame(values, index=pd.Index(self.coded_aus, name="AU"))
 
     @cached_property
-    def ablation(self) -> ablation.Ablation:
-        """What the maps that D matched are worth to the network, on the unseen labelled pictures."""
+    def matched(self) -> pd.Series:
+        """The map that maximises D for every coded AU (index); -1 where no single map does."""
+        return pd.Series(distance.best_maps(self.distances.to_numpy()), self.distances.index, name="map")
+
+    @cached_property
+    def ablation(self) -> ablation.Ablation | None:
+        """What the maps that D matched are worth to the network, on the unseen labelled pictures; None if it matched none."""
+        matched = np.setdiff1d(self.matched, [-1])
+        if not len(matched):
+            return None
         test = self.split.test
         with torch.no_grad():
             pooled = torch.cat(
@@ -56,7 +64,7 @@ class Study(Chain):
             self.network.classifier,
             pooled,
             self.labels[test],
-            np.unique(distance.best_maps(self.distances.to_numpy())),
+            matched,
             draws=200,
             seed=self.settings.seed,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fer_lib.errors import FerError
+from fer_lib.network.stack import Field
 
 # Indices of the 68 landmarks that outline each part of a face.
 LANDMARKS: dict[str, slice] = {
@@ -16,25 +17,27 @@ LANDMARKS: dict[str, slice] = {
 
 
 def to_input(points: np.ndarray, boxes: np.ndarray, *, resize: int = 99, crop: int = 96) -> np.ndarray:
-    """Carry picture coordinates to the network's input, as the preprocessing without chance does.
+    """Carry picture coordinates to the network's input, as the deterministic preprocessing of the picture does.
 
     Parameters
     ----------
     points : (N, M, 2) array
         x and y in pixels of the picture.
     boxes : (N, 4) array
-        Left, top, right and bottom of each face crop, in pixels of the picture.
+        Left, top, right and bottom of each face crop, in pixels of the picture; the pixels that hold these points belong
+        to the face (see `fer_lib.faces.preprocess.crop`).
     resize, crop : int
         Side after scaling, and of the central cut.
 
     Returns
     -------
     (N, M, 2) float array
-        x and y in pixels of the input.
+        x and y in pixels of the input; whole numbers are the middles of pixels, as in the picture.
     """
-    boxes = np.asarray(boxes, float)[:, None]
-    scaled = (points - boxes[..., :2]) / (boxes[..., 2:] - boxes[..., :2]) * resize
-    return scaled - (resize - crop) / 2
+    whole = np.floor(np.asarray(boxes, float)[:, None] + 0.5)
+    low, high = whole[..., :2], whole[..., 2:] + 1  # the last pixel belongs to the face
+    scaled = (points + 0.5 - low) / (high - low) * resize - 0.5
+    return scaled - (resize - crop) // 2
 
 
 def boxes_of(landmarks: np.ndarray, region: str, *, margin: float = 0.15) -> np.ndarray:
@@ -65,6 +68,36 @@ def boxes_of(landmarks: np.ndarray, region: str, *, margin: float = 0.15) -> np.
 def inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Whether each point, (..., 2), lies in its box, (..., 4); False where either is unknown."""
     return np.asarray(((points >= boxes[..., :2]) & (points <= boxes[..., 2:])).all(-1))
+
+
+def centres(field: Field, count: int) -> np.ndarray:
+    """Return the pixel coordinates of the receptive fields' centres of `count` units along one axis, (count,) float."""
+    return np.asarray(field.offset + field.stride * np.arange(count) + (field.size - 1) / 2, dtype=float)
+
+
+def random_shares(field: Field, shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
+    """Share of a map's units whose receptive field is centred in each box: what a unit at random reaches.
+
+    It is not the box's share of the picture, for no unit is centred near the border.
+
+    Parameters
+    ----------
+    field : Field
+        Receptive field of the layer.
+    shape : (int, int)
+        Height and width of the map.
+    boxes : (N, 4) array
+        Left, top, right and bottom in pixels of the input.
+
+    Returns
+    -------
+    (N,) float array
+        From 0 to 1; NaN where the box is unknown.
+    """
+    y, x = (centres(field, count) for count in shape)
+    left, top, right, bottom = np.asarray(boxes, float).T[..., None]
+    share = ((x >= left) & (x <= right)).mean(-1) * ((y >= top) & (y <= bottom)).mean(-1)
+    return np.where(np.isnan(boxes).any(-1), np.nan, share)
 
 
 def region_shares(

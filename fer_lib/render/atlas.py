@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from skimage.transform import resize as scale
+from skimage.transform import resize as to_shape
 from tqdm import tqdm
 
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS
+from fer_lib.render.output import crop_mask
 from fer_lib.render.person import Person
 from fer_lib.render.scene import Frame, Shot, render, supported_aus
 from fer_lib.render.workers import in_processes
@@ -22,7 +23,7 @@ PERSON = 61  # middling features, well lit: every unit shows
 
 @dataclass(frozen=True)
 class Atlas:
-    """Pictures of J action units at L intensities, face crops of s x s pixels.
+    """Pictures of J action units at L intensities, s x s pixels, with a margin around the face.
 
     Attributes
     ----------
@@ -33,37 +34,50 @@ class Atlas:
     pictures : (J, L, s, s) uint8 array
         The same face, light and pose throughout.
     regions : (J, s, s) float32 array
-        How far each pixel's skin moves at E, relative to the unit's largest displacement, 0 to 1.
+        How far the unit moves each pixel of the last picture, relative to its largest displacement, 0 to 1.
+    masks : (J, 96, 96) uint8 array
+        The same from 0 to 255 in the frame of that picture's face crop, the box of its extreme landmarks, which is what the
+        network's input is cut from.
     """
 
     aus: np.ndarray
     levels: np.ndarray
     pictures: np.ndarray
     regions: np.ndarray
+    masks: np.ndarray
 
     def picture(self, au: int, level: float = 5.0) -> np.ndarray:
         """Return the face with one unit at a level, (s, s) uint8."""
         nearest = int(np.abs(self.levels - level).argmin())
         return self.pictures[self._row(au), nearest]
 
-    def region(self, au: int, *, threshold: float = 0.25, side: int | None = None) -> np.ndarray:
-        """Return the pixels that a unit moves by more than a share of its maximum, (side, side) bool."""
-        region = self.regions[self._row(au)]
-        if side is not None:
-            region = scale(region, (side, side), order=1)
-        return region > threshold
+    def region(self, au: int, *, threshold: float = 0.25, resize: int = 99, crop: int = 96) -> np.ndarray:
+        """Return what a unit moves by more than a share of its maximum, in the network's input: (crop, crop) bool.
+
+        Parameters
+        ----------
+        au : int
+            Number of the unit.
+        threshold : float
+            Share of the unit's largest displacement, 0 to 1.
+        resize, crop : int
+            Side after scaling and of the central cut, in pixels, as in the preprocessing of pictures.
+        """
+        mask = to_shape(self.masks[self._row(au)] / 255, (resize, resize), order=1)
+        margin = (resize - crop) // 2
+        return np.asarray(mask[margin : margin + crop, margin : margin + crop] > threshold)
 
     def save(self, folder: Path) -> None:
         """Write one npz file into a folder."""
         np.savez_compressed(
-            folder / FILE, aus=self.aus, levels=self.levels, pictures=self.pictures, regions=self.regions
+            folder / FILE, **{field.name: getattr(self, field.name) for field in fields(self)}
         )
 
     @classmethod
     def load(cls, folder: Path) -> Atlas:
         """Read what :meth:`save` wrote."""
         with np.load(folder / FILE, allow_pickle=False) as file:
-            return cls(file["aus"], file["levels"], file["pictures"], file["regions"])
+            return cls(**{field.name: file[field.name] for field in fields(cls)})
 
     def _row(self, au: int) -> int:
         rows = np.flatnonzero(self.aus == au)
@@ -91,7 +105,7 @@ def render_atlas(
     levels : tuple of float
         Intensities from 0 (absent) to 5 (E).
     size, side : int
-        Side of the rendered picture, and of the face crops that are kept, in pixels.
+        Side of the rendered picture, and of the cut that is kept of it, in pixels.
     seed : int
         Of the person and the light.
     processes : int
@@ -107,8 +121,8 @@ def render_atlas(
     work = partial(_unit, levels=levels, size=size, side=side, seed=seed)
     done = in_processes(work, chosen, processes)
     bar = tqdm(done, total=len(chosen), desc="atlas", disable=None if progress else True)
-    pictures, regions = zip(*bar, strict=True)
-    return Atlas(np.array(chosen), np.array(levels, float), np.stack(pictures), np.stack(regions))
+    pictures, regions, masks = map(np.stack, zip(*bar, strict=True))
+    return Atlas(np.array(chosen), np.array(levels, float), pictures, regions, masks)
 
 
 @cache
@@ -121,8 +135,8 @@ def _sitting(seed: int, size: int) -> tuple[Person, Shot, Frame]:
 
 def _unit(
     au: int, *, levels: tuple[float, ...], size: int, side: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Render one unit: pictures (L, side, side) uint8 and region (side, side) float32."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Render one unit: pictures (L, side, side) uint8, region (side, side) float32, mask (96, 96) uint8."""
     person, shot, neutral = _sitting(seed, size)
     low, high = neutral.landmarks.min(0), neutral.landmarks.max(0)
     # A margin, so that a dropped jaw and raised brows stay inside.
@@ -132,7 +146,11 @@ def _unit(
 
     def cut(picture: np.ndarray) -> np.ndarray:
         part = picture[top:bottom, left:right]
-        return scale(part.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True)
+        return to_shape(
+            part.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True
+        )
 
     frames = [neutral if level == 0 else render(person, {au: level / 5}, shot, size=size) for level in levels]
-    return np.stack([cut(f.image) for f in frames]).astype(np.uint8), cut(frames[-1].region(au))
+    region = frames[-1].region(au)
+    pictures = np.stack([cut(frame.image) for frame in frames]).astype(np.uint8)
+    return pictures, cut(region), crop_mask(region, frames[-1].landmarks)

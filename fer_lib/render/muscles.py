@@ -59,6 +59,10 @@ TARGETS: dict[int, dict[str, float]] = {
     43: {_X + "eye-{side}-closure": 1.0},
 }
 
+# Height on the mean head, in decimetres, above which a unit has no region. The morph that stands in for AU 11 tugs at the
+# forehead by less than a millimetre; its own movement is hardly larger, so that a share of it would take in the brows.
+BELOW: dict[int, float] = {11: 7.15}
+
 # Wrinkle layers (see paint.wrinkles) that a unit carves, and how deep.
 WRINKLES: dict[int, dict[str, float]] = {
     1: {"forehead_middle": 0.8},
@@ -124,8 +128,11 @@ def refined(code: int | str) -> np.ndarray:
 
 @cache
 def movement(code: int | str) -> np.ndarray:
-    """Return how far one unit moves each refined vertex, (m,) float32 relative to the farthest."""
+    """Return how far one unit moves each refined vertex of its region, (m,) float32 relative to the farthest."""
     moved = np.linalg.norm(refined(code), axis=1)
+    top = BELOW.get(parse(code)[0])
+    if top is not None:
+        moved = moved * smoothstep(top, top - 0.1, head().template[:, 1]).astype(np.float32)
     return moved / moved.max()
 
 

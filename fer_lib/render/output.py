@@ -52,7 +52,7 @@ def landmark_box(landmarks: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def crop_mask(region: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Cut a region mask to the box of the landmarks and scale it to the network's input.
+    """Cut a region mask to the box of the landmarks, which is the face crop, and scale it to a square.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fer_lib import facs
 from fer_lib.evidence.ablation import Ablation
+from fer_lib.evidence.distance import best_maps
 
 INK, ACCENT, SECOND, PALE = "#222222", "#c1440e", "#1f6f8b", "#b8b8b8"
 STYLE: dict[str, object] = {
@@ -140,19 +141,22 @@ def _stems(ax: Axes, values: np.ndarray, au: int) -> None:
     ceiling = 1.15 * (known.max() if known.size and known.max() > 0 else 1.0)
     heights = np.where(values == np.inf, ceiling, values)
     ax.vlines(np.arange(len(values)), 0, heights, color=PALE, lw=0.9)
-    best = int(np.nanargmax(values))
-    ax.vlines(best, 0, heights[best], color=ACCENT, lw=1.8)
-    right = best > 0.85 * len(values)
-    ax.annotate(
-        f"map {best}" + (" (infinite)" if np.isinf(values[best]) else ""),
-        (best, heights[best]),
-        textcoords="offset points",
-        xytext=(-4 if right else 4, -2),
-        color=ACCENT,
-        fontsize=8,
-        va="top",
-        ha="right" if right else "left",
-    )
+    best = int(best_maps(values[None])[0])
+    if best < 0:
+        ax.text(0.5, 0.98, "no single winner", ha="center", va="top", transform=ax.transAxes, color=ACCENT)
+    else:
+        ax.vlines(best, 0, heights[best], color=ACCENT, lw=1.8)
+        right = best > 0.85 * len(values)
+        ax.annotate(
+            f"map {best}" + (" (infinite)" if np.isinf(values[best]) else ""),
+            (best, heights[best]),
+            textcoords="offset points",
+            xytext=(-4 if right else 4, -2),
+            color=ACCENT,
+            fontsize=8,
+            va="top",
+            ha="right" if right else "left",
+        )
     ax.set_xlim(-1, len(values))
     ax.set_ylim(min(0.0, 1.05 * float(np.nanmin(heights))), None)
 
@@ -215,13 +219,14 @@ def distance_panels(
 
 @styled
 def detector_scores(verdicts: pd.DataFrame) -> Figure:
-    """AUC on unseen people by action unit: map chosen by D, map chosen by AUC, and the controls."""
+    """AUC on the test pictures by action unit: maps chosen by D and by AUC, the same choices before training, expression alone."""
     table = verdicts.dropna(subset=["auc_d"])
     series: Mapping[str, tuple[str, str, str]] = {
         "auc_expression": ("expression only", "_", "#777777"),
-        "auc_untrained": ("untrained network", "x", "#777777"),
-        "auc_auc": ("chosen by AUC", "o", SECOND),
-        "auc_d": ("chosen by D", "D", ACCENT),
+        "auc_untrained_auc": ("by AUC, untrained", "x", SECOND),
+        "auc_auc": ("by AUC", "o", SECOND),
+        "auc_untrained_d": ("by D, untrained", "x", ACCENT),
+        "auc_d": ("by D", "D", ACCENT),
     }
     figure, axes = panels(1, 1, 9, 3.2)
     ax = axes[0, 0]
@@ -239,9 +244,9 @@ def detector_scores(verdicts: pd.DataFrame) -> Figure:
     ax.axhline(0.5, color=INK, lw=0.7, ls=":")
     ax.set_xticks(at, [str(au) for au in table["au"]])
     ax.set_xlabel("action unit")
-    ax.set_ylabel("AUC on unseen people")
+    ax.set_ylabel("AUC on the test pictures")
     ax.set_ylim(0, 1.02)
-    ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.16))
     return figure
 
 
@@ -254,7 +259,7 @@ def ablation(result: Ablation) -> Figure:
     ax.axvline(result.without, color=ACCENT, lw=2)
     ax.axvline(result.accuracy, color=INK, lw=1, ls="--")
     ax.set_xlabel(
-        "accuracy on unseen people; bars: without random maps, orange: without the chosen, dashed: all maps"
+        "accuracy on the test pictures; bars: without random maps, orange: without the chosen, dashed: all maps"
     )
     ax.set_ylabel("random sets")
     return figure
@@ -271,10 +276,14 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     chosen : Series
         The matched map of each AU.
     """
-    aus = [au for au in chosen.index if au in effect.index]
-    values = effect.loc[aus, chosen.loc[aus]].to_numpy().T
-    figure, axes = panels(1, 1, 6.4, 5.4)
+    aus = [au for au in chosen.index if au in effect.index and chosen[au] >= 0]
+    figure, axes = panels(1, 1, 6.4, 5.4 if aus else 1.2)
     ax = axes[0, 0]
+    if not aus:
+        ax.text(0.5, 0.5, "no action unit has a matched map", ha="center", transform=ax.transAxes)
+        ax.set_axis_off()
+        return figure
+    values = effect.loc[aus, chosen.loc[aus]].to_numpy().T
     limit = max(1e-9, float(np.abs(values).max()))
     shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
     for i in range(len(aus)):
@@ -291,14 +300,15 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
 @styled
 def planted(rates: pd.DataFrame) -> Figure:
     """Share of simulations in which each measure finds the planted detector, from `fer_lib.evidence.planted.detection_rates`."""
-    figure, axes = panels(1, 2, 9, 3.1, sharey=True)
+    figure, axes = panels(1, 3, 9, 3.1, sharey=True)
     looks = zip(rates["measure"].unique(), (ACCENT, "#777777", "#777777", SECOND), "Dxso", strict=False)
     for measure, colour, marker in looks:
-        for ax, vary in zip(axes[0], ("positives", "gain"), strict=True):
+        for ax, vary in zip(axes[0], ("positives", "shift", "gain"), strict=True):
             line = rates[(rates["measure"] == measure) & (rates["vary"] == vary)].sort_values("value")
             ax.plot(line["value"], line["found"], color=colour, marker=marker, ms=5, lw=1.4, label=measure)
-    axes[0, 0].set_xlabel("sequences with the action unit, of 593")
-    axes[0, 1].set_xlabel("spread of the maps' gains (standard deviation of the logarithm)")
+    axes[0, 0].set_xlabel("sequences with the unit, of 593")
+    axes[0, 1].set_xlabel("shift (standard deviations)")
+    axes[0, 2].set_xlabel("spread of the log gains")
     axes[0, 0].set_ylabel("planted map found")
     axes[0, 0].set_ylim(-0.04, 1.04)
     handles, labels = axes[0, 0].get_legend_handles_labels()

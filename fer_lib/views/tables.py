@@ -102,7 +102,10 @@ def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Ta
         if au not in study.distances.index:
             rows.append([_units(au), picture, "—", "too few pictures with and without it", "—"])
             continue
-        best = int(study.distances.loc[au].to_numpy().argmax())
+        best = int(study.matched[au])
+        if best < 0:
+            rows.append([_units(au), picture, "—", "no single map has the largest distance", "—"])
+            continue
         rows.append(
             [
                 _units(au),
@@ -210,20 +213,19 @@ def two_digits(value: float, *, p: bool = False) -> str:
     return "<\N{NO-BREAK SPACE}0.01" if p and value < 0.01 else f"{value:.2f}"
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
-    """Markdown of the tested action units."""
-    shares = {"auc_untrained": "untrained", "auc_expression": "expression only"}
-    counts = {"with_au": "with", "without": "without"}
+def verdict_table(verdicts: pd.DataFrame, way: str) -> str:
+    """Markdown of the maps that one way chose, ``"d"`` or ``"auc"``, and how they do on the test pictures."""
+    p = f"p_{way}"
     shown = pd.DataFrame({"AU": verdicts["au"]})
-    for way in ("d", "auc"):
-        name = "map by " + way.upper()
-        shown[name] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in verdicts[f"map_{way}"]]
-        shown[f"AUC of {name}"] = verdicts[f"auc_{way}"].map(two_digits)
-    for column, name in shares.items():
-        shown[name] = verdicts[column].map(two_digits)
-    for column, name in {"p": "p", "p_within": "p within"}.items():
+    shown["map"] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in verdicts[f"map_{way}"]]
+    shown["AUC"] = verdicts[f"auc_{way}"].map(two_digits)
+    shown["p of this map"] = [two_digits(value, p=True) for value in verdicts[p]]
+    shown["AUC, untrained"] = verdicts[f"auc_untrained_{way}"].map(two_digits)
+    if way == "d":
+        shown["AUC, expression only"] = verdicts["auc_expression"].map(two_digits)
+        return _markdown(shown.assign(**{"with": verdicts["with_au"], "without": verdicts["without"]}))
+    for column, name in {"p": "p of the best map", "p_within": "p within"}.items():
         shown[name] = [two_digits(value, p=True) for value in verdicts[column]]
-    shown = shown.assign(**{name: verdicts[column] for column, name in counts.items()})
     return _markdown(shown)
 
 
@@ -242,8 +244,9 @@ def dissection_table(dissected: pd.DataFrame) -> str:
     head = {
         "iou": "mean IoU",
         "above": "IoU above 0.04",
+        "silent": "silent",
         "hits": "maximum in the region",
-        "chance": "unit at random",
+        "chance": "place at random",
     }
     shown = pd.DataFrame({"map": dissected.index})
     for column, title in head.items():
