@@ -23,7 +23,7 @@ def verdicts(study: Study) -> pd.DataFrame:
     DataFrame
         ``au``, and for ``way`` in ``d`` (the map that maximises D) and ``auc`` (the one with the largest training AUC):
         ``map_<way>`` (NaN where no map wins), ``auc_<way>`` (its test AUC), ``p_<way>`` (of this map alone) and
-        ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``d`` (the largest distance);
+        ``map_untrained_<way>`` and ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``d`` (the largest distance);
         ``auc_expression`` (how often training people show the AU with that expression); ``p`` (of the best of all maps on the
         test people, corrected for that choice), ``p_joint`` (for the choice of AU too); ``p_within`` (of the best map on all
         people, when action units change places among sequences of one expression only; NaN where the AU goes with the
@@ -71,6 +71,7 @@ def _tested(study: Study) -> pd.DataFrame:
             f"map_{way}": np.where(maps >= 0, maps, np.nan),
             f"auc_{way}": table["test_auc"].to_numpy(),
             f"p_{way}": detectors.chosen_p_values(maximum[test], present[test], subject, maps, **options),
+            f"map_untrained_{way}": before[way]["map"].where(before[way]["map"] >= 0).to_numpy(),
             f"auc_untrained_{way}": before[way]["test_auc"].to_numpy(),
         }
     expression = study.table["expression"].to_numpy()
