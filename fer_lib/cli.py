@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from fer_lib.errors import FerError
 from fer_lib.experiment.settings import Settings, describe_settings, make_settings
+
+if TYPE_CHECKING:
+    from fer_lib.experiment.chain import Chain
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Rerun the study of an expression network, step by step."
@@ -43,6 +46,13 @@ def _settings(preset: str, faces: str, given: list[str]) -> Settings:
     return make_settings(preset, faces=faces, **values)
 
 
+def _say_problems(study: Chain) -> None:
+    """Say in one line whether anything is wrong with the files of the faces."""
+    note = study.problems_note()
+    if note:
+        typer.echo(note, err=True)
+
+
 @cli.command()
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
@@ -66,6 +76,8 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         start = time.perf_counter()
         step()
         typer.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
+        if name == "pictures":
+            _say_problems(study)
     typer.echo(f"results: {study.store.root}")
 
 
@@ -162,6 +174,7 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
     from fer_lib.experiment.study import Study
 
     study = Study(_settings(preset, faces, given))
+    _say_problems(study)
     right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
     typer.echo(f"{study.training.path}\naccuracy on {len(right)} test pictures: {right.mean():.3f}")
 
@@ -176,8 +189,11 @@ def seeds(
 ) -> None:
     """Run the study with several seeds and compare the verdicts."""
     from fer_lib.experiment.seeds import run_seeds
+    from fer_lib.experiment.study import Study
 
-    found = run_seeds(_settings(preset, faces, given), seeds)
+    settings = _settings(preset, faces, given)
+    _say_problems(Study(settings))
+    found = run_seeds(settings, seeds)
     typer.echo(f"{found.markdown()}\n\n{found.agreement()}")
     if out is not None:
         found.save(out)

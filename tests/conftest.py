@@ -40,6 +40,31 @@ def face_picture(width: int, height: int, strength: float, seed: int) -> tuple[n
     return np.clip(grey, 0, 255).astype(np.uint8), points
 
 
+def exif(orientation: int) -> Image.Exif:
+    """Metadata that say how a picture is to be turned; 1 is upright."""
+    found = Image.Exif()
+    found[274] = orientation
+    return found
+
+
+def turned(upright: np.ndarray, orientation: int) -> Image.Image:
+    """Store a picture as a camera does whose EXIF orientation is 1 to 8, by the standard's table of rows and columns.
+
+    The table says which sides of the upright picture the first row and the first column that are stored are.
+    """
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }
+    return Image.fromarray(np.ascontiguousarray(stored[orientation]))
+
+
 def number_lines(rows: Sequence[Sequence[float]]) -> str:
     """Write numbers as CK+ does: right-aligned, in scientific notation."""
     return "".join("".join(f"{value:16.7e}" for value in row) + "\n" for row in rows)
@@ -100,7 +125,7 @@ def drawn_ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sequence(root, "S010_001", frames=4, size=(640, 490), aus={1: 2, 2: 3})
     (root / "Emotion/S010/001").mkdir(parents=True)
     write_sequence(root, "S010_002", frames=4, size=(640, 480), aus={12: 5}, expression="happy")
-    write_sequence(root, "S501_001", frames=range(3, 9), aus={1: 3, 2: 3, 5: 1, 64: 2}, expression="surprise")
+    write_sequence(root, "S501_001", frames=6, aus={1: 3, 2: 3, 5: 1, 64: 2}, expression="surprise")
     write_sequence(root, "S895_001", frames=4, size=(720, 480), rgb=True, expression="contempt")
     write_sequence(root, "S999_001", frames=4, aus={23: 3, 24: 4, 4: 0}, expression="anger")
     for folder in (

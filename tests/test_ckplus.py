@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import face_picture, number_lines, seed_of, write_sequence
+from conftest import exif, face_picture, number_lines, seed_of, turned, write_sequence
 from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces.ckplus import read_ckplus
 from fer_lib.faces.disk import read_picture
 from fer_lib.faces.reader import read as read_faces
-from fer_lib.faces.table import AU_COLUMNS, COLUMNS, Faces, with_box
+from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, Faces, load, save, select_frames, with_box
 
 PICTURE = "cohn-kanade-images/S005/001/S005_001_00000003.png"
 LANDMARKS = "Landmarks/S005/001/S005_001_00000003_landmarks.txt"
@@ -57,7 +57,7 @@ def test_every_quirk_of_the_real_set_is_read(ckplus_tree):
         "S999_001": "anger",
     }
     s501 = table[table["sequence"] == "S501_001"]
-    assert s501["frame"].tolist() == [3, 4, 5, 6, 7, 8]
+    assert s501["frame"].tolist() == [1, 2, 3, 4, 5, 6]
     assert s501["position"].tolist() == [0, 1, 2, 3, 4, 5]
     assert set(s501["length"]) == {6}
     assert table[["left", "top", "right", "bottom"]].notna().all(axis=None)
@@ -85,7 +85,7 @@ def test_a_missing_facs_file_is_unknown_not_absent(ckplus_tree):
 def test_only_real_flaws_of_the_quirky_tree_are_problems(ckplus_tree):
     found = read_ckplus(ckplus_tree).problems
     assert found[found["problem"] != "system file"]["path"].tolist() == [
-        "FACS/S501/001/S501_001_00000008_facs.txt",
+        "FACS/S501/001/S501_001_00000006_facs.txt",
         "cohn-kanade-images/S895/001",
     ]
     assert (found["problem"] == "system file").sum() == 5
@@ -367,7 +367,10 @@ def test_duplicate_frames_second_labels_and_strays_are_reported(clean_tree):
             *["no pictures of sequence S011_001"] * 5,
         ]
     )
-    assert row_of(read, "cohn-kanade-images/S010/002/S010_002_00000004.png").AU12 == 5
+    assert problem_of(read, "FACS/S010/002/S010_002_00000009_facs.txt")[1] == (
+        "not used: the sequence's action units are unknown, not absent"
+    )
+    assert np.isnan(row_of(read, "cohn-kanade-images/S010/002/S010_002_00000004.png").AU12)
 
 
 def test_gaps_and_single_frames_are_reported(clean_tree):
@@ -493,4 +496,178 @@ def test_linked_folders_are_read_and_loops_end(clean_tree, tmp_path):
     for part in ("cohn-kanade-images", "Landmarks", "FACS", "Emotion"):
         (linked / part).symlink_to(clean_tree / part)
     (clean_tree / "cohn-kanade-images/S005/loop").symlink_to(clean_tree / "cohn-kanade-images")
-    assert len(read_ckplus(linked)) == 9
+    (clean_tree / "cohn-kanade-images/S010/root").symlink_to("/")
+    read = read_ckplus(linked)
+    assert len(read) == 9
+    assert read.problems["path"].tolist() == [
+        "cohn-kanade-images/S005/loop",
+        "cohn-kanade-images/S010/root",
+    ]
+    assert set(read.problems["problem"]) == {"link to a folder that holds it"}
+
+
+@pytest.mark.parametrize("alias", ["S001", "S006", "S005/000", "S005/002"])
+@pytest.mark.parametrize("part", ["cohn-kanade-images", "Landmarks", "FACS", "Emotion"])
+def test_an_alias_neither_swallows_the_real_folder_nor_counts_twice(clean_tree, alias, part):
+    expected = read_ckplus(clean_tree)
+    target = clean_tree / part / "S005" / ("001" if "/" in alias else "")
+    (clean_tree / part / alias).symlink_to(target)
+    read = read_ckplus(clean_tree)
+    assert read.table.equals(expected.table)
+    np.testing.assert_array_equal(read.landmarks, expected.landmarks)
+    assert read.problems["path"].str.startswith(f"{part}/{alias}").all()
+    assert set(read.problems["consequence"]) == {"not used"}
+
+
+def test_links_to_one_folder_elsewhere_leave_the_one_whose_name_fits(clean_tree, tmp_path):
+    expected = read_ckplus(clean_tree).table
+    pictures = clean_tree / "cohn-kanade-images"
+    (pictures / "S005").rename(tmp_path / "person five")
+    for name in ("S001", "S005", "S006"):
+        (pictures / name).symlink_to(tmp_path / "person five")
+    (pictures / "S003").mkdir()
+    (pictures / "S003/001").symlink_to(tmp_path / "person five/001")
+    assert read_ckplus(clean_tree).table.equals(expected)
+
+
+def labelled(faces: Faces) -> dict[str, str]:
+    chosen = select_frames(faces, labelled_only=False).table
+    return dict(zip(chosen["path"].str[-7:-4], chosen["label"], strict=True))
+
+
+@pytest.mark.parametrize("kept", [range(1, 2), range(1, 4), range(2, 5), [1, 3]])
+def test_labels_of_a_picture_that_is_missing_are_put_on_no_other(tmp_path, kept):
+    root = tmp_path / "half"
+    write_sequence(root, "S005_001", frames=5, aus={9: 4}, expression="disgust")
+    for frame in set(range(1, 6)) - set(kept):
+        (root / f"cohn-kanade-images/S005/001/S005_001_{frame:08d}.png").unlink()
+    read = read_ckplus(root)
+    assert (read.table["expression"] == "").all()
+    assert set(labelled(read).values()) == {""}
+    assert select_frames(read, labelled_only=False).table[list(AU_COLUMNS)].isna().all(axis=None)
+    for file, unknown in (
+        (EMOTION, "counts as unlabelled"),
+        (FACS, "action units are unknown, not absent"),
+    ):
+        problem, consequence = problem_of(read, file)
+        assert problem == f"it belongs to frame 5, the last picture is frame {max(kept)}"
+        assert consequence.startswith("not used") and unknown in consequence
+
+
+def test_labels_of_a_picture_before_the_last_are_not_moved_to_the_last(clean_tree):
+    for part, kind in (("Emotion", "emotion"), ("FACS", "facs")):
+        folder = clean_tree / part / "S005/001"
+        (folder / f"S005_001_00000005_{kind}.txt").rename(folder / f"S005_001_00000003_{kind}.txt")
+    read = read_ckplus(clean_tree)
+    s005 = read.table[read.table["sequence"] == "S005_001"]
+    assert (s005["expression"] == "").all()
+    assert s005[list(AU_COLUMNS)].isna().all(axis=None)
+    assert read.problems["problem"].tolist() == ["it belongs to frame 3, the last picture is frame 5"] * 2
+
+
+def test_a_sequence_that_begins_late_has_no_neutral_frame(tmp_path):
+    root = tmp_path / "late"
+    write_sequence(root, "S005_001", frames=range(4, 9), aus={9: 4}, expression="disgust")
+    read = read_ckplus(root)
+    assert read.table["position"].tolist() == [3, 4, 5, 6, 7]
+    assert set(read.table["length"]) == {8}
+    assert problem_of(read, "cohn-kanade-images/S005/001") == (
+        "its first picture is frame 4, not 1",
+        "none of its frames counts as neutral",
+    )
+    assert labelled(read) == {"006": "disgust", "007": "disgust", "008": "disgust"}
+    chosen = select_frames(read, last=9).table
+    assert (chosen["label"] == "disgust").all()
+    assert (chosen["AU9"] == 4).all()
+
+
+def test_frames_beside_a_gap_keep_their_distance_from_the_peak(tmp_path):
+    root = tmp_path / "gap"
+    write_sequence(root, "S005_001", frames=[1, 2, 7], aus={9: 4}, expression="disgust")
+    read = read_ckplus(root)
+    assert read.table["position"].tolist() == [0, 1, 6]
+    assert labelled(read) == {"001": "neutral", "007": "disgust"}
+
+
+def test_a_frame_number_of_eight_nines_is_one_line(clean_tree):
+    picture = clean_tree / PICTURE
+    picture.rename(picture.with_name("S005_001_99999999.png"))
+    (clean_tree / LANDMARKS).rename(clean_tree / LANDMARKS.replace("00000003_", "99999999_"))
+    (picture.parent / f"S005_001_{'9' * 40}.png").write_bytes(b"x")
+    read = read_ckplus(clean_tree)
+    assert len(read) == 9
+    rows = read.problems.set_index("path")["problem"]
+    assert rows["cohn-kanade-images/S005/001"] == (
+        "no picture of frame 3, 6, 7, 8, 9, 10, 11, 12 and 99999986 more"
+    )
+    assert "name is not that of a CK+ pictures file" in rows.tolist()
+
+
+@pytest.mark.parametrize("depth", ["", "S005/"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_flat_folders_of_labels_are_read(clean_tree, tmp_path, depth, packed):
+    expected = read_ckplus(clean_tree)
+    for part in ("FACS", "Emotion", "Landmarks"):
+        for file in sorted((clean_tree / part / "S005/001").iterdir()):
+            file.rename(clean_tree / part / depth / file.name)
+    read = read_ckplus(zipped(clean_tree, tmp_path / "zips") if packed else clean_tree)
+    assert read.problems.empty
+    assert read.table.drop(columns="path").equals(expected.table.drop(columns="path"))
+
+
+def test_a_flat_file_in_anothers_folder_is_not_read(clean_tree):
+    (clean_tree / FACS).rename(clean_tree / "FACS/S010" / Path(FACS).name)
+    assert problem_of(read_ckplus(clean_tree), "FACS/S010/S005_001_00000005_facs.txt") == (
+        "name does not fit its folder FACS/S010",
+        "not used",
+    )
+
+
+@pytest.mark.parametrize("part", ["FACS", "Emotion", "Landmarks"])
+def test_a_part_without_a_file_is_one_problem(clean_tree, part):
+    (clean_tree / part).rename(clean_tree / "elsewhere")
+    (clean_tree / part / "S005/001").mkdir(parents=True)
+    found = read_ckplus(clean_tree).problems
+    assert found["problem"].tolist() == [f"holds no {part.lower()} file"]
+
+
+def test_names_that_are_not_utf8_are_one_line_each(clean_tree, tmp_path):
+    pictures = os.fsencode(clean_tree / "cohn-kanade-images")
+    Path(os.fsdecode(pictures + b"/caf\xe9")).mkdir()
+    (clean_tree / "cohn-kanade-images/S005").rename(os.fsdecode(pictures + b"/caf\xe9/S005"))
+    Path(os.fsdecode(pictures + b"/S010/002/r\xe9sum\xe9.txt")).write_bytes(b"x")
+    Path(os.fsdecode(pictures + b"/S010/002/two\nlines.txt")).write_bytes(b"x")
+    read = read_ckplus(clean_tree)
+    assert len(read) == 4
+    listed = read.problems["path"]
+    assert listed.str.startswith("cohn-kanade-images/caf\\udce9/S005/001/").sum() == 5
+    assert "cohn-kanade-images/S010/002/two\\nlines.txt" in set(listed)
+    save(read, tmp_path / "stored")
+    assert load(tmp_path / "stored", clean_tree).problems.equals(read.problems)
+
+
+@pytest.mark.parametrize("file", [PICTURE, LANDMARKS, FACS, EMOTION])
+def test_a_pipe_among_the_files_is_not_read(clean_tree, file):
+    (clean_tree / file).unlink()
+    os.mkfifo(clean_tree / file)
+    assert problem_of(read_ckplus(clean_tree), file)[0] == "a pipe, socket or device, not a file"
+
+
+def test_a_pipe_in_place_of_an_archive_is_not_read(clean_tree):
+    (clean_tree / "FACS").rename(clean_tree / "elsewhere")
+    os.mkfifo(clean_tree / "FACS_labels.zip")
+    read = read_ckplus(clean_tree)
+    assert read.problems["problem"].str.endswith("a pipe, socket or device, not a file").tolist() == [True]
+    assert read.table[list(AU_COLUMNS)].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_landmarks_are_those_of_the_upright_picture(clean_tree, orientation):
+    upright = read_picture(clean_tree, PICTURE)
+    expected = row_of(read_ckplus(clean_tree), PICTURE)
+    turned(upright, orientation).save(clean_tree / PICTURE, exif=exif(orientation))
+    read = read_ckplus(clean_tree)
+    assert read.problems.empty
+    row = row_of(read, PICTURE)
+    assert [getattr(row, side) for side in BOX] == [getattr(expected, side) for side in BOX]
+    np.testing.assert_array_equal(read_picture(clean_tree, PICTURE), upright)

@@ -1,16 +1,26 @@
 import io
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
-from conftest import face_picture
-from hypothesis import given, settings
+from conftest import exif, face_picture, turned
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces import disk
-from fer_lib.faces.disk import Disk, Problems, decode_picture, inspect_picture, is_system_file, read_picture
+from fer_lib.faces.disk import (
+    Disk,
+    Problems,
+    decode_picture,
+    inspect_picture,
+    is_system_file,
+    read_picture,
+    shown,
+)
 
 GREY = face_picture(64, 48, 0.3, seed=1)[0]
 
@@ -31,6 +41,7 @@ FILES = {
         ("TIFF", "L"),
         ("BMP", "RGB"),
         ("PPM", "L"),
+        ("WEBP", "RGB"),
     ]
 }
 
@@ -39,7 +50,7 @@ FILES = {
 def test_every_format_gives_the_same_grey(key):
     got = decode_picture(FILES[key])
     assert (got.dtype, got.shape) == (np.uint8, GREY.shape)
-    assert np.abs(got.astype(int) - GREY).mean() < (6 if key[0] == "JPEG" else 0.5)
+    assert np.abs(got.astype(int) - GREY).mean() < (6 if key[0] in ("JPEG", "WEBP") else 0.5)
     assert inspect_picture(FILES[key])[:2] == (64, 48)
 
 
@@ -154,3 +165,230 @@ def test_archives_are_closed_with_the_disk(tmp_path):
 )
 def test_litter_of_operating_systems_is_known(path, litter):
     assert is_system_file(path) == litter
+
+
+TURNED = [(kind, mode) for kind in ("PNG", "JPEG", "TIFF", "WEBP") for mode in ("L", "RGB")] + [
+    ("PNG", "P"),
+    ("PNG", "I;16"),
+    ("TIFF", "I;16"),
+    ("TIFF", "1"),
+    ("JPEG", "CMYK"),
+]
+
+
+@pytest.mark.parametrize(("kind", "mode"), TURNED)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_seen_upright(kind, mode, orientation):
+    upright = np.where(GREY > 99, 255, 0).astype(np.uint8) if mode == "1" else GREY
+    stored = turned(upright, orientation)
+    wide = Image.fromarray(np.asarray(stored).astype(np.uint16) * 257)
+    stored = wide if mode == "I;16" else stored.convert(mode)
+    buffer = io.BytesIO()
+    stored.save(buffer, kind, exif=exif(orientation))
+    facts = inspect_picture(buffer.getvalue())
+    assert (facts.width, facts.height, facts.format) == (64, 48, kind)
+    assert np.abs(decode_picture(buffer.getvalue()).astype(int) - upright).mean() < 6
+
+
+def test_an_orientation_behind_the_pixels_is_seen_too():
+    buffer = io.BytesIO()
+    turned(GREY, 6).save(buffer, "PNG")
+    data = buffer.getvalue()
+    body = b"eXIf" + exif(6).tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    end = data.index(b"IEND") - 4
+    data = data[:end] + chunk + data[end:]
+    assert inspect_picture(data)[:2] == (64, 48)
+    np.testing.assert_array_equal(decode_picture(data), GREY)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_there_is_not_turns_nothing(orientation):
+    buffer = io.BytesIO()
+    Image.fromarray(GREY).save(buffer, "PNG", exif=exif(orientation))
+    np.testing.assert_array_equal(decode_picture(buffer.getvalue()), GREY)
+
+
+def test_metadata_that_cannot_be_read_turn_nothing():
+    buffer = io.BytesIO()
+    Image.fromarray(GREY).save(buffer, "JPEG", quality=95, exif=b"Exif\0\0no metadata at all")
+    assert inspect_picture(buffer.getvalue())[:2] == (64, 48)
+    assert np.abs(decode_picture(buffer.getvalue()).astype(int) - GREY).mean() < 6
+
+
+@pytest.mark.parametrize(
+    "kind", ["GIF", "AVIF", "DDS", "ICO", "TGA", "PCX", "JPEG2000", "SGI", "SPIDER", "EPS"]
+)
+def test_formats_that_are_not_meant_reach_no_decoder(kind, monkeypatch):
+    if kind not in Image.SAVE:
+        Image.init()
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {kind}")
+    mode = "F" if kind == "SPIDER" else "RGB"
+    data = encoded(Image.fromarray(GREY).convert(mode), kind)
+
+    def decoder(*given):
+        raise AssertionError("decoded")
+
+    monkeypatch.setitem(Image.OPEN, kind, (decoder, None))
+    for read in (inspect_picture, decode_picture):
+        with pytest.raises(FerError, match=r"not a picture in any known format .PNG, JPEG.*; save it as PNG"):
+            read(data)
+
+
+@pytest.mark.parametrize(
+    "error", [EOFError(), KeyError(3), struct.error("x"), MemoryError(), NotImplementedError("y")]
+)
+def test_whatever_a_decoder_raises_is_one_line(monkeypatch, error):
+    def failing(*given):
+        raise error
+
+    monkeypatch.setattr(Image.Image, "getexif", lambda picture: Image.Exif())
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", failing)
+    with pytest.raises(FerError, match="damaged picture"):
+        decode_picture(FILES["JPEG", "L"])
+
+
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_members_are_read_whatever_their_compression_and_damage_is_one_line(tmp_path, method):
+    noise = np.random.default_rng(0).bytes(5000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("face.png", noise)
+    whole = (tmp_path / "a.zip").read_bytes()
+    start, end = whole.index(b"face.png") + 8, whole.index(b"PK\1\2")
+    refused = 0
+    with Disk(tmp_path) as opened:
+        assert opened.read("a.zip!/face.png") == noise
+    for place in range(start, end, max((end - start) // 40, 1)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        (tmp_path / "a.zip").write_bytes(bytes(damaged))
+        with Disk(tmp_path) as opened:
+            try:
+                # Not every bit of a compressed stream matters.
+                assert opened.read("a.zip!/face.png") == noise
+            except FerError as error:
+                refused += 1
+                assert (
+                    str(error).startswith("unreadable (")
+                    and "\n" not in str(error)
+                    and "()" not in str(error)
+                )
+    assert refused >= 38
+
+
+def archive_of(file, names, *, comment=b""):
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, f"content of {name}")
+        archive.comment = comment
+    return file.read_bytes()
+
+
+def without(data: bytes, lost: set[str]) -> bytes:
+    """Take entries out of an archive's directory, consistently, and leave the members where they are."""
+    start, end = data.index(b"PK\1\2"), data.rindex(b"PK\5\6")
+    entries = [b"PK\1\2" + entry for entry in data[start:end].split(b"PK\1\2")[1:]]
+    kept = [
+        entry
+        for entry in entries
+        if entry[46 : 46 + int.from_bytes(entry[28:30], "little")].decode() not in lost
+    ]
+    directory = b"".join(kept)
+    last = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(kept), len(kept), len(directory), start, 0)
+    return data[:start] + directory + last
+
+
+@pytest.mark.parametrize(
+    ("lost", "first"),
+    [
+        ({"b"}, ["b"]),
+        ({"a"}, ["a"]),
+        ({"d"}, ["d"]),
+        ({"b", "c"}, ["b"]),
+        ({"a", "c"}, ["a", "c"]),
+        (set("abcd"), ["a"]),
+    ],
+)
+@pytest.mark.parametrize("front", [b"", b"#!/bin/sh\nexec unzip\n"])
+def test_members_that_a_shortened_directory_lacks_are_named(tmp_path, lost, first, front):
+    whole = archive_of(tmp_path / "a.zip", "abcd")
+    (tmp_path / "a.zip").write_bytes(front + without(whole, lost))
+    problems = Problems()
+    with Disk(tmp_path) as opened:
+        assert list(opened.files("a.zip", problems)) == [
+            f"a.zip!/{name}" for name in "abcd" if name not in lost
+        ]
+    rows = problems.frame()
+    named = first if not front else [name for name in first if name != "a"]
+    assert rows["path"].tolist() == [f"a.zip!/{name}" for name in named]
+    assert rows["problem"].str.contains("its directory lacks members").all()
+
+
+def test_members_written_to_a_stream_leave_no_gap(tmp_path):
+    class Stream(io.RawIOBase):
+        def __init__(self):
+            self.parts = []
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.parts.append(bytes(data))
+            return len(data)
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in "abc":
+            archive.writestr(name, name * 99)
+    data = b"".join(stream.parts)
+    for lost in ((), ("b",)):
+        (tmp_path / "a.zip").write_bytes(without(data, set(lost)) if lost else data)
+        problems = Problems()
+        with Disk(tmp_path) as opened:
+            assert len(list(opened.files("a.zip", problems))) == 3 - len(lost)
+        assert problems.frame()["path"].tolist() == [f"a.zip!/{name}" for name in lost]
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),
+    st.integers(0, 600),
+    st.booleans(),
+)
+def test_damaged_archives_give_their_members_or_one_line_each(tmp_path, changes, cut, shorten):
+    data = bytearray(archive_of(tmp_path / "a.zip", ["face.png", "Ω.txt"], comment=b"x" * 5))
+    for place, value in changes:
+        data[place % len(data)] = value
+    (tmp_path / "a.zip").write_bytes(bytes(data[:cut] if shorten else data))
+    problems = Problems()
+    with Disk(tmp_path) as opened:
+        try:
+            paths = list(opened.files("a.zip", problems))
+        except FerError as error:
+            assert "not a readable zip archive" in str(error) and "\n" not in str(error)
+            return
+        for path in paths:
+            try:
+                opened.read(path)
+            except FerError as error:
+                assert "\n" not in str(error)
+
+
+def test_a_refused_member_is_not_read_under_its_path_either(tmp_path, monkeypatch):
+    archive_of(tmp_path / "a.zip", ["face.png"])
+    monkeypatch.setattr(disk, "LARGEST_MEMBER", 4)
+    with pytest.raises(FerError, match="larger than any picture"):
+        read_picture(tmp_path, "a.zip!/face.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("plain ä.png", "plain ä.png"), ("a\nb", "a\\nb"), ("\udcff", "\\udcff"), ("\x1b[2J", "\\x1b[2J")],
+)
+def test_names_are_shown_on_one_line_of_valid_text(name, line):
+    assert shown(name) == line
+    assert shown(name).encode("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from fer_lib.artifacts.store import Artifact, Store, default_root
 from fer_lib.experiment.settings import Settings
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
+from fer_lib.faces.disk import expanded, is_system_file
 from fer_lib.faces.reader import read
 from fer_lib.maps import activations, deconv, regions
 from fer_lib.network import model, splits, training
@@ -80,7 +82,7 @@ class Chain:
     @cached_property
     def faces_root(self) -> Path:
         """Folder, in CK+'s layout, or table that the pictures come from."""
-        return self.rendered.path / "faces" if self.rendered else Path(self.settings.faces).expanduser()
+        return self.rendered.path / "faces" if self.rendered else expanded(self.settings.faces)
 
     @cached_property
     def pictures(self) -> Artifact:
@@ -106,6 +108,17 @@ class Chain:
     def faces(self) -> frames.Faces:
         """The selected frames as the one tidy table, with landmarks."""
         return frames.load(self.pictures.path, self.faces_root)
+
+    def problems_note(self) -> str:
+        """Say in a line how many problems the files of the faces have and where they are listed; an empty string if none has."""
+        found = self.faces.problems["path"]
+        number = int((~found.map(is_system_file)).sum())
+        what = "problem" if number == 1 else "problems"
+        return (
+            f"{number} {what} with the faces; fer audit {shlex.quote(str(self.faces_root))} lists them"
+            if number
+            else ""
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:

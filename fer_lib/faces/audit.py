@@ -14,7 +14,15 @@ from tqdm.auto import tqdm
 from fer_lib import facs
 from fer_lib.errors import FerError
 from fer_lib.faces import ckplus
-from fer_lib.faces.disk import Disk, Problems, decode_picture, inspect_picture, is_system_file
+from fer_lib.faces.disk import (
+    Disk,
+    Problems,
+    decode_picture,
+    expanded,
+    inspect_picture,
+    is_system_file,
+    shown,
+)
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import AU_COLUMNS, NOT_GIVEN, Faces, au_present
 
@@ -58,7 +66,7 @@ class Audit:
         """Return the audit as text for a terminal: counts, kinds of pictures, and problems by kind with the first of each."""
         known = bool(self.counts["published"].notna().any())
         lines = [
-            f"faces in {self.root}",
+            f"faces in {shown(str(self.root))}",
             "",
             _table(["", "ours", *(["published"] if known else [])], self._rows(known)),
         ]
@@ -106,7 +114,7 @@ def audit(folder: Path | str, *, progress: bool = False) -> Audit:
     FerError
         If the folder holds no faces.
     """
-    source = Path(folder).expanduser()
+    source = expanded(folder)
     faces = read(source)
     problems = Problems()
     of_ckplus = source.is_dir() or source.suffix.lower() == ".zip"
@@ -201,7 +209,7 @@ def _decode_all(faces: Faces, problems: Problems, progress: bool) -> pd.DataFram
                 facts = inspect_picture(data)
                 decode_picture(data)
             except FerError as error:
-                if path not in reported:
+                if shown(path) not in reported:
                     problems.add(path, str(error), "the frame cannot be cropped: training would stop at it")
                 continue
             kinds[(facts.format, facts.mode, facts.width, facts.height)] += 1

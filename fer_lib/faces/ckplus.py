@@ -2,6 +2,10 @@
 
 Four parts lie side by side: pictures, landmarks of every frame, FACS codes and an emotion code of the last frame. A sequence is
 never dropped in silence: whatever is missing or wrong is a row of ``Faces.problems`` that says what follows from it.
+
+CK+ numbers the frames of a sequence from 1 without gaps, and a label's file names the frame that it belongs to. So half a sequence is
+known for what it is: frames keep the place that their number says, a sequence that begins late has no neutral frame, and a label
+whose picture is not the last one is not put on another.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -18,7 +23,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fer_lib.errors import FerError
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, Problems, inspect_picture, is_system_file
+from fer_lib.faces.disk import IN_ARCHIVE, Disk, Problems, expanded, inspect_picture, is_system_file
 from fer_lib.faces.labels import LANDMARKS, facs_codes
 from fer_lib.faces.labels import emotion as emotion_of
 from fer_lib.faces.labels import landmarks as landmarks_of
@@ -38,17 +43,25 @@ _WITHOUT = {
     "facs": "no action unit is known",
     "emotion": "no sequence has an expression label",
 }
-_PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "pgm")
+_WITHOUT_LABEL = {
+    "facs": "the sequence's action units are unknown, not absent",
+    "emotion": "the sequence counts as unlabelled",
+}
+_PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "pgm", "ppm", "webp")
 _EXTENSIONS = {"pictures": _PICTURES, "landmarks": ("txt",), "facs": ("txt",), "emotion": ("txt",)}
-_NAME = re.compile(r"(S\d{3})_(\d{3})_(\d+)(?:_(landmarks|facs|emotion))?\.(\w+)", re.ASCII)
+_NAME = re.compile(r"(S\d{3})_(\d{3})_(\d{1,15})(?:_(landmarks|facs|emotion))?\.(\w+)", re.ASCII)
 _SUBJECT = re.compile(r"S\d{3}", re.ASCII)
+_SEQUENCE = re.compile(r"\d{3}", re.ASCII)
 _FORMATS = {
     "PNG": ("png",),
     "JPEG": ("jpg", "jpeg"),
+    "MPO": ("jpg", "jpeg"),
     "TIFF": ("tif", "tiff"),
     "BMP": ("bmp",),
-    "PPM": ("pgm",),
+    "PPM": ("pgm", "ppm"),
+    "WEBP": ("webp",),
 }
+_LISTED = 8
 
 
 class _Key(NamedTuple):
@@ -116,7 +129,7 @@ def read_ckplus(folder: Path | str, *, progress: bool = False) -> Faces:
     FerError
         If the folder is not CK+'s; the message says what was expected, what was found and, one level off, which folder to give.
     """
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     parts = find_parts(root)
     if "pictures" not in parts:
         raise FerError(_explain(root))
@@ -174,18 +187,36 @@ def _index(reading: _Reading, part: str, name: str | None) -> dict[_Key, str]:
         if is_system_file(path):
             problems.add(path, "system file", "none: it is not read")
             continue
+        if not _is_text(path):
+            problems.add(path, "name is not UTF-8", "not used; rename it")
+            continue
         pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
         match = _NAME.fullmatch(pure.name)
         if not match or (match[4] or "pictures") != part or match[5].lower() not in _EXTENSIONS[part]:
             problems.add(path, f"name is not that of a CK+ {part} file", "not used")
-        elif pure.parts[-3:-1] != (match[1], match[2]):
+        elif not _fits(pure, match[1], match[2]):
             problems.add(path, f"name does not fit its folder {'/'.join(pure.parts[-3:-1])}", "not used")
         else:
             key = _Key(f"{match[1]}_{match[2]}", int(match[3]))
             if key in found:
                 problems.add(path, f"duplicate of {PurePosixPath(found[key]).name}", "not used")
             found.setdefault(key, path)
+    if not found and part in _WITHOUT:
+        problems.add(name, f"holds no {part} file", _WITHOUT[part])
     return found
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written down; Python keeps the bytes of names that are no UTF-8 as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
+def _fits(path: PurePosixPath, subject: str, sequence: str) -> bool:
+    """Whether the two folders above a file contradict its name; a flat folder does not."""
+    above = path.parts[-3:-1]
+    return all(name == subject for name in above if _SUBJECT.fullmatch(name)) and all(
+        name == sequence for name in above if _SEQUENCE.fullmatch(name)
+    )
 
 
 def _assemble(reading: _Reading, progress: bool) -> Faces:
@@ -202,12 +233,14 @@ def _assemble(reading: _Reading, progress: bool) -> Faces:
         sequences.items(), desc="reading faces", unit=" sequences", disable=not progress
     ):
         _check_frames(reading.problems, name, pictures)
-        for position, (frame, path) in enumerate(pictures.items()):
+        start, last = min(1, *pictures), max(pictures)
+        for frame, path in pictures.items():
             points, box = _face(reading, _Key(name, frame), path)
             row: dict[str, object] = {"path": path, "subject": name[:4], "sequence": name, "frame": frame}
-            row |= {"position": position, "length": len(pictures), "expression": expressions.get(name, "")}
+            row |= {"position": frame - start, "length": last - start + 1}
+            row |= {"expression": expressions.get(name, "")}
             row |= dict(zip(BOX, box, strict=True))
-            if name in codes and position == len(pictures) - 1:
+            if name in codes and frame == last:
                 row |= {f"AU{au}": codes[name].get(au, 0.0) for au in AUS}
             rows.append(row)
             landmarks.append(points)
@@ -217,15 +250,24 @@ def _assemble(reading: _Reading, progress: bool) -> Faces:
 
 
 def _check_frames(problems: Problems, name: str, pictures: dict[int, str]) -> None:
-    """Note gaps in a sequence, and sequences too short to have a neutral and a peak frame."""
+    """Note sequences that begin late, have gaps or are too short to have a neutral and a peak frame."""
     folder = next(iter(pictures.values())).rpartition("/")[0]
-    gaps = sorted(set(range(min(pictures), max(pictures) + 1)) - set(pictures))
-    if gaps:
-        problems.add(
-            folder, f"no picture of frame {', '.join(map(str, gaps))}", "the sequence is read without"
-        )
+    first, last = min(pictures), max(pictures)
     if len(pictures) == 1:
         problems.add(folder, "one frame only", "it counts as the peak; the sequence has no neutral frame")
+    elif first > 1:
+        problems.add(
+            folder, f"its first picture is frame {first}, not 1", "none of its frames counts as neutral"
+        )
+    # Numbers may be far apart, so gaps are counted and not spelled out.
+    missing = last - first + 1 - len(pictures)
+    if missing:
+        between = (frame for a, b in pairwise(sorted(pictures)) for frame in range(a + 1, b))
+        listed = ", ".join(map(str, islice(between, _LISTED)))
+        more = f" and {missing - _LISTED} more" if missing > _LISTED else ""
+        problems.add(
+            folder, f"no picture of frame {listed}{more}", "the others keep their place in the sequence"
+        )
 
 
 def _face(reading: _Reading, key: _Key, path: str) -> tuple[np.ndarray, tuple[float, ...]]:
@@ -264,7 +306,7 @@ def _expressions(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) 
         try:
             found[key.sequence] = emotion_of(reading.disk.read(file))
         except FerError as error:
-            reading.problems.add(file, str(error), "the sequence counts as unlabelled")
+            reading.problems.add(file, str(error), _WITHOUT_LABEL["emotion"])
     return found
 
 
@@ -275,7 +317,7 @@ def _codes(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) -> dic
         try:
             codes = facs_codes(reading.disk.read(file))
         except FerError as error:
-            reading.problems.add(file, str(error), "the sequence's action units are unknown, not absent")
+            reading.problems.add(file, str(error), _WITHOUT_LABEL["facs"])
             continue
         unknown = [au for au in codes if au not in AUS]
         if unknown:
@@ -296,23 +338,23 @@ def _codes(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) -> dic
 def _last_files(
     reading: _Reading, part: str, sequences: Mapping[str, Mapping[int, str]]
 ) -> list[tuple[_Key, str]]:
-    """Label file of each sequence: that of its last frame; others are noted."""
+    """Label file of each sequence: that of its last picture, if there is one; others are noted."""
     of_sequence: dict[str, list[_Key]] = defaultdict(list)
     for key in sorted(reading.files[part]):
         if key.sequence in sequences:
             of_sequence[key.sequence].append(key)
     chosen = []
     for name, keys in of_sequence.items():
-        last = max(sequences[name])
-        best = _Key(name, last) if _Key(name, last) in keys else keys[-1]
+        last = _Key(name, max(sequences[name]))
         for key in keys:
             file = reading.files[part][key]
-            if key != best:
+            if key == last:
+                chosen.append((key, file))
+            elif last in keys:
                 reading.problems.add(file, f"second {part} file of {name}", "not used")
-            elif key.frame != last:
-                problem = f"it belongs to frame {key.frame}, the last picture is frame {last}"
-                reading.problems.add(file, problem, f"used for frame {last}")
-        chosen.append((best, reading.files[part][best]))
+            else:
+                problem = f"it belongs to frame {key.frame}, the last picture is frame {last.frame}"
+                reading.problems.add(file, problem, f"not used: {_WITHOUT_LABEL[part]}")
     return chosen
 
 

@@ -2,6 +2,8 @@
 
 A file is named by its path relative to the folder, with ``/``; a member of an archive as ``archive.zip!/member``. Nothing is
 extracted: members are read in place, so an archive cannot reach outside itself, and members that try to are refused and reported.
+Pictures are taken as they are seen: what their EXIF orientation says is done, and every pixel that this package speaks of is counted
+in the upright picture.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -20,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fer_lib.errors import FerError
 
@@ -28,8 +30,16 @@ IN_ARCHIVE = "!/"
 LARGEST_MEMBER = 64 * 2**20
 """Bytes; a larger archive member is no picture or label of a face and may be a bomb."""
 
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "PPM", "WEBP")
+"""Formats of pictures that are read, as Pillow names them (PPM: also PGM and PBM); nothing else is given to a decoder."""
+
 _SYSTEM_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _SIXTEEN_TO_EIGHT_BITS = 257
+_MAY_TURN = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""What a PNG that says how it is to be turned holds somewhere."""
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""Of an archive member, before its name: signature, length of the name, length of what follows the name."""
+_MEMBER = b"PK\3\4"
 
 
 class Problems:
@@ -40,7 +50,7 @@ class Problems:
 
     def add(self, path: str, problem: str, consequence: str) -> None:
         """Note that `path` has a `problem`, and what follows from it for the faces."""
-        self._rows.append((path, problem, consequence))
+        self._rows.append((shown(path), shown(problem), consequence))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,7 +61,7 @@ class Problems:
 
 
 class PictureFacts(NamedTuple):
-    """What a picture file is, found without decoding its pixels."""
+    """What a picture file is; width and height are those of the upright picture."""
 
     width: int
     height: int
@@ -107,35 +117,52 @@ class Disk:
         archive, inside, member = path.partition(IN_ARCHIVE)
         try:
             if inside and archive.lower().endswith(".zip"):
-                return self._archive(archive).read(member)
+                return _member(self._archive(archive), member)
+            if reason := not_a_file(self.root / path):
+                raise FerError(reason)
             return (self.root / path).read_bytes()
         except PermissionError:
             raise FerError("no permission to read it") from None
         except FileNotFoundError:
             raise FerError("no such file") from None
-        except KeyError:
-            raise FerError("no such member in the archive") from None
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-            raise FerError(f"unreadable ({error})") from None
+        except (OSError, ValueError) as error:
+            raise error if isinstance(error, FerError) else FerError(f"unreadable ({error})") from None
 
     def _walk(self, folder: Path, problems: Problems) -> Iterator[str]:
         def cannot_list(error: OSError) -> None:
             where = Path(error.filename).relative_to(self.root).as_posix()
             problems.add(where, f"folder cannot be listed ({error.strerror})", "nothing in it is read")
 
-        # Links to folders are followed, because large sets are often linked into place; a loop of links is entered once.
-        seen: set[tuple[int, int]] = set()
+        # Links to folders are followed, because large sets are often linked into place. What a file's name has to fit are the two
+        # folders above it: a folder that is reached twice under the same two names is entered once, which also ends every loop.
+        seen: set[tuple[int, int, tuple[str, ...]]] = set()
+        top = folder.resolve()
         for here, folders, names in os.walk(folder, followlinks=True, onerror=cannot_list):
-            status = Path(here).stat()
-            if (status.st_dev, status.st_ino) in seen:
+            try:
+                status = Path(here).stat()
+            except OSError as error:
+                cannot_list(error)
                 folders.clear()
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            identity = (status.st_dev, status.st_ino, Path(here).parts[-2:])
+            if identity in seen:
+                folders.clear()
+                continue
+            seen.add(identity)
             relative = Path(here).relative_to(self.root).as_posix()
+            above = {top, *top.parents, Path(here).resolve(), *Path(here).resolve().parents}
+            for name in [name for name in folders if (Path(here) / name).is_symlink()]:
+                if (Path(here) / name).resolve() in above:
+                    problems.add(f"{relative}/{name}", "link to a folder that holds it", "not followed")
+                    folders.remove(name)
+            folders.sort()
             yield from (f"{relative}/{name}" for name in names)
 
     def _members(self, name: str, problems: Problems) -> Iterator[str]:
         seen: set[str] = set()
+        for lost in _unlisted(self._archive(name)):
+            problem = "archive is damaged: its directory lacks members that are in it, this one first"
+            problems.add(f"{name}{IN_ARCHIVE}{lost}", problem, "not read; fetch the archive again")
         for info in self._archive(name).infolist():
             path = f"{name}{IN_ARCHIVE}{info.filename}"
             reason = _refusal(info)
@@ -149,13 +176,19 @@ class Disk:
 
     def _archive(self, name: str) -> zipfile.ZipFile:
         if name not in self._archives:
+            file = self.root / name
             try:
-                self._archives[name] = zipfile.ZipFile(self.root / name)
+                if reason := not_a_file(file):
+                    raise FerError(f"{file}: {reason}")
+                self._archives[name] = zipfile.ZipFile(file)
             except PermissionError:
-                raise FerError(f"{self.root / name}: no permission to read this archive") from None
-            except (OSError, zipfile.BadZipFile) as error:
+                raise FerError(f"{file}: no permission to read this archive") from None
+            except FerError:
+                raise
+            # A damaged directory makes zipfile raise BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError and more.
+            except Exception as error:
                 raise FerError(
-                    f"{self.root / name}: not a readable zip archive ({error}); fetch it again"
+                    f"{file}: not a readable zip archive ({_why(error)}); fetch it again"
                 ) from None
         return self._archives[name]
 
@@ -164,6 +197,39 @@ def is_system_file(path: str) -> bool:
     """Whether a path is litter that an operating system leaves behind, such as ``.DS_Store``."""
     pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
     return pure.name.lower() in _SYSTEM_NAMES or pure.name.startswith("._") or "__MACOSX" in pure.parts
+
+
+def shown(name: str) -> str:
+    """Return a name of a file on one line of valid text: what cannot be printed or is no UTF-8 is escaped as Python escapes it."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+
+
+def expanded(path: Path | str) -> Path:
+    """Return a path with ``~`` and ``~user`` replaced by the home folder.
+
+    Raises
+    ------
+    FerError
+        If there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise FerError(f"{path}: no such user's home folder; write the path in full") from None
+
+
+def not_a_file(path: Path) -> str:
+    """Say why a path is no plain file, so that nobody waits at a pipe for ever; an empty string where it is one.
+
+    Raises
+    ------
+    OSError
+        If there is nothing, or nothing that may be looked at.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    return "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe, socket or device, not a file"
 
 
 def inspect_picture(data: bytes) -> PictureFacts:
@@ -179,16 +245,18 @@ def inspect_picture(data: bytes) -> PictureFacts:
         If they are not; the message is the reason alone.
     """
     with _opened(data) as picture:
-        facts = PictureFacts(picture.width, picture.height, picture.mode, str(picture.format))
-        if picture.format == "PNG":
+        form = str(picture.format)
+        if form == "PNG" and not any(word in data for word in _MAY_TURN):
+            facts = PictureFacts(picture.width, picture.height, picture.mode, form)
             picture.verify()
         else:
-            picture.load()
+            upright = _upright(picture)
+            facts = PictureFacts(upright.width, upright.height, picture.mode, form)
     return facts
 
 
 def decode_picture(data: bytes) -> np.ndarray:
-    """Decode a picture to grey.
+    """Decode a picture to grey, upright as its EXIF orientation says.
 
     Colour becomes luma (ITU-R 601), 16-bit grey is scaled to 8 bits, transparency is ignored.
 
@@ -202,8 +270,8 @@ def decode_picture(data: bytes) -> np.ndarray:
     FerError
         If the bytes are no whole picture; the message is the reason alone.
     """
-    with _opened(data) as picture:
-        picture.load()
+    with _opened(data) as opened:
+        picture = _upright(opened)
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.int64)
             return (np.clip(wide, 0, 65535) // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
@@ -256,16 +324,84 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             # Decoders warn of odd metadata, which does not matter here; of huge pictures, which does.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 yield picture
     except FerError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise FerError("picture of more than 89 million pixels") from None
+        raise FerError("picture of more than 89 million pixels; make it smaller") from None
     except UnidentifiedImageError:
-        raise FerError("not a picture in any known format") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise FerError(f"damaged picture ({' '.join(str(error).split())})") from None
+        raise FerError(
+            "not a picture in any known format (PNG, JPEG, TIFF, BMP, PGM, PPM, WebP); save it as PNG"
+        ) from None
+    # On damaged bytes decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError, KeyError, MemoryError and more.
+    except Exception as error:
+        raise FerError(f"damaged picture ({_why(error)})") from None
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Decode a picture and turn it as its EXIF orientation says; Pillow itself turns a TIFF while decoding it."""
+    picture.load()
+    try:
+        picture.getexif()
+    except Exception:  # damaged metadata turns nothing, as in viewers
+        return picture
+    # Otherwise Pillow would write the rest of the metadata anew, which not every camera's survives.
+    picture.info.pop("exif", None)
+    picture.info.pop("Raw profile type exif", None)
+    return ImageOps.exif_transpose(picture)
+
+
+def _why(error: Exception) -> str:
+    """What an exception says, on one line; its kind where it says nothing."""
+    return shown(" ".join(str(error).split())) or type(error).__name__
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Content of an archive member."""
+    try:
+        info = archive.getinfo(name)
+        if reason := _refusal(info):
+            raise FerError(f"archive member {reason}")
+        return archive.read(info)
+    except FerError:
+        raise
+    except KeyError:
+        raise FerError("no such member in the archive") from None
+    except EOFError:
+        raise FerError("unreadable (the member ends too early)") from None
+    # Each compression has errors of its own: zlib.error, LZMAError, NotImplementedError, struct.error, OSError.
+    except Exception as error:
+        raise FerError(f"unreadable ({_why(error)})") from None
+
+
+def _unlisted(archive: zipfile.ZipFile) -> Iterator[str]:
+    """Yield the names of members that an archive holds and its directory lacks; of several in a row the first.
+
+    Members lie one behind the other: where the next one does not follow, something else lies between.
+    """
+    file = archive.fp
+    if file is None:
+        return
+    starts = sorted({(info.header_offset, info.compress_size) for info in archive.infolist()})
+    end = 0
+    for start, size in [*((start, size) for start, size in starts if start >= 0), (archive.start_dir, 0)]:
+        if start - end > _LOCAL_HEADER.size:
+            file.seek(end)
+            gap = file.read(min(start - end, 2**16))
+            # A member may be followed by a data descriptor of 12 to 24 bytes.
+            for after in (0, 12, 16, 20, 24):
+                if gap[after : after + len(_MEMBER)] == _MEMBER:
+                    length = int.from_bytes(gap[after + 26 : after + 28], "little")
+                    yield gap[after + 30 : after + 30 + length].decode("utf-8", "replace")
+                    break
+        file.seek(start)
+        header = file.read(_LOCAL_HEADER.size)
+        if len(header) == _LOCAL_HEADER.size and header[:4] == _MEMBER:
+            _, name, extra = _LOCAL_HEADER.unpack(header)
+            end = max(end, start + _LOCAL_HEADER.size + name + extra + size)
+        else:
+            end = max(end, start)
 
 
 def _refusal(info: zipfile.ZipInfo) -> str:

@@ -11,9 +11,8 @@ from fer_lib.errors import FerError
 from fer_lib.facs import EXPRESSIONS
 
 LANDMARKS = 68
-_NUMBER = re.compile(
-    r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE
-)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
+"""A number as files write it; Python's own `float` also takes ``1_0`` and digits of other scripts."""
 _STRONGEST = 5
 
 
@@ -45,7 +44,7 @@ def numbers(data: bytes, columns: int) -> np.ndarray:
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         for word in words:
-            if not _NUMBER.fullmatch(word):
+            if not NUMBER.fullmatch(word):
                 raise FerError(f"line {number}: {word[:20]!r} is not a number")
         if words and len(words) != columns:
             raise FerError(f"line {number}: {len(words)} of {columns} numbers")

@@ -3,29 +3,41 @@
 Columns ``path`` (relative to the table's folder) and ``subject`` are needed. Optional are
 
 - ``expression``: one of the eight names of :data:`fer_lib.facs.EXPRESSIONS`, empty where unknown;
-- ``sequence`` and ``frame`` (whole number): pictures of one film, neutral to peak; without them every picture stands alone;
-- ``AU1``, ``AU2``, ...: 0 absent, 1 to 5 for A to E, -1 present without intensity, empty where not coded;
-- ``left``, ``top``, ``right``, ``bottom``: the face in pixels; or ``x1``, ``y1`` to ``x68``, ``y68``: landmarks in pixels. In a table
-  without either, a picture is taken to be a face already cut out.
+- ``sequence`` and ``frame`` (whole number): pictures of one film of one subject, from neutral to peak, in the order of their frames.
+  The first counts as neutral and the last ones carry the film's expression and action units, unless a row states an expression of
+  its own. A picture without a sequence stands alone and carries what its own row says;
+- ``AU1``, ``AU2``, ... (or ``AU01``): 0 absent, 1 to 5 for A to E, -1 present without intensity, empty where not coded. A column that
+  holds 0 and 1 alone is read as absent and present without intensity, never as intensity A;
+- ``left``, ``top``, ``right``, ``bottom``: corners of the face's box; or ``x1``, ``y1`` to ``x68``, ``y68``: landmarks. Both in pixels
+  of the picture as it is seen, upright, as its EXIF orientation says; 0 is the centre of the first pixel. In a table without either, a
+  picture is taken to be a face already cut out.
+
+Whatever is optional may be missing. Pictures are PNG, JPEG, TIFF, BMP, PGM, PPM or WebP.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fer_lib.errors import FerError
-from fer_lib.faces.disk import Disk, Problems, inspect_picture
-from fer_lib.faces.labels import LANDMARKS
+from fer_lib.faces.columns import POINTS, understand
+from fer_lib.faces.disk import Disk, PictureFacts, Problems, expanded, inspect_picture
+from fer_lib.faces.labels import LANDMARKS, NUMBER
+from fer_lib.faces.sheet import read_sheet
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
 from fer_lib.facs import EXPRESSIONS
 
 _TEXT = ("path", "subject", "expression", "sequence")
-_POINTS = tuple(f"{axis}{number}" for number in range(1, LANDMARKS + 1) for axis in "xy")
 _CODES = (NOT_GIVEN, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 _LOST = "the picture cannot be cropped and is left out"
+_LISTED = 12
+_LARGEST_FRAME = 10**15
+_LONG_SIDE = 2.0
+_FEW_FOR_SQUARES = 3
 
 
 def read_own(file: Path | str) -> Faces:
@@ -44,86 +56,99 @@ def read_own(file: Path | str) -> Faces:
     Raises
     ------
     FerError
-        If a column is missing or a value impossible: the message names table, row and column. Pictures that cannot be read do not
-        raise; they are rows of ``problems`` and have no box.
+        If a column is missing or spelt so that it would be overlooked, or a value impossible: the message names table, row and column.
+        Pictures that cannot be read do not raise; they are rows of ``problems`` and have no box.
     """
-    path = Path(file).expanduser()
-    given = _load(path)
-    for column in ("path", "subject"):
-        if column not in given:
-            raise FerError(
-                f"{path}: no column {column!r}; found {', '.join(map(str, given.columns)) or 'none'}"
-            )
-    if given.empty:
+    path = expanded(file)
+    sheet = read_sheet(path)
+    columns = understand(path, sheet.names)
+    if not sheet.rows:
         raise FerError(f"{path}: no rows; one for each picture is expected")
+    given = {name: sheet.column(place) for name, place in columns.place.items()}
     problems = Problems()
-    for column in given.columns:
-        if column not in (*COLUMNS, *_POINTS) or column in ("position", "length"):
-            problems.add(path.name, f"column {column!r} is not known", "not used")
+    _note_unused(path, columns.unused, given, problems)
 
-    table = pd.DataFrame({name: _text(given, name) for name in _TEXT})
+    nothing = [""] * sheet.rows
+    table = pd.DataFrame({name: given.get(name, nothing) for name in _TEXT}, dtype=str)
     _check_names(path, table)
     alone = (table["sequence"] == "").to_numpy()
-    numbers = np.arange(1, len(table) + 1)
     table["frame"] = _frames(path, given, alone)
-    table.loc[alone, "sequence"] = [
-        f"{s}_{n:05d}" for s, n in zip(table["subject"][alone], numbers[alone], strict=True)
-    ]
-    codes = [_numbers(path, given, name) for name in AU_COLUMNS]
-    for name, values in zip(AU_COLUMNS, codes, strict=True):
-        wrong = np.flatnonzero(~np.isnan(values) & ~np.isin(values, _CODES))
-        if len(wrong):
-            value = f"{values[wrong[0]]:g}"
-            raise FerError(f"{path}: row {wrong[0] + 1}, column {name}: {value} is not one of -1 and 0 to 5")
+    table["sequence"] = _sequence_names(table, alone)
+    codes = _codes(path, given, sheet.rows, problems)
     points, boxes = _places(path, given, table["path"].tolist(), problems)
     table = table.assign(
+        stated=table["expression"],
         **{name: boxes[:, i] for i, name in enumerate(BOX)},
-        **dict(zip(AU_COLUMNS, codes, strict=True)),
+        **{name: codes[:, i] for i, name in enumerate(AU_COLUMNS)},
     )
     order = np.lexsort((table["frame"].to_numpy(), table["sequence"].to_numpy(str)))
     table = _sequences(path, table.iloc[order].reset_index(drop=True))
-    return Faces(path.parent, table[list(COLUMNS)], points[order].astype(np.float32), problems.frame())
+    return Faces(path.parent, table[[*COLUMNS, "stated"]], points[order].astype(np.float32), problems.frame())
 
 
-def _load(path: Path) -> pd.DataFrame:
-    """Read the file as it is; a CSV's cells all as text."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FerError(f"{path}: no such table") from None
-    except PermissionError:
-        raise FerError(f"{path}: no permission to read this table") from None
-    except pd.errors.EmptyDataError:
-        raise FerError(
-            f"{path}: an empty file; a header line and a row for each picture are expected"
-        ) from None
-    except (ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FerError(f"{path}: not a readable {path.suffix[1:]} table ({reason})") from None
+def _note_unused(path: Path, unused: list[str], given: dict[str, list[str]], problems: Problems) -> None:
+    """Note in one row which columns are not read."""
+    if unused:
+        listed = ", ".join(map(repr, unused[:_LISTED]))
+        more = f" and {len(unused) - _LISTED} more" if len(unused) > _LISTED else ""
+        what = "column is not known" if len(unused) == 1 else "columns are not known"
+        problems.add(path.name, f"{len(unused)} {what}: {listed}{more}", "not used")
+    if "frame" in given and "sequence" not in given:
+        problems.add(path.name, "column 'frame' without 'sequence'", "not used: every picture stands alone")
 
 
-def _text(given: pd.DataFrame, name: str) -> list[str]:
-    """Return a column as stripped text, empty where nothing stands or the column is missing."""
-    if name not in given:
-        return [""] * len(given)
-    return ["" if pd.isna(value) else str(value).strip() for value in given[name]]
-
-
-def _numbers(path: Path, given: pd.DataFrame, name: str) -> np.ndarray:
+def _numbers(path: Path, given: dict[str, list[str]], name: str, rows: int) -> np.ndarray:
     """Return a column as float64, NaN where nothing stands or the column is missing."""
-    words = _text(given, name)
-    values = np.full(len(given), np.nan)
-    for row, word in enumerate(words):
+    values = np.full(rows, np.nan)
+    for row, word in enumerate(given.get(name, ())):
         if word:
-            try:
-                values[row] = float(word)
-            except ValueError:
+            if not NUMBER.fullmatch(word):
+                raise FerError(f"{path}: row {row + 1}, column {name}: {word[:20]!r} is not a number")
+            values[row] = float(word)
+            if np.isinf(values[row]):
                 raise FerError(
-                    f"{path}: row {row + 1}, column {name}: {word[:20]!r} is not a number"
-                ) from None
-    return np.where(np.isfinite(values), values, np.nan)
+                    f"{path}: row {row + 1}, column {name}: {word[:20]} is not finite; leave it empty where unknown"
+                )
+    return values
+
+
+def _codes(path: Path, given: dict[str, list[str]], rows: int, problems: Problems) -> np.ndarray:
+    """Codes of all action units, (rows, AUs), NaN where not coded.
+
+    Other programs and data sets write -1 for "not coded", and 1 for "present": what may be meant so is asked about or noted.
+    """
+    codes = np.stack([_numbers(path, given, name, rows) for name in AU_COLUMNS], axis=1)
+    coded = ~np.isnan(codes)
+    for row, column in np.argwhere(coded & ~np.isin(codes, _CODES))[:1]:
+        raise FerError(
+            f"{path}: row {row + 1}, column {AU_COLUMNS[column]}: {codes[row, column]:g} is not one of -1 and 0 to 5; "
+            "leave it empty where nobody coded it"
+        )
+    without = (codes == NOT_GIVEN).sum(axis=1)
+    for row in np.flatnonzero((without > 0) & (without == coded.sum(axis=1)))[:1]:
+        raise FerError(
+            f"{path}: row {row + 1}: all its action units are -1, which means present without an intensity; leave them empty where "
+            "nobody coded the picture, write 0 for those that are absent"
+        )
+    columns = [[number for number in np.unique(column[~np.isnan(column)])] for column in codes.T]
+    graded = bool((codes > 1).any())
+    occurrence = []
+    for name, values in zip(AU_COLUMNS, columns, strict=True):
+        if {NOT_GIVEN, 1} <= set(values) and not graded:
+            raise FerError(
+                f"{path}: column {name} holds -1 beside 1 alone; leave it empty where nobody coded it, write 1 where it is present"
+            )
+        if values in ([0, 1], [1]):
+            occurrence.append(name)
+    if occurrence:
+        places = [AU_COLUMNS.index(name) for name in occurrence]
+        codes[:, places] = np.where(codes[:, places] == 1, NOT_GIVEN, codes[:, places])
+        problems.add(
+            path.name,
+            f"{', '.join(occurrence)}: no code but 0 and 1",
+            "read as occurrence: 1 is present, intensity not given",
+        )
+    return codes
 
 
 def _check_names(path: Path, table: pd.DataFrame) -> None:
@@ -135,68 +160,166 @@ def _check_names(path: Path, table: pd.DataFrame) -> None:
     for row, name in enumerate(table["expression"], 1):
         if name and name not in EXPRESSIONS:
             raise FerError(f"{path}: row {row}: expression {name!r} is not one of {', '.join(EXPRESSIONS)}")
-    twice = np.flatnonzero(table["path"].duplicated())
+    twice = np.flatnonzero(table["path"].map(os.path.normpath).duplicated())
     if len(twice):
         raise FerError(
             f"{path}: row {twice[0] + 1} repeats the picture {table['path'][twice[0]]}; keep one row"
         )
 
 
-def _frames(path: Path, given: pd.DataFrame, alone: np.ndarray) -> np.ndarray:
+def _frames(path: Path, given: dict[str, list[str]], alone: np.ndarray) -> np.ndarray:
     """Frame numbers; pictures of a sequence need one, others are frame 1."""
-    values = np.where(alone, 1.0, _numbers(path, given, "frame"))
-    wrong = np.flatnonzero(np.isnan(values) | (values != np.floor(values)) | (values < 0))
+    if alone.all():
+        return np.ones(len(alone), np.int64)
+    values = np.where(alone, 1.0, _numbers(path, given, "frame", len(alone)))
+    wrong = np.flatnonzero(~((values == np.floor(values)) & (values >= 0) & (values <= _LARGEST_FRAME)))
     if len(wrong):
         raise FerError(f"{path}: row {wrong[0] + 1} has a sequence, so it needs a whole number as frame")
     return values.astype(np.int64)
 
 
+def _sequence_names(table: pd.DataFrame, alone: np.ndarray) -> list[str]:
+    """Names of the sequences; a picture that stands alone gets one that nobody else has."""
+    names = table["sequence"].tolist()
+    taken = set(names)
+    for row in np.flatnonzero(alone):
+        name = f"{table['subject'].iloc[row]}_{row + 1:05d}"
+        while name in taken:
+            name += "_alone"
+        taken.add(name)
+        names[row] = name
+    return names
+
+
 def _places(
-    path: Path, given: pd.DataFrame, pictures: list[str], problems: Problems
+    path: Path, given: dict[str, list[str]], pictures: list[str], problems: Problems
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks (n, 68, 2) and boxes (n, 4), NaN where unknown or unusable."""
-    for kind in (BOX, _POINTS):
-        there = [name for name in kind if name in given]
-        if there and len(there) < len(kind):
-            missing = next(name for name in kind if name not in given)
-            raise FerError(f"{path}: column {there[0]!r} without {missing!r}; all {len(kind)} are needed")
-    whole = not any(name in given for name in (*BOX, *_POINTS))
-    corners = np.stack([_numbers(path, given, name) for name in BOX], axis=1)
-    points = np.stack([_numbers(path, given, name) for name in _POINTS], axis=1).reshape(-1, LANDMARKS, 2)
-    boxes = np.full((len(given), 4), np.nan)
+    """Landmarks (n, 68, 2) and boxes (n, 4) in pixels of the upright pictures, NaN where unknown or unusable."""
+    rows = len(pictures)
+    corners = np.stack([_numbers(path, given, name, rows) for name in BOX], axis=1)
+    points = np.stack([_numbers(path, given, name, rows) for name in POINTS], axis=1)
+    points = points.reshape(-1, LANDMARKS, 2)
+    _check_units(path, given, corners, points)
+    outside = _outside(corners, points)
+    if (outside > LANDMARKS / 2).mean() > 0.5:
+        raise FerError(
+            f"{path}: most landmarks lie outside the boxes; give the {LANDMARKS} landmarks (not a part of a mesh) and the box "
+            "in pixels of the same picture, or remove one of them"
+        )
+    for row in np.flatnonzero(outside > LANDMARKS / 2):
+        problems.add(
+            pictures[row], f"{outside[row]} of {LANDMARKS} landmarks outside the box", "landmarks not used"
+        )
+        points[row] = np.nan
+
+    boxes = np.full((rows, 4), np.nan)
+    sizes = np.full((rows, 2), np.nan)
     with Disk(path.parent) as disk:
         for row, picture in enumerate(pictures):
             try:
                 facts = inspect_picture(disk.read(picture))
-                given_points = points[row] if np.isnan(corners[row]).all() else corners[row].reshape(2, 2)
-                if whole:
-                    given_points = np.array([[0, 0], [facts.width - 1, facts.height - 1]], float)
-                boxes[row], outside = box_of(given_points, facts.width, facts.height)
+                sizes[row] = facts.width, facts.height
+                face = _face(given, corners[row], points[row], facts)
+                boxes[row], beyond = box_of(face, facts.width, facts.height)
             except FerError as error:
                 problems.add(picture, str(error), _LOST)
                 continue
-            if outside:
+            if beyond:
                 problems.add(
-                    picture, f"{outside} points outside the picture", "the face is cut at the picture's edge"
+                    picture, f"{beyond} points outside the picture", "the face is cut at the picture's edge"
                 )
+            wide, high = boxes[row, 2:] - boxes[row, :2]
+            if not np.isnan(corners[row]).any() and max(wide / high, high / wide) > _LONG_SIDE:
+                problem = f"a box of {wide:g}x{high:g} pixels; are right and bottom its width and height?"
+                problems.add(picture, problem, "read as corners")
+    _check_squares(path, corners, sizes)
     return points, boxes
+
+
+def _check_units(path: Path, given: dict[str, list[str]], corners: np.ndarray, points: np.ndarray) -> None:
+    """Refuse fractions, and boxes that are no corners."""
+    for name, values in (("left", corners), ("x1", points)):
+        there = values[~np.isnan(values)]
+        if len(there) and there.min() >= 0 and there.max() <= 1:
+            raise FerError(
+                f"{path}: columns {name!r} and so on hold fractions; pixels of the picture are expected"
+            )
+    for row, side in np.argwhere(corners[:, 2:] <= corners[:, :2])[:1]:
+        low, high = (("left", "right"), ("top", "bottom"))[side]
+        raise FerError(
+            f"{path}: row {row + 1}: {high} {corners[row, side + 2]:g} is not beyond {low} {corners[row, side]:g}; corners are "
+            "expected, so to a width or height add left or top"
+        )
+
+
+def _outside(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """How many landmarks of each row lie outside its box, grown by a quarter as detectors leave out chin and brows; 0 without box."""
+    low, high = corners[:, None, :2], corners[:, None, 2:]
+    margin = (high - low) / 4
+    return ((points < low - margin) | (points > high + margin)).any(axis=2).sum(axis=1)
+
+
+def _check_squares(path: Path, corners: np.ndarray, sizes: np.ndarray) -> None:
+    """Refuse right and bottom that are the same in every row though left and top are not: the sides of squares, no corners."""
+    there = ~np.isnan(corners).any(axis=1) & ~np.isnan(sizes).any(axis=1)
+    low, high, size = corners[there, :2], corners[there, 2:], sizes[there]
+    if (
+        len(low) >= _FEW_FOR_SQUARES
+        and (high[:, 0] == high[:, 1]).all()
+        and (low[:, 0] != low[:, 1]).any()
+        and (low + high <= size + 1).all()
+    ):
+        raise FerError(
+            f"{path}: right and bottom are the same in every row, as width and height of squares are; corners are expected: "
+            "add left to the width and top to the height"
+        )
+
+
+def _face(
+    given: dict[str, list[str]], corners: np.ndarray, points: np.ndarray, facts: PictureFacts
+) -> np.ndarray:
+    """Points that span the face of a picture: corners, else landmarks, else, where the table has neither, the whole picture."""
+    if not any(name in given for name in (*BOX, *POINTS)):
+        return np.array([[0, 0], [facts.width - 1, facts.height - 1]], float)
+    if not np.isnan(corners).all():
+        missing = [name for name, value in zip(BOX, corners, strict=True) if np.isnan(value)]
+        if missing:
+            raise FerError(f"its box has no {missing[0]}")
+        return corners.reshape(2, 2)
+    if np.isnan(points).all():
+        raise FerError("neither a box nor landmarks in its row")
+    beyond = (points < 0) | (points > [facts.width - 1, facts.height - 1])
+    if beyond.any(axis=1).sum() > LANDMARKS / 2:
+        raise FerError(f"{beyond.any(axis=1).sum()} of {LANDMARKS} landmarks outside the picture")
+    return points
 
 
 def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Fill in position and length, and give every frame the expression of its sequence."""
     groups = table.groupby("sequence", sort=False)
     table = table.assign(position=groups.cumcount(), length=groups["path"].transform("size"))
-    expression = table["expression"].to_numpy(object)
+    expression = table["expression"].to_numpy(object, copy=True)
     for name, rows in groups.indices.items():
         if table["frame"].iloc[rows].duplicated().any():
             raise FerError(f"{path}: sequence {name} has two pictures of the same frame")
         if table["subject"].iloc[rows].nunique() > 1:
-            raise FerError(f"{path}: sequence {name} has pictures of more than one subject")
+            raise FerError(
+                f"{path}: sequence {name} has pictures of more than one subject; give each subject's sequences names of their own"
+            )
         said = sorted({e for e in expression[rows] if e})
         strong = [e for e in said if e != "neutral"] or said
         if len(strong) > 1:
             raise FerError(
                 f"{path}: sequence {name} has the expressions {' and '.join(strong)}; one is expected"
+            )
+        if (
+            strong
+            and strong[0] != "neutral"
+            and "neutral" in expression[rows][np.argmax(expression[rows] == strong[0]) :]
+        ):
+            raise FerError(
+                f"{path}: sequence {name} is neutral again after {strong[0]}; a sequence goes from neutral to peak, so give the "
+                "pictures after the peak another sequence, or none"
             )
         expression[rows] = strong[0] if strong else ""
     return table.assign(expression=expression.astype(str))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer_lib.errors import FerError
 from fer_lib.faces.ckplus import read_ckplus
+from fer_lib.faces.disk import expanded
 from fer_lib.faces.own import read_own
 from fer_lib.faces.table import Faces
 
@@ -27,7 +28,7 @@ def read(source: Path | str) -> Faces:
     FerError
         If it is none of these; the message says what was expected and what was found.
     """
-    source = Path(source).expanduser()
+    source = expanded(source)
     kind = source.suffix.lower()
     try:
         if kind in (".csv", ".parquet") and not source.is_dir():

@@ -38,12 +38,14 @@ class Faces:
         Folder that the paths in `table` are relative to.
     table : pandas.DataFrame
         One row for each frame: ``path`` (relative, or ``archive.zip!/member``), ``subject``, ``sequence``, ``frame`` (number in the
-        file name), ``position`` (0 to length-1), ``length`` (frames of the sequence), ``expression`` (of the sequence; ``""``:
-        unlabelled), ``left``, ``top``, ``right``, ``bottom`` (pixels, of the outermost landmarks; NaN: unknown or unusable) and a
-        column for every AU: NaN not coded for this frame, 0 coded and absent, 1 to 5 intensity A to E, -1 present, intensity not given.
+        file name), ``position`` (0 to length-1, 0 the neutral frame; pictures that are known to be missing leave their places free),
+        ``length`` (places of the sequence), ``expression`` (of the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``,
+        ``bottom`` (pixels of the upright picture, of the outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN
+        not coded for this frame, 0 coded and absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of own faces
+        also have ``stated``: the expression that the table gives for this very frame, or ``""``.
         After :func:`select_frames` also ``label``, the expression of the frame itself.
     landmarks : np.ndarray
-        float32 of shape (n, 68, 2): x and y in pixels, NaN where missing.
+        float32 of shape (n, 68, 2): x and y in pixels of the upright picture, NaN where missing.
     problems : pandas.DataFrame
         What was wrong with the files: ``path``, ``problem``, ``consequence``.
     """
@@ -125,8 +127,9 @@ def select_frames(faces: Faces, last: int = 3, neutral: bool = True, labelled_on
 
     Usual for CK+ (Lucey et al. 2010; the paper's section 2.2 takes "the other pictures"): the first frame is neutral and the last
     `last` frames carry the expression. A sequence of one frame is its own peak. Only the last frame of a CK+ sequence is FACS-coded;
-    its codes are carried over to the other chosen peak frames, and the neutral first frame gets 0 for every AU that the sequence is
-    coded for. Codes that a frame has of its own are kept.
+    its codes are carried over to the other chosen peak frames, and the neutral first frame gets 0 for every AU that the peak is
+    coded for. Codes that a frame has of its own are kept, and codes of frames before the peak are not carried. A frame whose own
+    expression is stated is neither neutral nor peak against that statement.
 
     Parameters
     ----------
@@ -156,7 +159,10 @@ def select_frames(faces: Faces, last: int = 3, neutral: bool = True, labelled_on
     position, length = table["position"].to_numpy(), table["length"].to_numpy()
     single = length == 1
     first = (position == 0) & ~single
-    peak = ((position >= length - last) & ~first) | single
+    stated = table["stated"].to_numpy(str) if "stated" in table else np.full(len(table), "")
+    first &= np.isin(stated, ["", "neutral"])
+    contradicted = (stated != "") & (stated != table["expression"].to_numpy(str))
+    peak = ((position >= length - last) & ~first & ~contradicted) | single
     labelled = (table["expression"] != "").to_numpy()
     chosen = (peak | (first & neutral)) & (labelled | (not labelled_only))
     if not chosen.any():
@@ -172,11 +178,11 @@ def select_frames(faces: Faces, last: int = 3, neutral: bool = True, labelled_on
 
 
 def _carry_codes(table: pd.DataFrame, first: np.ndarray, peak: np.ndarray) -> np.ndarray:
-    """AU codes, (n, AUs), with those of a sequence's last coded frame carried to its peak frames and 0 to its first."""
+    """AU codes, (n, AUs), with those of a sequence's last coded peak frame carried to its peak frames and 0 to its first."""
     codes = table[list(AU_COLUMNS)].to_numpy(float, copy=True)
     coded = ~np.isnan(codes).all(axis=1)
     for rows in table.groupby("sequence", sort=False).indices.values():
-        sources = rows[coded[rows]]
+        sources = rows[coded[rows] & peak[rows]]
         if not len(sources):
             continue
         peak_codes = codes[sources[np.argmax(table["position"].to_numpy()[sources])]].copy()
