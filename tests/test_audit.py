@@ -1,9 +1,10 @@
+import os
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from conftest import write_sequence
+from conftest import exif, face_picture, turned, write_sequence
 from PIL import Image
 
 from fer_lib.errors import FerError
@@ -147,3 +148,24 @@ def test_system_files_alone_are_listed_and_do_no_harm(clean_tree):
     (clean_tree / "Emotion/.DS_Store").write_bytes(b"x")
     result = audit(clean_tree)
     assert result.sound and result.problems["path"].tolist() == ["Emotion/.DS_Store"]
+
+
+def test_upright_pictures_are_counted_and_odd_names_printed(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for i in range(2):
+        turned(face_picture(80, 60, i, seed=i)[0], 6).save(folder / f"{i}\n.png", exif=exif(6))
+    (folder / "faces.csv").write_text(
+        'path,subject,AU45\n"0\n.png",a,1\n"1\n.png",b,1\nmissing\x1b.png,c,0\n'
+    )
+    result = audit(folder / "faces.csv")
+    assert result.pictures[["width", "height", "number"]].to_numpy().tolist() == [[80, 60, 2]]
+    text = result.summary()
+    assert text.encode("utf-8")
+    assert text.splitlines()[-5:] == [
+        "2 problems",
+        "  1 with the consequence: not used",
+        "    faces.csv: 1 column is not known: 'AU45'",
+        "  1 with the consequence: the picture cannot be cropped and is left out",
+        "    missing\\x1b.png: no such file",
+    ]

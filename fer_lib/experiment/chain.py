@@ -111,8 +111,7 @@ class Chain:
 
     def problems_note(self) -> str:
         """Say in a line how many problems the files of the faces have and where they are listed; an empty string if none has."""
-        found = self.faces.problems["path"]
-        number = int((~found.map(is_system_file)).sum())
+        number = sum(not is_system_file(path) for path in self.faces.problems["path"])
         what = "problem" if number == 1 else "problems"
         return (
             f"{number} {what} with the faces; fer audit {shlex.quote(str(self.faces_root))} lists them"

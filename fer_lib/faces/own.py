@@ -206,7 +206,7 @@ def _places(
             f"{path}: most landmarks lie outside the boxes; give the {LANDMARKS} landmarks (not a part of a mesh) and the box "
             "in pixels of the same picture, or remove one of them"
         )
-    for row in np.flatnonzero(outside > LANDMARKS / 2):
+    for row in np.flatnonzero(outside > LANDMARKS / 2).tolist():
         problems.add(
             pictures[row], f"{outside[row]} of {LANDMARKS} landmarks outside the box", "landmarks not used"
         )
