@@ -183,7 +183,7 @@ def test_a_damaged_label_archive_leaves_the_pictures_readable(clean_tree, tmp_pa
     (folder / "Emotion_labels.zip").write_bytes(b"PK\3\4 half a download")
     read = read_ckplus(folder)
     assert (read.table["expression"] == "").all()
-    assert "not a readable zip archive" in read.problems["problem"][0]
+    assert read.problems["problem"][0].startswith("not a readable zip archive")
     (folder / "cohn-kanade-images.zip").write_bytes(b"")
     with pytest.raises(FerError, match=r"cohn-kanade-images\.zip: not a readable zip archive"):
         read_ckplus(folder)
@@ -506,7 +506,7 @@ def test_linked_folders_are_read_and_loops_end(clean_tree, tmp_path):
     assert set(read.problems["problem"]) == {"link to a folder that holds it"}
 
 
-@pytest.mark.parametrize("alias", ["S001", "S006", "S005/000", "S005/002"])
+@pytest.mark.parametrize("alias", ["S001", "S006", "S005/000", "S005/002", "A", "copy of S005", "S005/A"])
 @pytest.mark.parametrize("part", ["cohn-kanade-images", "Landmarks", "FACS", "Emotion"])
 def test_an_alias_neither_swallows_the_real_folder_nor_counts_twice(clean_tree, alias, part):
     expected = read_ckplus(clean_tree)

@@ -180,10 +180,13 @@ def _index(reading: _Reading, part: str, name: str | None) -> dict[_Key, str]:
     except FerError as error:
         if part == "pictures":
             raise
-        problems.add(name, str(error), _WITHOUT[part])
+        # What is kept of the faces does not tell where they lie.
+        reason = str(error).removeprefix(f"{reading.disk.root / name}: ")
+        problems.add(name, reason, _WITHOUT[part])
         return {}
     found: dict[_Key, str] = {}
-    for path in paths:
+    # Of two files of one name that which lies where CK+ has it comes first.
+    for path in sorted(paths, key=lambda path: (not _in_place(path), path)):
         if is_system_file(path):
             problems.add(path, "system file", "none: it is not read")
             continue
@@ -204,6 +207,12 @@ def _index(reading: _Reading, part: str, name: str | None) -> dict[_Key, str]:
     if not found and part in _WITHOUT:
         problems.add(name, f"holds no {part} file", _WITHOUT[part])
     return found
+
+
+def _in_place(path: str) -> bool:
+    """Whether a file lies in the folders of its subject and sequence."""
+    parts = PurePosixPath(path.replace(IN_ARCHIVE, "/")).parts
+    return parts[-1].split("_")[:2] == list(parts[-3:-1])
 
 
 def _is_text(path: str) -> bool:

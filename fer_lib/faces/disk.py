@@ -133,30 +133,37 @@ class Disk:
             where = Path(error.filename).relative_to(self.root).as_posix()
             problems.add(where, f"folder cannot be listed ({error.strerror})", "nothing in it is read")
 
-        # Links to folders are followed, because large sets are often linked into place. What a file's name has to fit are the two
-        # folders above it: a folder that is reached twice under the same two names is entered once, which also ends every loop.
+        # Links to folders are followed, because large sets are often linked into place, but only after all that really lies here.
+        # What a file's name has to fit are the two folders above it: a folder that is reached again under the same two names is not
+        # entered again, which also ends every loop.
         seen: set[tuple[int, int, tuple[str, ...]]] = set()
         top = folder.resolve()
-        for here, folders, names in os.walk(folder, followlinks=True, onerror=cannot_list):
-            try:
-                status = Path(here).stat()
-            except OSError as error:
-                cannot_list(error)
-                folders.clear()
-                continue
-            identity = (status.st_dev, status.st_ino, Path(here).parts[-2:])
-            if identity in seen:
-                folders.clear()
-                continue
-            seen.add(identity)
-            relative = Path(here).relative_to(self.root).as_posix()
-            above = {top, *top.parents, Path(here).resolve(), *Path(here).resolve().parents}
-            for name in [name for name in folders if (Path(here) / name).is_symlink()]:
-                if (Path(here) / name).resolve() in above:
-                    problems.add(f"{relative}/{name}", "link to a folder that holds it", "not followed")
-                    folders.remove(name)
-            folders.sort()
-            yield from (f"{relative}/{name}" for name in names)
+        pending = [folder]
+        while pending:
+            for here, folders, names in os.walk(pending.pop(0), onerror=cannot_list):
+                place = Path(here)
+                try:
+                    status = place.stat()
+                except OSError as error:
+                    cannot_list(error)
+                    folders.clear()
+                    continue
+                identity = (status.st_dev, status.st_ino, place.parts[-2:])
+                if identity in seen:
+                    folders.clear()
+                    continue
+                seen.add(identity)
+                folders.sort()
+                relative = place.relative_to(self.root).as_posix()
+                above = {top, *top.parents, place.resolve(), *place.resolve().parents}
+                for link in [place / name for name in folders if (place / name).is_symlink()]:
+                    if link.resolve() in above:
+                        problems.add(
+                            f"{relative}/{link.name}", "link to a folder that holds it", "not followed"
+                        )
+                    else:
+                        pending.append(link)
+                yield from (f"{relative}/{name}" for name in names)
 
     def _members(self, name: str, problems: Problems) -> Iterator[str]:
         seen: set[str] = set()

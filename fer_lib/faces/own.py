@@ -128,7 +128,7 @@ def _codes(path: Path, given: dict[str, list[str]], rows: int, problems: Problem
     for row in np.flatnonzero((without > 0) & (without == coded.sum(axis=1)))[:1]:
         raise FerError(
             f"{path}: row {row + 1}: all its action units are -1, which means present without an intensity; leave them empty where "
-            "nobody coded the picture, write 0 for those that are absent"
+            "nobody coded the picture; in a table without intensities write 1 for present and 0 for absent"
         )
     columns = [[number for number in np.unique(column[~np.isnan(column)])] for column in codes.T]
     graded = bool((codes > 1).any())

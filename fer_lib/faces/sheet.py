@@ -67,6 +67,10 @@ def read_sheet(path: Path) -> Sheet:
         raise FerError(f"{path}: no such table") from None
     except PermissionError:
         raise FerError(f"{path}: no permission to read this table") from None
+    except UnicodeDecodeError:
+        raise FerError(
+            f"{path}: not a readable {path.suffix[1:]} table (not UTF-8); save it as UTF-8"
+        ) from None
     # A damaged parquet file makes pyarrow raise more than its own errors.
     except Exception as error:
         said = str(error).strip().splitlines()
