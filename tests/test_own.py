@@ -1,3 +1,4 @@
+import csv
 import decimal
 import os
 from pathlib import Path
@@ -679,3 +680,33 @@ def test_paths_that_no_file_can_have_are_one_line(folder, tmp_path):
     assert len(faces.problems) == 2
     save(faces, tmp_path / "stored")
     assert load(tmp_path / "stored", folder / "faces.parquet").table.equals(faces.table)
+
+
+CELLS = st.sampled_from(
+    ["0.png", "1.png", "a", "b", "", "-1", "0", "1", "5", "inf", "happy", "neutral", "f", "two\nlines", '"']
+)
+NAMES = st.sampled_from(
+    ["path", "subject", "AU1", "AU02", "expression", "sequence", "frame", *BOX, "mood", ""]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(st.lists(NAMES, max_size=8), st.lists(st.lists(CELLS, max_size=9), max_size=4), st.booleans())
+def test_any_table_is_read_or_refused_in_one_line(folder, names, rows, quoted):
+    lines = [["path", "subject", *names], *([f"{i}.png", "a", *row] for i, row in enumerate(rows))]
+    file = folder / "faces.csv"
+    with file.open("w", newline="", encoding="utf-8") as written:
+        csv.writer(written, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows(lines)
+    try:
+        faces = read(file)
+    except FerError as error:
+        assert "faces.csv" in str(error) and "\n" not in str(error)
+    else:
+        select_frames(faces, labelled_only=False)
+        assert faces.table["sequence"].nunique() <= len(faces) == len(rows)
+        assert not faces.problems["path"].str.contains("\n").any()
+
+
+def test_of_very_many_columns_a_few_are_named(folder):
+    said = refusal(folder, ",".join(f"pose_{i}" for i in range(400)) + "\n")
+    assert "no column 'path'; found pose_0, " in said and "pose_11 and 388 more" in said

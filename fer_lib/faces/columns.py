@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_lib.errors import FerError
+from fer_lib.faces.disk import shown
 from fer_lib.faces.labels import LANDMARKS
 from fer_lib.faces.table import BOX
 from fer_lib.facs import AUS
@@ -43,6 +44,7 @@ _BOXES = (
     *(frozenset(corner + size) for corner in (["x", "y"], ["cx", "cy"], [*BOX[:2]]) for size in _SIZES),
     frozenset("ltrb"),
 )
+_LISTED = 12
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+|")
 """Names under which pandas writes an index: it means nothing here."""
 
@@ -127,7 +129,9 @@ def _check_needed(path: Path, names: Sequence[str], place: dict[str, int]) -> No
                 hint = "; cells are to be separated by commas"
             if near := [name for name in names if _squeezed(name) == word]:
                 hint = f"; rename {near[0]!r}"
-            raise FerError(f"{path}: no column {word!r}; found {', '.join(names) or 'none'}{hint}")
+            found = shown(", ".join(names[:_LISTED])) or "none"
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            raise FerError(f"{path}: no column {word!r}; found {found}{more}{hint}")
 
 
 def _check_look_alikes(path: Path, other: Sequence[str], place: dict[str, int]) -> None:

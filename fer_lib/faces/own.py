@@ -25,7 +25,7 @@ import pandas as pd
 
 from fer_lib.errors import FerError
 from fer_lib.faces.columns import POINTS, understand
-from fer_lib.faces.disk import Disk, PictureFacts, Problems, expanded, inspect_picture
+from fer_lib.faces.disk import Disk, PictureFacts, Problems, expanded, inspect_picture, shown
 from fer_lib.faces.labels import LANDMARKS, NUMBER
 from fer_lib.faces.sheet import read_sheet
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
@@ -163,7 +163,7 @@ def _check_names(path: Path, table: pd.DataFrame) -> None:
     twice = np.flatnonzero(table["path"].map(os.path.normpath).duplicated())
     if len(twice):
         raise FerError(
-            f"{path}: row {twice[0] + 1} repeats the picture {table['path'][twice[0]]}; keep one row"
+            f"{path}: row {twice[0] + 1} repeats the picture {shown(table['path'][twice[0]])}; keep one row"
         )
 
 
@@ -301,16 +301,16 @@ def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     expression = table["expression"].to_numpy(object, copy=True)
     for name, rows in groups.indices.items():
         if table["frame"].iloc[rows].duplicated().any():
-            raise FerError(f"{path}: sequence {name} has two pictures of the same frame")
+            raise FerError(f"{path}: sequence {shown(name)} has two pictures of the same frame")
         if table["subject"].iloc[rows].nunique() > 1:
             raise FerError(
-                f"{path}: sequence {name} has pictures of more than one subject; give each subject's sequences names of their own"
+                f"{path}: sequence {shown(name)} has pictures of more than one subject; give each subject's sequences names of their own"
             )
         said = sorted({e for e in expression[rows] if e})
         strong = [e for e in said if e != "neutral"] or said
         if len(strong) > 1:
             raise FerError(
-                f"{path}: sequence {name} has the expressions {' and '.join(strong)}; one is expected"
+                f"{path}: sequence {shown(name)} has the expressions {' and '.join(strong)}; one is expected"
             )
         if (
             strong
@@ -318,7 +318,7 @@ def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             and "neutral" in expression[rows][np.argmax(expression[rows] == strong[0]) :]
         ):
             raise FerError(
-                f"{path}: sequence {name} is neutral again after {strong[0]}; a sequence goes from neutral to peak, so give the "
+                f"{path}: sequence {shown(name)} is neutral again after {strong[0]}; a sequence goes from neutral to peak, so give the "
                 "pictures after the peak another sequence, or none"
             )
         expression[rows] = strong[0] if strong else ""
