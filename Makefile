@@ -1,16 +1,18 @@
 # Two commands: `make book` and `make test`. Each sets up what it needs; `make help` lists the rest.
 
-PRESET ?= book
-FACES ?=
-PUBLISH ?=
 BIN := .venv/bin
 TIMES := out/times.txt
 STRICT := -W -n --keep-going
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 
-# Notebooks run in their own folder, so the faces' path has to be absolute.
-FACES_PATH := $(if $(FACES),$(shell realpath -- "$(FACES:~/%=$(HOME)/%)"))
+# PRESET, FACES and PUBLISH reach the programs through the environment alone, as FER_PRESET and so on, and win over these. No
+# shell and no second expansion by make ($(value ..)) sees them, so a folder's name keeps its quotes, blanks and dollars.
+override FER_PRESET := $(if $(filter undefined,$(origin PRESET)),$(value FER_PRESET),$(value PRESET))
+override FER_FACES := $(if $(filter undefined,$(origin FACES)),$(value FER_FACES),$(value FACES))
+override FER_PUBLISH := $(if $(filter undefined,$(origin PUBLISH)),$(value FER_PUBLISH),$(value PUBLISH))
+export FER_PRESET FER_FACES FER_PUBLISH
+unexport PRESET FACES PUBLISH
 
 # $(call timed,name,command): run it, stop if it fails, and note its seconds.
 define timed
@@ -18,8 +20,12 @@ define timed
 	printf '%6d s  %s\n' $$(( $$(date +%s) - start )) '$(1)' >> $(TIMES)
 endef
 
-.PHONY: help book pdf test test-slow lint bench clean start
+# $(call address,file): where a browser finds a file of this folder, whatever the folder's name holds.
+address = "$$($(BIN)/python -c 'import pathlib, sys; print(pathlib.Path(sys.argv[1]).absolute().as_uri())' '$(1)')"
+
+.PHONY: help book pdf test test-slow lint bench clean start check
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 help:
 	@echo 'make book   render faces, train, run the notebooks, build the book  [PRESET=smoke|book|paper] [FACES=folder [PUBLISH=S1,S2]]'
@@ -31,41 +37,41 @@ help:
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer was not found; name one: make PYTHON=/path/to/python3'; exit 1; }
 	@echo '== installing into .venv (some minutes, some gigabytes the first time)'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || '$(PYTHON)' -m venv .venv
 	@mkdir -p out; start=$$(date +%s); \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,test]' || exit 1; \
 	printf '%6d s  installation\n' $$(( $$(date +%s) - start )) > out/installed.txt
 	@touch $@
 
+# Refuses an unknown preset and faces that are not there, before minutes go into the installation.
+check:
+	@'$(or $(wildcard $(BIN)/python),$(PYTHON),python3)' -m fer_lib.experiment.environment
+
 # Starts the list of times; the installation's is on it when it has just been made.
 start: .venv/.installed
 	@mkdir -p out; : > $(TIMES); test ! -f out/installed.txt || mv out/installed.txt $(TIMES)
 
-book: export FER_PRESET := $(PRESET)
-book: export FER_FACES := $(FACES_PATH)
-book: export FER_PUBLISH := $(PUBLISH)
-book: start
+book: check start
 	$(call timed,faces; network; measurements,$(BIN)/fer run)
 	$(call timed,notebooks and book,$(BIN)/jupyter-book build $(STRICT) book)
-	@echo; cat $(TIMES); echo 'open file://$(CURDIR)/book/_build/html/index.html'
+	@echo; cat $(TIMES); echo open $(call address,book/_build/html/index.html)
 
 # One long page, printed by a browser. It shares the executed notebooks with `make book`.
 PDF := book/_build/fer-lib.pdf
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-pdf: export FER_PRESET := $(PRESET)
-pdf: export FER_FACES := $(FACES_PATH)
-pdf: export FER_PUBLISH := $(PUBLISH)
-pdf: start
+pdf: check start
 	@test -n '$(CHROMIUM)' || { echo 'no Chromium was found; name one: make pdf CHROMIUM=/path/to/chromium'; exit 1; }
 	$(call timed,one page,$(BIN)/jupyter-book build --builder singlehtml book)
 	$(call timed,printing,'$(CHROMIUM)' --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=60000 \
-		--print-to-pdf='$(PDF)' 'file://$(CURDIR)/book/_build/singlehtml/intro.html')
-	@echo; cat $(TIMES); echo 'open file://$(CURDIR)/$(PDF)'
+		--print-to-pdf='$(PDF)' $(call address,book/_build/singlehtml/intro.html))
+	@echo; cat $(TIMES); echo open $(call address,$(PDF))
 
-test: export FER_PRESET := smoke
-test: export FER_FACES :=
-test: export FER_PUBLISH :=
+# The tests are about this checkout: nothing that the user's shell says changes them.
+test: override FER_PRESET := smoke
+test: override FER_FACES :=
+test: override FER_PUBLISH :=
+test: export FER_STORE :=
 test: export FER_BOOK := $(CURDIR)/out/test/_build/html
 test: start lint
 	$(call timed,unit tests,$(BIN)/python -m pytest -n 2 -m 'not slow and not browser')

@@ -1,49 +1,115 @@
-"""The same steps from a shell: ``fer --help``."""
+"""The same steps from a shell: ``fer --help``.
+
+What cannot be done ends in one line: exit code 2 where something else has to be given, 1 where the machine fails.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
 from fer_lib.errors import FerError
-from fer_lib.experiment.settings import Settings, describe_settings, make_settings
+from fer_lib.experiment.settings import (
+    PRESETS,
+    Bounds,
+    Settings,
+    bounds_of,
+    brief,
+    describe_bounds,
+    describe_settings,
+    make_settings,
+)
 
 if TYPE_CHECKING:
     from fer_lib.experiment.chain import Chain
 
+# Commands import what they need after they have read what they are given: a slip is told at once.
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Rerun the study of an expression network, step by step."
 )
+
+# Typer exports the class of one wrong value, not the one above it, which stands for all wrong command lines.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 Preset = Annotated[str, typer.Option(help="Scale: smoke, book or paper.", envvar="FER_PRESET")]
 FacesOption = Annotated[
     str, typer.Option(help="CK+ folder or table of own faces; empty: rendered faces.", envvar="FER_FACES")
 ]
 Given = Annotated[
-    list[str], typer.Option("--set", "-s", help="A parameter as name=value; see `fer parameters`.")
+    list[str],
+    typer.Option("--set", "-s", help="A parameter as NAME=VALUE, see `fer parameters`; counts most."),
 ]
 
 
+def _path(text: str) -> Path:
+    """Read a path of the command line; an empty one would be the current folder."""
+    if not text:
+        raise typer.BadParameter("'' is no path; the current folder is '.'")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise typer.BadParameter(f"{brief(text)}: there is no such user") from None
+
+
+def _number(help: str, bounds: Bounds, kind: type = int) -> Any:
+    """Declare an option for a number; one that is out of bounds is named together with them."""
+
+    def parse(text: Any) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or value not in bounds:
+            raise typer.BadParameter(f"{brief(text)} is not a number {bounds}")
+        return value
+
+    return typer.Option(parser=parse, metavar="NUMBER", help=f"{help} ({bounds})")
+
+
+Folder = Annotated[Path, typer.Argument(parser=_path, metavar="FOLDER")]
+Out = Annotated[Path, typer.Argument(parser=_path, metavar="OUT")]
+
+
 def _settings(preset: str, faces: str, given: list[str]) -> Settings:
-    values: dict[str, Any] = {}
-    kinds = get_type_hints(Settings)
+    """Read the parameters of a run; one that is named with --set counts more than the option for it."""
+    values: dict[str, Any] = {"preset": preset, "faces": faces}
+    kinds, allowed = get_type_hints(Settings), describe_bounds()
     for item in given:
         name, equals, text = item.partition("=")
         if not equals:
-            raise FerError(f"--set {item!r}: name=value expected")
+            raise FerError(f"--set {brief(item)}: name=value expected")
         kind = kinds.get(name, str)
         try:
             values[name] = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
         except (ValueError, KeyError):
-            raise FerError(f"--set {item!r}: {name} takes a value of type {kind.__name__}") from None
-    return make_settings(preset, faces=faces, **values)
+            why = f"{name} takes a value of type {kind.__name__}, {allowed[name]}"
+            raise FerError(f"--set {brief(item)}: {why}") from None
+    return make_settings(**values)
+
+
+def _check_out(out: Path, *, folder: bool = False) -> None:
+    """Refuse a place that a result could not be written to, before the work that leads to it."""
+    wanted, other = ("folder", "file") if folder else ("file", "folder")
+    try:
+        there = out.exists()
+        if there and out.is_dir() != folder:
+            raise FerError(f"--out {out}: this is a {other}; give a {wanted} to write")
+        if not out.parent.is_dir():
+            raise FerError(f"--out {out}: there is no folder {out.parent}; make it first")
+        if there and not folder:
+            out.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=out if there else out.parent).close()
+    except OSError as error:
+        raise FerError(f"--out {out}: nothing can be written there ({error.strerror})") from None
 
 
 def _say_problems(study: Chain) -> None:
@@ -56,11 +122,12 @@ def _say_problems(study: Chain) -> None:
 @cli.command()
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
+    settings = _settings(preset, faces, given)
     from fer_lib.experiment import matching
     from fer_lib.experiment.interventions import map_effects
     from fer_lib.experiment.study import Study
 
-    study = Study(_settings(preset, faces, given))
+    study = Study(settings)
     steps: dict[str, Callable[[], object]] = {
         "faces": lambda: study.rendered,
         "pictures": lambda: study.pictures,
@@ -81,30 +148,39 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
     typer.echo(f"results: {study.store.root}")
 
 
-AusOption = Annotated[str, typer.Option(help="Action units that may be shown, as 1,2,12; empty: all.")]
+AusOption = Annotated[
+    str, typer.Option(metavar="NUMBERS", help="Action units that may be shown, as 1,2,12; empty: all.")
+]
+Size = Annotated[int, _number("Side of a picture in pixels", bounds_of("size"))]
+Seed = Annotated[int, _number("Chooses everything", bounds_of("faces_seed"))]
 
 
 def _numbers(aus: str) -> list[int] | None:
     try:
         return [int(number) for number in aus.split(",")] if aus else None
     except ValueError:
-        raise FerError(f"--aus {aus!r}: numbers separated by commas expected, as 1,2,12") from None
+        raise FerError(f"--aus {brief(aus)}: numbers separated by commas expected, as 1,2,12") from None
 
 
 @cli.command()
 def render(
-    out: Path,
-    subjects: int = 123,
-    sequences: Annotated[int, typer.Option(help="Labelled sequences; 0: CK+'s 327.")] = 0,
-    unlabelled: Annotated[int, typer.Option(help="Sequences without a label; CK+ has 266.")] = 0,
-    frames: int = 6,
-    size: int = 256,
+    out: Out,
+    subjects: Annotated[int, _number("People", bounds_of("subjects"))] = 123,
+    sequences: Annotated[
+        int, _number("Labelled sequences; 0: as CK+, 327 of 123 people", bounds_of("sequences"))
+    ] = 0,
+    unlabelled: Annotated[
+        int, _number("Sequences without a label; CK+ has 266", bounds_of("unlabelled"))
+    ] = 0,
+    frames: Annotated[int, _number("Frames of a sequence, the first one neutral", bounds_of("frames"))] = 6,
+    size: Size = 256,
     aus: AusOption = "",
-    strongest: Annotated[float, typer.Option(help="Largest intensity, 1 to 5 for A to E.")] = 5,
-    yaw: Annotated[float, typer.Option(help="Spread of the head's turn, in degrees.")] = 2.5,
-    seed: int = 0,
+    strongest: Annotated[float, _number("Largest intensity, A to E", Bounds(1, 5), float)] = 5,
+    yaw: Annotated[float, _number("Spread of the head's turn, in degrees", Bounds(0, 30), float)] = 2.5,
+    seed: Seed = 0,
 ) -> None:
     """Render faces with exact action units into OUT, in CK+'s layout."""
+    shown = _numbers(aus)
     from fer_lib.render.dataset import render_faces
 
     typer.echo(
@@ -115,7 +191,7 @@ def render(
             unlabelled=unlabelled,
             frames=frames,
             size=size,
-            aus=_numbers(aus),
+            aus=shown,
             strongest=strongest,
             yaw=yaw,
             seed=seed,
@@ -125,27 +201,44 @@ def render(
 
 
 @cli.command()
-def interventions(out: Path, people: int = 8, aus: AusOption = "", size: int = 256, seed: int = 0) -> None:
+def interventions(
+    out: Out,
+    people: Annotated[int, _number("People", bounds_of("subjects"))] = 8,
+    aus: AusOption = "",
+    size: Size = 256,
+    seed: Seed = 0,
+) -> None:
     """Render the control set into OUT: the same face with exactly one action unit on, at A to E."""
+    shown = _numbers(aus)
     from fer_lib.render.controls import render_interventions
 
     typer.echo(
         render_interventions(
-            out, people=people, aus=_numbers(aus), size=size, seed=seed, processes=os.cpu_count() or 1
+            out, people=people, aus=shown, size=size, seed=seed, processes=os.cpu_count() or 1
         )
     )
 
 
 @cli.command()
 def judge(
-    folder: Path,
-    out: Annotated[Path | None, typer.Option(help="Folder to write the tables to, as csv.")] = None,
-    sequences: Annotated[int, typer.Option(help="Most sequences to look at; 0: all.")] = 210,
+    folder: Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="FOLDER", help="Folder to write the tables to, as csv."),
+    ] = None,
+    sequences: Annotated[int, _number("Most sequences to look at; 0: all", bounds_of("sequences"))] = 210,
     face_api: Annotated[
-        Path | None, typer.Option(help="Folder with face-api's weights; without it that judge is left out.")
+        Path | None,
+        typer.Option(
+            parser=_path,
+            metavar="FOLDER",
+            help="Folder with face-api's weights; without it that judge is left out.",
+        ),
     ] = None,
 ) -> None:
     """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
+    if out is not None:
+        _check_out(out, folder=True)
     from fer_lib.judges import judged, judging
 
     found = judging.judge(folder, sequences=sequences or None, face_api=face_api)
@@ -159,8 +252,8 @@ def judge(
 
 
 @cli.command()
-def audit(folder: Path) -> None:
-    """Compare a CK+ folder with the published counts and list every problem; exit 1 if one changes a result."""
+def audit(folder: Folder) -> None:
+    """Compare faces with CK+'s published counts and list every problem; exit code 1 if one changes a result."""
     from fer_lib.faces.audit import audit as check
 
     report = check(folder, progress=True)
@@ -171,9 +264,10 @@ def audit(folder: Path) -> None:
 @cli.command()
 def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Train the network (or find it trained) and print its folder and its accuracy on the test pictures."""
+    settings = _settings(preset, faces, given)
     from fer_lib.experiment.study import Study
 
-    study = Study(_settings(preset, faces, given))
+    study = Study(settings)
     _say_problems(study)
     right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
     typer.echo(f"{study.training.path}\naccuracy on {len(right)} test pictures: {right.mean():.3f}")
@@ -185,13 +279,17 @@ def seeds(
     preset: Preset = "book",
     faces: FacesOption = "",
     given: Given = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="File to write, as json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="FILE", help="File to write, as json.")
+    ] = None,
 ) -> None:
     """Run the study with several seeds and compare the verdicts."""
+    settings = _settings(preset, faces, given)
+    if out is not None:
+        _check_out(out)
     from fer_lib.experiment.seeds import run_seeds
     from fer_lib.experiment.study import Study
 
-    settings = _settings(preset, faces, given)
     _say_problems(Study(settings))
     found = run_seeds(settings, seeds)
     typer.echo(f"{found.markdown()}\n\n{found.agreement()}")
@@ -202,11 +300,12 @@ def seeds(
 
 @cli.command()
 def parameters() -> None:
-    """List every parameter with its help and its values in the three presets."""
-    presets = {name: make_settings(name) for name in ("smoke", "book", "paper")}
+    """List every parameter with its values in the presets smoke, book and paper, what it may be, and its help."""
+    presets = [make_settings(name) for name in PRESETS]
+    allowed = describe_bounds()
     for name, text in describe_settings().items():
-        values = " | ".join(repr(getattr(s, name)) for s in presets.values())
-        typer.echo(f"{name:16} {values:32} {text}")
+        values = list(dict.fromkeys(repr(getattr(settings, name)) for settings in presets))
+        typer.echo(f"{name:16} {' | '.join(values):26} {allowed[name]:42} {text}")
 
 
 @cli.command()
@@ -217,6 +316,8 @@ def store(
     from fer_lib.artifacts.store import Store, default_root
 
     here = Store(default_root())
+    if "" in remove:
+        raise FerError("--remove '': a step or the first digits of a key expected")
     for key in remove:
         for path in here.remove(key)["path"]:
             typer.echo(f"removed {path}")
@@ -227,9 +328,23 @@ def store(
 
 
 def app() -> None:
-    """Run the command line; bad input ends in one line and exit code 2."""
+    """Run the command line; what fails ends in one line and exit code 2 for bad input, 1 for the machine's faults."""
     try:
-        cli()
+        # A command returns None; --help and typer.Exit their exit code.
+        sys.exit(cli(standalone_mode=False))
     except FerError as error:
-        typer.echo(f"fer: {error}", err=True)
-        sys.exit(2)
+        _fail(error, 2)
+    except _UsageError as error:
+        _fail(FerError(error.format_message()), 2)
+    except typer.Abort:
+        _fail(FerError("stopped"), 1)
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        _fail(FerError(f"{where}{error.strerror or error}"), 1)
+    except MemoryError:
+        _fail(FerError("memory ran out; take fewer or smaller pictures"), 1)
+
+
+def _fail(error: FerError, code: int) -> NoReturn:
+    typer.echo(f"fer: {error}", err=True)
+    sys.exit(code)

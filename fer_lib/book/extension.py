@@ -10,6 +10,7 @@ It does what Jupyter Book leaves open:
 * the bibliography carries no roles that screen readers have dropped;
 * under what a notebook shows stands a link to the function that made it;
 * the whole book can be one page, which `make pdf` prints;
+* the notebooks, which run in their own folder, find the faces where the shell does;
 * the reference shows what a property says of itself as a sentence, also when it holds a colon.
 """
 
@@ -27,9 +28,12 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 from fer_lib.book.execution import execute_ahead
+from fer_lib.errors import FerError
+from fer_lib.experiment.environment import settings_from_environment
 
 LOGGER = logging.getLogger(__name__)
 
@@ -128,12 +132,17 @@ def repository_options(url: str, branch: str) -> tuple[dict[str, Any], dict[str,
 
 def _configure(app: Sphinx, config: Config) -> None:
     library = Path(__file__).parents[1]
+    try:
+        asked = settings_from_environment()
+    except FerError as error:
+        raise ConfigError(str(error)) from None
+    os.environ |= {"FER_PRESET": asked.preset, "FER_FACES": asked.faces}  # kernels inherit them
     key = execution_key(
         library,
-        os.environ.get("FER_PRESET", "book"),
-        os.environ.get("FER_FACES", ""),
+        asked.preset,
+        asked.faces,
         [library.parent / name for name in KEPT],
-        publish=os.environ.get("FER_PUBLISH", ""),
+        publish=asked.publish,
     )
     config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / key)
     theme = config.html_theme_options

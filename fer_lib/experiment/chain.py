@@ -16,10 +16,11 @@ import torch
 
 from fer_lib import facs
 from fer_lib.artifacts.store import Artifact, Store, default_root
+from fer_lib.errors import FerError
 from fer_lib.experiment.settings import Settings
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
-from fer_lib.faces.disk import expanded, is_system_file
+from fer_lib.faces.disk import is_system_file
 from fer_lib.faces.reader import read
 from fer_lib.maps import activations, deconv, regions
 from fer_lib.network import model, splits, training
@@ -82,7 +83,7 @@ class Chain:
     @cached_property
     def faces_root(self) -> Path:
         """Folder, in CK+'s layout, or table that the pictures come from."""
-        return self.rendered.path / "faces" if self.rendered else expanded(self.settings.faces)
+        return self.rendered.path / "faces" if self.rendered else Path(self.settings.faces)
 
     @cached_property
     def pictures(self) -> Artifact:
@@ -214,9 +215,23 @@ class Chain:
             classes=len(self.expressions),
         )
 
+    def _check_numbers(self) -> None:
+        """Refuse what these faces are too few for; of rendered ones the settings know their number."""
+        people = self.table["subject"][self.labels >= 0].nunique()
+        for name, most, what in (
+            ("strongest", len(self.table), "pictures"),
+            ("folds", people, "labelled people"),
+        ):
+            value = getattr(self.settings, name)
+            if value > most:
+                raise FerError(
+                    f"parameter {name}={value}: {self.faces_root} has {most} {what}; give at most {most}"
+                )
+
     @cached_property
     def training(self) -> Artifact:
         """The finished training run."""
+        self._check_numbers()
 
         def compute(folder: Path) -> None:
             training.train(

@@ -125,8 +125,8 @@ def run_seeds(
     if not seeds or len(set(seeds)) < len(seeds):
         raise FerError(f"seeds are {list(seeds)}: give at least one, none of them twice")
     tables = []
-    for seed in seeds:
-        study = Study(settings.but(seed=seed), store, progress=progress)
+    for chosen in [settings.but(seed=seed) for seed in seeds]:  # all are checked before the first one runs
+        seed, study = chosen.seed, Study(chosen, store, progress=progress)
         right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
         verdict = judge_claims(study).assign(seed=seed, accuracy=float(right.mean()))
         tables.append(verdict[list(COLUMNS)])

@@ -10,20 +10,71 @@ import ast
 import difflib
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from fer_lib.errors import FerError
+from fer_lib.facs import CKPLUS_EXPRESSION_COUNTS, CKPLUS_SUBJECTS
 
 PRESETS = ("smoke", "book", "paper")
 
+LEAST_CROP = {0: 36, 1: 22, 2: 8}
+"""Smallest picture, by the padding, of which the three blocks leave a pixel (`fer_lib.network.model`)."""
 
-def _parameter(help: str, default: Any = None, *, choices: tuple[Any, ...] = (), **presets: Any) -> Any:
-    """Declare a field: one line of help, and one default or one value for each preset."""
+_LARGEST_SEED = 2**32 - 1
+_LONGEST = 60
+_PLAIN = (bool, int, float, str, list, tuple, dict, set, types.NoneType)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The numbers that a parameter may be: an interval and, for some, one number more that switches something off.
+
+    Attributes
+    ----------
+    least, most : float
+        Ends of the interval.
+    without : str
+        Which ends do not belong to it: "", "least", "most" or "both".
+    besides : int, optional
+        A number outside of the interval that is allowed as well.
+    """
+
+    least: float
+    most: float
+    without: str = ""
+    besides: int | None = None
+
+    def __contains__(self, value: Any) -> bool:
+        above = value > self.least if self.without in ("least", "both") else value >= self.least
+        below = value < self.most if self.without in ("most", "both") else value <= self.most
+        return (above and below) or (self.besides is not None and value == self.besides)
+
+    def __str__(self) -> str:
+        words = {"": "from {} to {}", "least": "above {}, at most {}", "most": "at least {}, below {}"}
+        interval = words.get(self.without, "above {}, below {}").format(f"{self.least:,}", f"{self.most:,}")
+        return interval if self.besides is None else f"{self.besides}, or {interval}"
+
+
+def _parameter(
+    help: str,
+    default: Any = None,
+    *,
+    choices: tuple[Any, ...] = (),
+    bounds: Bounds | None = None,
+    **presets: Any,
+) -> Any:
+    """Declare a field: one line of help, what is allowed, and one default or one value for each preset."""
     return field(
         default=default,
-        metadata={"help": help, "choices": choices, "presets": presets or dict.fromkeys(PRESETS, default)},
+        metadata={
+            "help": help,
+            "choices": choices,
+            "bounds": bounds,
+            "presets": presets or dict.fromkeys(PRESETS, default),
+        },
     )
 
 
@@ -33,101 +84,158 @@ class Settings:
 
     preset: str = _parameter("scale of the run", "book", choices=PRESETS)
     faces: str = _parameter("a CK+ folder or a table of own faces; empty: faces rendered by this package", "")
-    seed: int = _parameter("seed of split, initialisation, augmentation and permutations", 0)
-
-    subjects: int = _parameter("rendered people", smoke=10, book=123, paper=123)
-    sequences: int = _parameter("rendered labelled sequences; 0: CK+'s 327", smoke=32, book=0, paper=0)
-    unlabelled: int = _parameter("rendered sequences with action units and no label (CK+: 266)", 0)
-    frames: int = _parameter(
-        "rendered frames of a sequence, the first one neutral", smoke=4, book=4, paper=10
+    seed: int = _parameter(
+        "seed of split, initialisation, augmentation and permutations", 0, bounds=Bounds(0, _LARGEST_SEED)
     )
-    size: int = _parameter("side of a rendered picture in pixels", smoke=160, book=256, paper=256)
-    faces_seed: int = _parameter("seed of the rendered faces", 0)
+
+    subjects: int = _parameter("rendered people", smoke=10, book=123, paper=123, bounds=Bounds(1, 999))
+    sequences: int = _parameter(
+        "rendered labelled sequences; 0: CK+'s 327", smoke=32, book=0, paper=0, bounds=Bounds(0, 7 * 999)
+    )
+    unlabelled: int = _parameter(
+        "rendered sequences with action units and no label (CK+: 266)", 0, bounds=Bounds(0, 10_000)
+    )
+    frames: int = _parameter(
+        "rendered frames of a sequence, the first one neutral",
+        smoke=4,
+        book=4,
+        paper=10,
+        bounds=Bounds(2, 1000),
+    )
+    size: int = _parameter(
+        "side of a rendered picture in pixels", smoke=160, book=256, paper=256, bounds=Bounds(32, 2048)
+    )
+    faces_seed: int = _parameter("seed of the rendered faces", 0, bounds=Bounds(0, _LARGEST_SEED))
     publish: str = _parameter(
         "subjects whose faces may be shown, separated by commas, or 'all'; own faces: none", ""
     )
 
     last_frames: int = _parameter(
-        "frames at the end of a sequence that carry its expression (paper: all but the first)", 3
+        "frames at the end of a sequence that carry its expression (paper: all but the first)",
+        3,
+        bounds=Bounds(1, 1000),
     )
     neutral: bool = _parameter("first frames form an eighth class, neutral (paper: ambiguous, 7 or 8)", True)
     split: str = _parameter(
         "test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak")
     )
     test_fraction: float = _parameter(
-        "share of the subjects held out (split 'subject')", smoke=0.4, book=0.2, paper=0.2
+        "share of the subjects held out (split 'subject')",
+        smoke=0.4,
+        book=0.2,
+        paper=0.2,
+        bounds=Bounds(0, 1, without="both"),
     )
     test_pictures: int = _parameter(
-        "pictures held out (split 'leak'; paper: 200)", smoke=24, book=200, paper=200
+        "pictures held out (split 'leak'; paper: 200)",
+        smoke=24,
+        book=200,
+        paper=200,
+        bounds=Bounds(1, 1_000_000),
     )
 
-    folds: int = _parameter("folds of people that the network is trained in one by one; 0: not run", 0)
+    folds: int = _parameter(
+        "folds of people that the network is trained in one by one; 0: not run",
+        0,
+        bounds=Bounds(2, 999, besides=0),
+    )
 
-    degrees: float = _parameter("step 1: largest rotation, in degrees", 15.0)
-    flip: float = _parameter("step 2: probability of a mirror image", 0.5)
-    resize: int = _parameter("step 3: side after scaling, in pixels", 99)
-    crop: int = _parameter("step 4: side of the random cut, in pixels", 96)
+    degrees: float = _parameter("step 1: largest rotation, in degrees", 15.0, bounds=Bounds(0, 180))
+    flip: float = _parameter("step 2: probability of a mirror image", 0.5, bounds=Bounds(0, 1))
+    resize: int = _parameter(
+        "step 3: side after scaling, in pixels", 99, bounds=Bounds(min(LEAST_CROP.values()), 1024)
+    )
+    crop: int = _parameter(
+        f"step 4: side of the random cut, in pixels; at least {LEAST_CROP[0]}, {LEAST_CROP[1]} or {LEAST_CROP[2]} "
+        "with padding 0, 1 or 2",
+        96,
+        bounds=Bounds(min(LEAST_CROP.values()), 512),
+    )
 
     padding: int = _parameter(
-        "zero padding of the 5x5 convolutions (paper: not stated)", 0, choices=(0, 1, 2)
+        "zero padding of the 5x5 convolutions (paper: not stated)", 0, choices=tuple(LEAST_CROP)
     )
     initialisation: str = _parameter(
         "starting weights (paper: N(0, 1), which cannot train)",
         "he",
         choices=("he", "fan_in", "small", "paper"),
     )
-    batch_size: int = _parameter("pictures of a step", 64)
-    learning_rate: float = _parameter("constant learning rate", 0.001)
-    momentum: float = _parameter("momentum of SGD", 0.9)
-    weight_decay: float = _parameter("weight decay", 0.0001)
-    dropout: float = _parameter("dropout of the hidden fully connected layer", 0.5)
-    epochs: int = _parameter("most passes over the training pictures", smoke=4, book=18, paper=200)
-    patience: int = _parameter(
-        "passes without progress that count as converged; 0: train all epochs (paper: undefined)", 10
+    batch_size: int = _parameter("pictures of a step", 64, bounds=Bounds(1, 100_000))
+    learning_rate: float = _parameter("constant learning rate", 0.001, bounds=Bounds(0, 100))
+    momentum: float = _parameter("momentum of SGD", 0.9, bounds=Bounds(0, 1, without="most"))
+    weight_decay: float = _parameter("weight decay", 0.0001, bounds=Bounds(0, 100))
+    dropout: float = _parameter(
+        "dropout of the hidden fully connected layer", 0.5, bounds=Bounds(0, 1, without="most")
     )
-    tolerance: float = _parameter("share by which the training loss has to fall to count as progress", 0.01)
+    epochs: int = _parameter(
+        "most passes over the training pictures", smoke=4, book=18, paper=200, bounds=Bounds(0, 100_000)
+    )
+    patience: int = _parameter(
+        "passes without progress that count as converged; 0: train all epochs (paper: undefined)",
+        10,
+        bounds=Bounds(0, 100_000),
+    )
+    tolerance: float = _parameter(
+        "share by which the training loss has to fall to count as progress",
+        0.01,
+        bounds=Bounds(0, 1, without="most"),
+    )
 
-    strongest: int = _parameter("n, the strongest activations of a map that are looked at (paper: 9)", 9)
+    strongest: int = _parameter(
+        "n, the strongest activations of a map that are looked at (paper: 9)", 9, bounds=Bounds(1, 10_000)
+    )
     one_per_subject: bool = _parameter(
         "at most one picture of a subject among the strongest (paper: no rule)", False
     )
     zero_rule: str = _parameter(
         "what D does with a zero activation", "floor", choices=("floor", "skip", "infinite")
     )
-    permutations: int = _parameter("permutations of the nulls", smoke=200, book=5000, paper=10000)
+    permutations: int = _parameter(
+        "permutations of the nulls", smoke=200, book=5000, paper=10000, bounds=Bounds(1, 1_000_000)
+    )
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in fields(self):
-            _check(f.name, getattr(self, f.name), hints[f.name], f.metadata["choices"])
-        for name in ("batch_size", "strongest", "last_frames", "frames", "subjects", "crop", "permutations"):
-            if getattr(self, name) < 1:
-                raise FerError(f"parameter {name}={getattr(self, name)!r}: must be at least 1")
-        for name in (
-            "epochs",
-            "sequences",
-            "unlabelled",
-            "degrees",
-            "learning_rate",
-            "momentum",
-            "weight_decay",
-            "seed",
-            "faces_seed",
-            "folds",
-        ):
-            if getattr(self, name) < 0:
-                raise FerError(f"parameter {name}={getattr(self, name)!r}: must not be negative")
-        for name in ("flip", "dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise FerError(
-                    f"parameter {name}={getattr(self, name)!r}: a probability from 0 to 1 is expected"
-                )
-        if not 0 < self.test_fraction < 1:
-            raise FerError(
-                f"parameter test_fraction={self.test_fraction!r}: a share between 0 and 1 is expected"
-            )
+            value = getattr(self, f.name)
+            _check(f.name, value, hints[f.name], f.metadata["choices"], f.metadata["bounds"])
+            if hints[f.name] is float:
+                object.__setattr__(self, f.name, float(value))
+        object.__setattr__(self, "faces", _absolute(self.faces))
+        if not self.publish.isprintable():
+            raise _refusal("publish", self.publish, "one line of names expected")
+        least = LEAST_CROP[self.padding]
+        if self.crop < least:
+            why = f"with padding={self.padding} the network needs at least {least} pixels"
+            raise _refusal("crop", self.crop, why)
         if self.crop > self.resize:
-            raise FerError(f"parameter crop={self.crop!r}: must not exceed resize={self.resize!r}")
+            raise _refusal("crop", self.crop, f"must not exceed resize={self.resize!r}")
+        if not self.faces:
+            self._check_rendered()
+
+    def _check_rendered(self) -> None:
+        """Refuse what the rendered faces would be too few for; those of others are counted once they are read."""
+        most = len(CKPLUS_EXPRESSION_COUNTS) * self.subjects
+        if self.sequences > most:
+            why = f"at most {most}, one for each expression of subjects={self.subjects}"
+            raise _refusal("sequences", self.sequences, why)
+        as_ckplus = sum(CKPLUS_EXPRESSION_COUNTS.values()) * self.subjects / CKPLUS_SUBJECTS
+        sequences = self.sequences or round(as_ckplus)
+        people, peaks = min(self.subjects, sequences), min(self.last_frames, self.frames - 1)
+        labelled = sequences * (peaks + self.neutral)
+        if self.split == "subject" and not 0 < round(self.test_fraction * people) < people:
+            why = f"of {people} rendered people with a label this leaves none to train on, or none to test on"
+            raise _refusal("test_fraction", self.test_fraction, why)
+        if self.split == "leak" and self.test_pictures >= labelled:
+            why = f"at most {labelled - 1} of the {labelled} rendered pictures with a label"
+            raise _refusal("test_pictures", self.test_pictures, why)
+        if self.folds > people:
+            why = f"0, or from 2 to {people}, the rendered people with a label"
+            raise _refusal("folds", self.folds, why)
+        pictures = (sequences + self.unlabelled) * (peaks + 1)
+        if 2 * self.strongest > pictures:
+            why = f"at most {pictures // 2}: D compares n with n of the {pictures} rendered pictures"
+            raise _refusal("strongest", self.strongest, why)
 
     def but(self, **changes: Any) -> Settings:
         """Return a copy with some parameters changed and checked."""
@@ -158,62 +266,94 @@ def make_settings(preset: str = "book", **given: Any) -> Settings:
     FerError
         If a name is unknown, or a value has the wrong type or range; the message names it.
     """
-    _check("preset", preset, str, PRESETS)
+    _check("preset", preset, str, PRESETS, None)
     _known(given)
     values = {f.name: f.metadata["presets"][preset] for f in fields(Settings) if f.name != "preset"}
     values |= {name: value for name, value in given.items() if value is not None}
-    hints = get_type_hints(Settings)
-    for name, value in values.items():
-        if hints[name] is float and type(value) is int:
-            values[name] = float(value)
     return Settings(preset=preset, **values)
 
 
-def settings_from_notebook(namespace: Mapping[str, Any]) -> Settings:
+def settings_from_notebook(namespace: Mapping[str, Any], own: Collection[str] = ()) -> Settings:
     """Read the parameters that a notebook's parameters cell, and papermill after it, have set.
 
-    papermill only warns of a parameter that no one knows and checks no type, so this does both: every name
-    that is assigned in the cells directly above the calling one has to be a parameter.
+    papermill only warns of a parameter that no one knows and checks no type, so this does both.
 
     Parameters
     ----------
     namespace : Mapping
         The notebook's ``globals()``.
+    own : collection of str
+        Names of parameters that the notebook has beside those of :class:`Settings`, and checks itself.
 
     Returns
     -------
     Settings
+
+    Raises
+    ------
+    FerError
+        If a parameter is unknown, or a value has the wrong type or range; the message names it.
     """
     names = {f.name for f in fields(Settings)}
-    assigned = _assigned_above(namespace)
-    _known({name: None for name in assigned})
+    _known(dict.fromkeys(_unknown(namespace, names | set(own))))
     given = {
         n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], types.ModuleType)
     }
     return make_settings(**{"publish": os.environ.get("FER_PUBLISH"), **given})
 
 
-def _assigned_above(namespace: Mapping[str, Any]) -> list[str]:
-    """Names that the assignment-only cells right above the running cell assign, in a notebook; else none."""
+def _unknown(namespace: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    """Names that were set as parameters of a notebook and are none.
+
+    A parameter is a plain value. Those of papermill's cell, and of a cell that sets a parameter, all have to be
+    known; what the cells beside it set is the reader's own affair unless it looks like a parameter misspelt.
+    Where no history of cells is kept (nbval), only the cells above the settings have run, so every plain value is
+    looked at.
+    """
+    plain = {
+        name
+        for name, value in namespace.items()
+        if isinstance(value, _PLAIN) and not name.startswith("_") and name not in (*known, "In", "Out")
+    }
     history = list(namespace.get("In", ()))[:-1]
-    assigned: list[str] = []
+    if not any(history):
+        return [name for name in plain if not name.isupper() or _close(name.lower(), known)]
+    unknown = []
     for source in reversed(history):
-        try:
-            body = ast.parse(source).body
-        except SyntaxError:
+        assigned = _assigned(source)
+        if assigned is None:
             break
-        if not body or not all(
-            isinstance(s, ast.Assign | ast.AnnAssign | ast.Import | ast.ImportFrom) for s in body
-        ):
-            break
-        for statement in body:
-            targets = (
-                statement.targets
-                if isinstance(statement, ast.Assign)
-                else [getattr(statement, "target", None)]
-            )
-            assigned += [t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_")]
-    return assigned
+        papermill = source.lstrip().startswith("# Parameters")
+        strict = papermill or not assigned.isdisjoint(known)
+        unknown += [name for name in sorted(assigned & plain) if strict or _close(name, known)]
+        if "preset" in assigned and not papermill:
+            break  # the notebook's own cell of parameters: what ran before it has been read before
+    return unknown
+
+
+def _assigned(source: str) -> set[str] | None:
+    """Names that a cell of settings assigns, none if it only looks at values; None for a cell that does more."""
+    code = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!", "?")))
+    try:
+        body = ast.parse(code).body
+    except SyntaxError:
+        return None
+    targets: list[ast.expr] = []
+    calls = False
+    for statement in body:
+        match statement:
+            case ast.Assign():
+                targets += statement.targets
+            case ast.AnnAssign():
+                targets.append(statement.target)
+            case ast.Expr():
+                calls |= isinstance(statement.value, ast.Call)
+            case ast.Import() | ast.ImportFrom():
+                pass
+            case _:
+                return None
+    assigned = {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    return None if assigned and calls else assigned
 
 
 def describe_settings() -> dict[str, str]:
@@ -221,17 +361,75 @@ def describe_settings() -> dict[str, str]:
     return {f.name: f.metadata["help"] for f in fields(Settings)}
 
 
+def bounds_of(name: str) -> Bounds:
+    """Return the bounds of a parameter that is a number."""
+    found: Bounds = next(f.metadata["bounds"] for f in fields(Settings) if f.name == name)
+    return found
+
+
+def describe_bounds() -> dict[str, str]:
+    """Return what every parameter may be, by name: its choices, its bounds, or its type."""
+    hints = get_type_hints(Settings)
+    return {
+        f.name: _allowed(hints[f.name], f.metadata["choices"], f.metadata["bounds"]) for f in fields(Settings)
+    }
+
+
+def _allowed(kind: type, choices: tuple[Any, ...], bounds: Bounds | None) -> str:
+    if choices:
+        return f"one of {', '.join(map(repr, choices))}"
+    return {bool: "true or false", str: "text"}.get(kind, str(bounds))
+
+
+def brief(value: Any) -> str:
+    """Return a value as it is written in code, on one line and cut short."""
+    try:
+        text = repr(value).replace("\n", " ")
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return f"a number of {value.bit_length()} bits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def _known(given: Mapping[str, Any]) -> None:
     names = [f.name for f in fields(Settings)]
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
+            close = _close(name, names)
             hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"
-            raise FerError(f"unknown parameter {name!r}{hint}")
+            raise FerError(f"unknown parameter {brief(name)}{hint}")
 
 
-def _check(name: str, value: Any, kind: type, choices: tuple[Any, ...]) -> None:
-    if type(value) is not kind:
-        raise FerError(f"parameter {name}={value!r}: {kind.__name__} expected, {type(value).__name__} given")
+def _close(name: str, names: Collection[str]) -> list[str]:
+    return difflib.get_close_matches(name, names, 1)
+
+
+def _check(name: str, value: Any, kind: type, choices: tuple[Any, ...], bounds: Bounds | None) -> None:
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        why = f"{kind.__name__} expected, {type(value).__name__} given"
+        if kind is str and isinstance(value, int | float):
+            why += f" (papermill's -p takes digits for a number; -r {name} keeps them)"
+        elif isinstance(value, str):
+            why += f": {_allowed(kind, choices, bounds)}"
+        raise _refusal(name, value, why)
     if choices and value not in choices:
-        raise FerError(f"parameter {name}={value!r}: one of {', '.join(map(repr, choices))} expected")
+        raise _refusal(name, value, f"{_allowed(kind, choices, bounds)} expected")
+    if bounds is not None and value not in bounds:
+        raise _refusal(name, value, f"a number {bounds} expected")
+
+
+def _refusal(name: str, value: Any, why: str) -> FerError:
+    return FerError(f"parameter {name}={brief(value)}: {why}")
+
+
+def _absolute(faces: str) -> str:
+    """Expand ~ and make the path of some faces absolute, so that it means the same in every folder."""
+    if not faces:
+        return ""
+    if "\0" in faces:
+        raise _refusal("faces", faces, "no path holds a zero byte")
+    try:
+        return str(Path(faces).expanduser().absolute())
+    except RuntimeError:
+        raise _refusal("faces", faces, "there is no such user; give the folder's path") from None
+    except OSError:
+        raise _refusal("faces", faces, "the current folder is gone; give a path from the root on") from None

@@ -27,6 +27,7 @@ from fer_lib.faces.reader import read
 from fer_lib.faces.table import AU_COLUMNS, NOT_GIVEN, Faces, au_present
 
 _SHOWN = 12
+_STRANGER = "not a part of CK+"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Audit:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong: what an operating system leaves behind is listed, but changes no result."""
-        return bool(self.problems["path"].map(is_system_file).all())
+        """Whether nothing is wrong: what lies beside the parts, or a system leaves behind, is listed and changes no result."""
+        harmless = self.problems["path"].map(is_system_file) | (self.problems["problem"] == _STRANGER)
+        return bool(harmless.all())
 
     def differing(self) -> pd.DataFrame:
         """Return the counts that are not the published ones."""
@@ -176,7 +178,7 @@ def _note_strangers(root: Path, problems: Problems) -> None:
         elif part:
             problems.add(child.name, f"second source of {part}", f"not used, {parts[part]} is read")
         else:
-            problems.add(child.name, "not a part of CK+", "not used")
+            problems.add(child.name, _STRANGER, "not used")
 
 
 def _note_broken_criteria(faces: Faces, problems: Problems) -> None:
