@@ -59,8 +59,8 @@ def _path(text: str) -> Path:
         raise typer.BadParameter(f"{brief(text)}: there is no such user") from None
 
 
-def _number(help: str, bounds: Bounds, kind: type = int) -> Any:
-    """Declare an option for a number; one that is out of bounds is named together with them."""
+def _within(bounds: Bounds, kind: type = int) -> Callable[[Any], Any]:
+    """Make a reader of numbers that names a wrong one together with the bounds."""
 
     def parse(text: Any) -> Any:
         try:
@@ -71,7 +71,11 @@ def _number(help: str, bounds: Bounds, kind: type = int) -> Any:
             raise typer.BadParameter(f"{brief(text)} is not a number {bounds}")
         return value
 
-    return typer.Option(parser=parse, metavar="NUMBER", help=f"{help} ({bounds})")
+    return parse
+
+
+def _number(help: str, bounds: Bounds, kind: type = int) -> Any:
+    return typer.Option(parser=_within(bounds, kind), metavar="NUMBER", help=f"{help} ({bounds}).")
 
 
 Folder = Annotated[Path, typer.Argument(parser=_path, metavar="FOLDER")]
@@ -275,7 +279,9 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
 
 @cli.command()
 def seeds(
-    seeds: Annotated[list[int], typer.Argument(help="Seeds, such as 0 1 2.")],
+    seeds: Annotated[
+        list[int], typer.Argument(parser=_within(bounds_of("seed")), metavar="SEEDS", help="As 0 1 2.")
+    ],
     preset: Preset = "book",
     faces: FacesOption = "",
     given: Given = [],  # noqa: B006
@@ -331,7 +337,7 @@ def app() -> None:
     """Run the command line; what fails ends in one line and exit code 2 for bad input, 1 for the machine's faults."""
     try:
         # A command returns None; --help and typer.Exit their exit code.
-        sys.exit(cli(standalone_mode=False))
+        sys.exit(cli(standalone_mode=False) or 0)
     except FerError as error:
         _fail(error, 2)
     except _UsageError as error:

@@ -1,5 +1,6 @@
 """What tests share: small fake faces on disk, in CK+'s layout, and a browser."""
 
+import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
+
+# What the user's shell says is no part of a test.
+for variable in ("FER_PRESET", "FER_FACES", "FER_PUBLISH", "FER_STORE"):
+    os.environ.pop(variable, None)
 
 # A slow or busy machine is no failure of a property.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -143,6 +143,15 @@ def test_a_folder_without_faces_is_refused(tmp_path):
         audit(tmp_path)
 
 
+def test_a_readme_beside_the_parts_is_listed_and_does_no_harm(clean_tree):
+    (clean_tree / "README.txt").write_text("x")
+    (clean_tree / "papers").mkdir()
+    result = audit(clean_tree)
+    assert result.sound and sorted(result.problems["path"]) == ["README.txt", "papers"]
+    (clean_tree / "Emotion_labels.zip").write_bytes(b"x")
+    assert not audit(clean_tree).sound, "which of two sources holds the labels is no small matter"
+
+
 def test_system_files_alone_are_listed_and_do_no_harm(clean_tree):
     assert audit(clean_tree).sound
     (clean_tree / "Emotion/.DS_Store").write_bytes(b"x")

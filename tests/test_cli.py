@@ -1,5 +1,6 @@
 import shlex
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,6 +23,7 @@ def test_parameters_lists_each_one(monkeypatch, capsys):
     assert run(monkeypatch, "parameters") == 0
     listed = capsys.readouterr().out
     assert all(f"{name} " in listed for name in describe_settings())
+    assert "from 0 to 180" in listed and "0, or from 2 to 999" in listed
 
 
 @pytest.mark.parametrize(
@@ -31,12 +33,126 @@ def test_parameters_lists_each_one(monkeypatch, capsys):
         (("train", "--set", "epoch=3"), "did you mean epochs"),
         (("train", "--set", "epochs=three"), "epochs takes a value of type int"),
         (("train", "--set", "epochs"), "name=value expected"),
+        (("train", "-s", "preset=tiny", "--preset", "smoke"), "preset='tiny'"),
+        (("train", "-s", "preset=smoke", "-s", "faces=/no/such/place"), "/no/such/place"),
+        (("train", "-s", "last_frames=99999999999999999999"), "last_frames=99999999999999999999"),
+        (("train", "-s", f"seed={'9' * 5000}"), "seed takes a value of type int, from 0 to 4,294,967,295"),
+        (("train", "-s", "learning_rate=1e309"), "learning_rate=inf"),
+        (("train", "-s", "neutral=yes"), "true or false"),
+        (("train", "-s", "split=leak\n"), "split='leak\\n': one of 'subject', 'leak'"),
+        (("train", "-s", "=3"), "unknown parameter ''"),
+        (("train", "--preset", ""), "preset=''"),
+        (("train", "--bogus"), "--bogus"),
+        (("run", "-s", "crop=16"), "crop=16: with padding=0 the network needs at least 36"),
+        (("nope",), "'nope'"),
+        (("audit", ""), "'' is no path"),
+        (("audit",), "FOLDER"),
+        (("audit", "~nobody-of-this-name/ck"), "no such user"),
+        (("audit", "a\nb"), "a\\nb: no such folder"),
+        (("render", ""), "'' is no path"),
+        (("render", "x", "--frames", "99999999999"), "'99999999999' is not a number from 2 to 1,000"),
+        (("render", "x", "--frames", "five"), "'five' is not a number from 2 to 1,000"),
+        (("render", "x", "--unlabelled", "99999999999"), "'99999999999' is not a number from 0 to 10,000"),
+        (("render", "x", "--yaw", "nan"), "'nan' is not a number from 0 to 30"),
+        (("render", "x", "--aus", "1,"), "--aus '1,'"),
+        (("render", "x", "--subjects", "2", "--sequences", "15"), "sequences is 15"),
+        (("interventions", ""), "'' is no path"),
+        (("interventions", "x", "--people", "0"), "'0' is not a number from 1 to 999"),
+        (("judge", ""), "'' is no path"),
+        (("judge", "x", "--out", ""), "'' is no path"),
+        (("judge", "x", "--face-api", ""), "'' is no path"),
+        (("judge", "x", "--sequences", "-1"), "'-1' is not a number"),
+        (("seeds",), "SEEDS"),
+        (("seeds", "0", "1.5"), "'1.5' is not a number from 0 to 4,294,967,295"),
+        (("seeds", "0", "0"), "none of them twice"),
+        (("seeds", "0", "-s", "dropout=1"), "dropout=1.0"),
+        (("seeds", "0", "--out", ""), "'' is no path"),
+        (("store", "--remove", ""), "--remove ''"),
     ],
 )
 def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
     assert run(monkeypatch, *words) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1 and "Traceback" not in said
+
+
+@pytest.fixture
+def no_runs(monkeypatch):
+    """Nothing may run: what is refused is refused before."""
+    from fer_lib.experiment import seeds
+    from fer_lib.judges import judging
+
+    def never(*args, **kwargs):
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr(seeds, "run_seeds", never)
+    monkeypatch.setattr(judging, "judge", never)
+
+
+@pytest.mark.parametrize("command", [("seeds", "0"), ("judge", "faces")])
+def test_a_place_for_results_is_refused_before_the_work(monkeypatch, capsys, tmp_path, no_runs, command):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    wrong = {
+        "seeds": [tmp_path / "folder", "/proc/x.json"],
+        "judge": [tmp_path / "file", "/proc/x", "/proc"],
+    }[command[0]]
+    for out in [
+        *wrong,
+        tmp_path / "missing" / "x",
+        tmp_path / "file" / "x",
+        "x" * 5000,
+        "~nobody-of-this-name/x",
+    ]:
+        assert run(monkeypatch, *command, "--out", str(out)) == 2
+        said = capsys.readouterr().err
+        assert "--out" in said and said.count("\n") == 1, said
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("command", "out"), [(("seeds", "0"), "new.json"), (("judge", "faces"), "new")])
+def test_a_place_that_can_be_written_is_left_as_it_was(monkeypatch, tmp_path, no_runs, command, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError, match="it ran"):
+        run(monkeypatch, *command, "--out", out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_machines_faults_are_one_line_too(monkeypatch, capsys):
+    for fault, message in (
+        (OSError(28, "No space left on device", "/store/x"), "/store/x: No space left on device"),
+        (OSError("odd"), "odd"),
+        (MemoryError(), "memory"),
+        (KeyboardInterrupt(), ""),
+    ):
+        monkeypatch.setattr("fer_lib.artifacts.store.Store.list", Mock(side_effect=fault))
+        assert run(monkeypatch, "store") in (1, 130)
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") <= 1
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch, capsys):
+    monkeypatch.setenv("FER_PRESET", "")
+    monkeypatch.setenv("FER_FACES", "/no/such/place")
+    assert run(monkeypatch, "train") == 2
+    assert "/no/such/place" in capsys.readouterr().err
+
+
+def test_every_command_has_help(monkeypatch, capsys):
+    for command in (
+        "run",
+        "render",
+        "interventions",
+        "judge",
+        "audit",
+        "train",
+        "seeds",
+        "parameters",
+        "store",
+    ):
+        assert run(monkeypatch, command, "--help") == 0
+        assert command in capsys.readouterr().out
 
 
 def test_a_folder_that_is_not_ckplus_is_refused(monkeypatch, capsys, tmp_path):

@@ -68,6 +68,12 @@ def test_what_cannot_be_read_says_how_to_make_it(content, tmp_path):
     assert str(tmp_path) not in str(said.value)
 
 
+def test_every_seed_is_checked_before_the_first_run(monkeypatch):
+    monkeypatch.setattr(seeds, "Study", None)
+    with pytest.raises(FerError, match="seed=-1"):
+        seeds.run_seeds(make_settings("smoke"), [0, -1])
+
+
 @pytest.mark.parametrize("wrong", [[], [1, 1]])
 def test_seeds_must_differ(wrong):
     with pytest.raises(FerError, match="none of them twice"):

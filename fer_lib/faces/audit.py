@@ -56,8 +56,8 @@ class Audit:
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong: what lies beside the parts, or a system leaves behind, is listed and changes no result."""
-        harmless = self.problems["path"].map(is_system_file) | (self.problems["problem"] == _STRANGER)
-        return bool(harmless.all())
+        inside = self.problems[self.problems["problem"] != _STRANGER]
+        return bool(inside["path"].map(is_system_file).all())
 
     def differing(self) -> pd.DataFrame:
         """Return the counts that are not the published ones."""
