@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import detection, measure, projections, recording, rendering, training
+from benchmarks import detection, measure, pages, projections, recording, rendering, training
 
 PARTS = {
     "projections": projections.rows,
@@ -17,6 +17,7 @@ PARTS = {
     "training": training.rows,
     "detection": detection.rows,
     "rendering": rendering.rows,
+    "pages": pages.rows,
 }
 
 

@@ -20,6 +20,9 @@ for variable in ("FER_PRESET", "FER_FACES", "FER_PUBLISH", "FER_STORE"):
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+PATIENCE = 600_000
+"""Milliseconds after which a browser that does not answer is given up; a busy machine is no failure either."""
+
 CODES = {"anger": 1, "contempt": 2, "disgust": 3, "fear": 4, "happy": 5, "sadness": 6, "surprise": 7}
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmarks import measure
+from benchmarks import measure, pages
 from benchmarks.__main__ import main
 from benchmarks.projections import window_products
 from fer_lib.network.model import ExpressionNet
@@ -19,6 +19,31 @@ def test_a_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
         assert "torch" in row["machine"]
         assert row["quick"] and row["date"][:2] == "20"
     assert "recording 2 pictures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("part", "operation"),
+    [("training", "the five steps of augmentation"), ("pages", "one conv3 unit in the live explorer")],
+)
+def test_what_readers_and_training_wait_for_is_timed(tmp_path, capsys, monkeypatch, part, operation):
+    monkeypatch.setattr(measure, "products_per_second", lambda: 1e10)
+    monkeypatch.setenv("FER_BOOK", str(tmp_path / "none"))
+    main([part, "--quick", "--out", str(tmp_path / "table.json")])
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert [row["operation"].startswith(operation) for row in table].count(True) == 1
+    assert all(row["ours_seconds"] > 0 and row["peer_seconds"] > 0 for row in table)
+    assert ("pages are left out" in capsys.readouterr().out) == (part == "pages")
+
+
+@pytest.mark.browser
+def test_the_slowest_page_is_named(browser, tmp_path):
+    (tmp_path / "index.html").write_text("<!doctype html><title>a</title>")
+    (tmp_path / "slow.html").write_text(
+        "<!doctype html><title>b</title><script>for (const end = Date.now() + 300; Date.now() < end;);</script>"
+    )
+    row = pages._pages(sorted(tmp_path.glob("*.html")), browser, 1)
+    assert row.operation == "opening the slowest of 2 pages of the book from disk"
+    assert row.note.startswith("page slow;") and row.ours_seconds > 0.3
 
 
 def test_unknown_parts_are_refused(capsys):

@@ -298,7 +298,7 @@ def test_a_network_that_is_not_ours_equals_captum():
     alive = exemplars(record(features, [pictures], "9"), n=1).units()
     units = Units(*(getattr(alive, name)[[0, 50, -1]] for name in Units.NAMES))
     ours = project(features, pictures, units, "9")
-    # captum cannot hook a ReLU that works in place; the library leaves the network as it was given.
+    # The library leaves rectifiers that work in place as they are; captum, which takes them too, gets the same function out of place.
     assert all(module.inplace for module in features if isinstance(module, nn.ReLU))
     for module in features:
         if isinstance(module, nn.ReLU):

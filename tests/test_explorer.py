@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import PATIENCE
 from PIL import Image, features
 
 from fer_lib.errors import FerError
@@ -158,17 +159,18 @@ def test_wrong_arguments_are_refused() -> None:
 
 def test_slider_links_in_the_browser() -> None:
     pictures = [np.full((4, 6), 40 * i, np.uint8) for i in range(3)]
-    box = slider(pictures, ["one", "two & more", "three"], name="entry", alt="grey")
+    box = slider(pictures, ["one", "two & more", "three"], name="entry", alt='"grey" squares')
     play, chooser = box.children[0].children
     stack = box.children[1]
     assert (chooser.max, play.max, len(stack.children), chooser.description) == (2, 2, 3, "entry")
-    image, caption = stack.children[1].children
-    assert np.asarray(Image.open(io.BytesIO(image.value))).tolist() == pictures[1].tolist()
-    assert "two &amp; more" in caption.value
+    shown = stack.children[1].value
+    found = re.search(r'src="(data:image/png;base64,[^"]+)" alt="([^"]*)"', shown)
+    assert found and decoded(found[1]).tolist() == pictures[1].tolist()
+    assert found[2] == "&quot;grey&quot; squares; two &amp; more" and shown.endswith(">two &amp; more")
     with pytest.raises(FerError, match="one label per picture"):
-        slider(pictures, ["one"])
+        slider(pictures, ["one"], alt="grey")
     with pytest.raises(FerError, match="expected uint8"):
-        slider([np.zeros((4, 4))], ["one"])  # type: ignore[list-item]
+        slider([np.zeros((4, 4))], ["one"], alt="grey")  # type: ignore[list-item]
 
 
 # What a notebook's page may have loaded before: an AMD loader that takes every module it sees.
@@ -187,13 +189,14 @@ def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
         encoding="utf-8",
     )
     tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
     problems: list[str] = []
     tab.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.on("request", lambda asked: problems.append(asked.url) if asked.url.startswith("http") else None)
     tab.goto(file.as_uri())
-    tab.wait_for_function("[...document.images].every((image) => image.complete)")
-    tab.wait_for_timeout(200)
+    # The script gives every canvas the size of what it draws, once the pictures are decoded.
+    tab.wait_for_function("[...document.querySelectorAll('canvas')].every((canvas) => canvas.width !== 240)")
     yield tab
     tab.close()
     assert not problems
@@ -233,14 +236,75 @@ def test_maps_are_ordered_by_the_chosen_unit(page: Any) -> None:
     best = int(np.nanargmax(view.distances[2]))
     assert part(page, "number").input_value() == str(best)
     assert "rank 1 of 8" in part(page, "line").text_content()
-    strongest = int(np.argmax(view.distances[:, best]))
-    marked = page.locator("#first .fer-strongest span").first.text_content()
-    assert marked == f"AU {AUS[strongest]}"
     part(page, "position").fill("7")
     assert part(page, "number").input_value() == "3", "dead maps come last"
     assert part(page, "line").text_content().endswith("never active")
     part(page, "order").select_option("strength")
     assert part(page, "number").input_value() == "7"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("au", AUS)
+def test_the_chosen_unit_is_marked_and_comes_first(page: Any, au: int) -> None:
+    view = layer()
+    assert view.distances is not None
+    marked = page.locator("#first [aria-current=true]")
+    part(page, "au").select_option(str(au))
+    # On every map, also on one that is larger for another unit.
+    for place in range(8):
+        part(page, "position").fill(str(place))
+        assert marked.locator("span").first.text_content() == f"AU {au}"
+        line, shown = part(page, "line").text_content(), int(part(page, "number").input_value())
+        if shown == 3:
+            assert line.endswith("never active")
+            continue
+        assert line.startswith(f"map {shown}: AU {au} ({NAMES[au]}), D = ")
+        largest = AUS[int(np.argmax(view.distances[:, shown]))]
+        told = "strongest for this unit" if largest == au else f"Strongest for AU {largest} ("
+        assert told in line
+    part(page, "au").select_option("")
+    part(page, "position").fill("5")
+    largest = AUS[int(np.argmax(view.distances[:, 5]))]
+    assert marked.locator("span").first.text_content() == f"AU {largest}"
+
+
+@pytest.mark.browser
+def test_arrow_keys_turn_maps_wherever_the_focus_is(page: Any) -> None:
+    def at(root: str = "#first") -> str:
+        return str(part(page, "position", root).input_value())
+
+    page.keyboard.press("ArrowRight")
+    assert at() == "1", "nothing has the focus"
+    for name in ("layer", "order", "au", "position", "number", "next"):
+        before, where = part(page, name).input_value() if name != "next" else "", int(at())
+        part(page, name).focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft")
+        assert at() == str(where + 1), name
+        if name in ("layer", "order", "au"):
+            assert part(page, name).input_value() == before, "the list keeps its entry"
+    assert part(page, "number").input_value() == at() == "7"
+    part(page, "au").select_option("12")
+    part(page, "originals").click()
+    page.keyboard.press("ArrowRight")
+    assert at() == "1" and part(page, "au").input_value() == "12"
+    assert at("#second") == "0", "one explorer at a time"
+    page.evaluate("document.activeElement.blur()")
+    page.locator("#second").first.evaluate("e => e.previousElementSibling.remove()")
+    page.keyboard.press("ArrowRight")
+    assert at("#second") == "1", "the first of those in sight"
+
+
+@pytest.mark.browser
+def test_arrow_keys_are_left_to_other_fields(page: Any) -> None:
+    page.evaluate(
+        "document.body.insertAdjacentHTML('afterbegin', '<input value=abc><div tabindex=0>x</div>')"
+    )
+    for other in ("body > input", "body > div[tabindex]"):
+        page.locator(other).first.focus()
+        page.keyboard.press("ArrowRight")
+        assert part(page, "position").input_value() == "0"
 
 
 @pytest.mark.browser

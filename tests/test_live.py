@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import time
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import PATIENCE
 from PIL import Image
 
 from fer_lib.errors import FerError
@@ -122,15 +122,6 @@ def test_wrong_arguments(network: ExpressionNet, faces: list[np.ndarray]) -> Non
         Live(network, faces, ["one"], EXPRESSIONS, Evaluate())
 
 
-def test_a_unit_is_shown_at_once(live: Live) -> None:
-    times = []
-    for i in range(9):
-        start = time.perf_counter()
-        live.go_to(i, i)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1
-
-
 # Stands for the notebook: holds the traits, and answers a chosen unit with a new version of the view.
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>live</title><main id="here"></main>
 <script type="module">
@@ -159,6 +150,7 @@ def test_view_answers_to_clicks_and_keys(browser: Any, live: Live) -> None:
     traits = {name: text(getattr(live.view, name)) for name in (*names, "projection", "text")}
     script = base64.b64encode(resources.files("fer_lib.views").joinpath("live.js").read_bytes()).decode()
     tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
     problems: list[str] = []
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)

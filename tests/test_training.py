@@ -144,7 +144,7 @@ KILLED = """
 def test_killed_process_resumes_to_the_same_bits(finished, tmp_path, request):
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(request.path.parent), str(tmp_path)]
     process = subprocess.Popen(command)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600  # gives up, and measures nothing
     while not (tmp_path / "checkpoint.json").exists():
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.001)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 
 import nbformat
@@ -23,6 +23,40 @@ MOST_KERNELS = 4
 
 WAITING = {"OMP_WAIT_POLICY": "passive"}
 """Threads of one kernel that wait by spinning would take the cores from the other kernels (a fifth of the time)."""
+
+
+PERSONAL = (
+    "COLUMNS",
+    "LINES",
+    "MATPLOTLIBRC",
+    "MPLBACKEND",
+    "PYTHONOPTIMIZE",
+    "PYTHONSTARTUP",
+    "PYTHONWARNINGS",
+    "TQDM_",
+)
+"""Variables, and beginnings of their names, by which people suit their own sessions and that would change a page."""
+
+
+def make_impersonal(environment: MutableMapping[str, str], folder: Path) -> None:
+    """Change an environment so that notebooks give the same pages whoever builds them.
+
+    Left behind are settings of matplotlib (a backend that shows nothing, styles), start-up files, options and profiles of
+    IPython, filters of warnings, optimisation that drops assertions, and widths of terminals.
+
+    Parameters
+    ----------
+    environment : mutable mapping
+        Environment of the kernels, changed in place.
+    folder : Path
+        Empty or earlier used folder for what IPython and matplotlib keep: settings, history, a list of fonts.
+    """
+    for name in [name for name in environment if name.startswith(PERSONAL)]:
+        del environment[name]
+    for name in ("IPYTHONDIR", "MPLCONFIGDIR"):
+        place = folder.absolute() / name.lower()
+        place.mkdir(parents=True, exist_ok=True)
+        environment[name] = str(place)
 
 
 def execute_ahead(

@@ -4,7 +4,7 @@ It does what Jupyter Book leaves open:
 
 * an executed notebook is reused only while everything that shapes its outputs is the same. jupyter-cache looks
   at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
-* notebooks run side by side, not one after the other;
+* notebooks run side by side, not one after the other, and without the settings of who builds the book;
 * prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
 * the buttons that lead to the repository appear once its address is known, and not before;
 * the bibliography carries no roles that screen readers have dropped;
@@ -20,7 +20,7 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
 from sphinx.util import logging
 
-from fer_lib.book.execution import execute_ahead
+from fer_lib.book.execution import execute_ahead, make_impersonal
 from fer_lib.errors import FerError
 from fer_lib.experiment.environment import settings_from_environment
 
@@ -144,7 +144,10 @@ def _configure(app: Sphinx, config: Config) -> None:
         [library.parent / name for name in KEPT],
         publish=asked.publish,
     )
-    config.nb_execution_cache_path = str(Path(app.outdir).parent / ".jupyter_cache" / key)
+    kept = Path(app.outdir).parent / ".jupyter_cache"
+    config.nb_execution_cache_path = str(kept / key)
+    # The kernels, also those that MyST-NB starts, have the environment of this process.
+    make_impersonal(os.environ, kept / "settings")
     theme = config.html_theme_options
     options, context = repository_options(
         theme.get("repository_url", ""), theme.get("repository_branch", "main")
@@ -161,6 +164,8 @@ def _one_page(app: Sphinx) -> None:
 
 
 def _execute(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    # Makes the list of fonts; a kernel that had to would say so on its page.
+    import_module("matplotlib.font_manager")
     files = [path for page in pages if (path := Path(env.doc2path(page)).absolute()).suffix == ".ipynb"]
     execute_ahead(
         files,

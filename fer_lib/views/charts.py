@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import ParamSpec
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec
 
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -39,31 +43,52 @@ STYLE: dict[str, object] = {
 P = ParamSpec("P")
 
 
+@contextlib.contextmanager
+def book_style() -> Iterator[None]:
+    """Set matplotlib's own defaults and `STYLE` upon them, whatever a matplotlibrc says, and put back what was set before."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+        yield
+
+
+class BookFigure(Figure):
+    """A figure that is drawn, saved and shown in the book's style.
+
+    A notebook shows it as PNG with any backend: only the inline backend, which ``MPLBACKEND`` can turn off, teaches
+    IPython to show other figures.
+    """
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save as any figure does; ticks and texts that matplotlib makes only now have the book's style too."""
+        with book_style():
+            super().savefig(fname, **options)
+
+    def _ipython_display_(self) -> None:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", bbox_inches="tight")
+        shown = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": repr(self)}
+        display(shown, raw=True)  # type: ignore[no-untyped-call]
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in the book's style, whatever the notebook's own settings are, and leave those as they were."""
 
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with plt.rc_context(STYLE):  # type: ignore[arg-type]
+        with book_style():
             return draw(*args, **kwargs)
 
     return wrapped
 
 
 def panels(
-    rows: int, columns: int, width: float, height: float, **options: object
-) -> tuple[Figure, np.ndarray]:
+    rows: int, columns: int, width: float, height: float, **options: Any
+) -> tuple[BookFigure, np.ndarray]:
     """Make a figure of width x height inches with (rows, columns) axes."""
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(width, height),
-        squeeze=False,
-        layout="constrained",
-        **options,  # type: ignore[call-overload]
-    )
-    plt.close(figure)  # the notebook shows what a cell returns; an open figure would be shown twice
-    return figure, axes
+    # Without pyplot: it would ask for a backend, and show an open figure a second time.
+    figure = BookFigure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 @styled

@@ -37,9 +37,12 @@
     return best;
   }
 
+  // The position of the unit that the reader chose, -1 for none.
+  const chosen = () => (part.au.value === "" ? -1 : layer().aus.indexOf(Number(part.au.value)));
+
   function score(map) {
     if (part.order.value === "strength") return layer().strength[map];
-    const j = part.au.value === "" ? strongest(map) : layer().aus.indexOf(Number(part.au.value));
+    const j = chosen() < 0 ? strongest(map) : chosen();
     return j < 0 ? null : layer().distances[j][map];
   }
 
@@ -68,14 +71,12 @@
     if (view.dead[map]) return "map " + map + " of " + view.name + ": never active";
     const j = strongest(map);
     if (j < 0) return "map " + map + " of " + view.name + ": largest activation " + view.strength[map];
-    const told = (k) => "D = " + view.distances[k][map].toFixed(3) + "; rank " + rank(k, map) + " of " +
-      view.dead.length + " maps for this unit";
-    let text = "map " + map + ": strongest for " + auName(view.aus[j]) + ", " + told(j);
-    const chosen = part.au.value === "" ? -1 : view.aus.indexOf(Number(part.au.value));
-    if (chosen >= 0 && chosen !== j && known(view.distances[chosen][map])) {
-      text += ". " + auName(view.aus[chosen]) + ": " + told(chosen);
-    }
-    return text;
+    const told = (k) => auName(view.aus[k]) + ", D = " + view.distances[k][map].toFixed(3) + "; rank " +
+      rank(k, map) + " of " + view.dead.length + " maps for this unit";
+    const k = chosen();
+    if (k < 0) return "map " + map + ": strongest for " + told(j);
+    const asked = known(view.distances[k][map]) ? told(k) : auName(view.aus[k]) + ", no value of D";
+    return "map " + map + ": " + asked + (k === j ? "; strongest for this unit" : ". Strongest for " + told(j));
   }
 
   function message(canvas, text) {
@@ -132,13 +133,16 @@
     const view = layer();
     part.bars.hidden = !view.distances;
     if (!view.distances) return;
-    const best = view.dead[map] ? -1 : strongest(map);
+    // Marked is the unit that the reader chose, or else the one that is largest on this map.
+    const marked = chosen() >= 0 ? chosen() : view.dead[map] ? -1 : strongest(map);
     part["bar-list"].replaceChildren(...view.aus.map((au, j) => {
       const value = view.dead[map] ? null : view.distances[j][map];
       const row = document.createElement("li");
       row.title = auName(au);
-      if (j === best) row.classList.add("fer-strongest");
-      if (String(au) === part.au.value) row.classList.add("fer-chosen");
+      if (j === marked) {
+        row.classList.add("fer-marked");
+        row.setAttribute("aria-current", "true");
+      }
       const cells = ["AU " + au, "", known(value) ? value.toFixed(3) : "none"].map((text) => {
         const cell = document.createElement("span");
         cell.textContent = text;
@@ -244,14 +248,28 @@
     part.order.value = part.au.value === "" ? "number" : "distance";
     reorder(part.au.value === "" ? current() : null);
   });
-  root.addEventListener("keydown", (event) => {
-    // Fields keep their own arrow keys; notebooks and book themes must not turn the page meanwhile.
+  function turn(event) {
     if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-    event.stopPropagation();
-    if (event.target.matches("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     stop();
     move(state.position + (event.key === "ArrowLeft" ? -1 : 1));
+    part.number.value = String(current());
+  }
+  root.addEventListener("keydown", (event) => {
+    // Also in a list, which would choose another entry, and in the number, where they would move the caret; the slider
+    // does it by itself. Notebooks and book themes must not turn the page meanwhile.
+    if (event.target !== part.position) turn(event);
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") event.stopPropagation();
+  });
+  // While nothing that needs these keys has the focus, they turn the first explorer in sight.
+  const needed = 'input, select, textarea, [contenteditable], [role="slider"], [tabindex="0"]';
+  document.addEventListener("keydown", function anywhere(event) {
+    if (!root.isConnected) return document.removeEventListener("keydown", anywhere);
+    const place = root.closest("article"), { top, bottom } = root.getBoundingClientRect();
+    const free = event.target === document.body || (place?.contains(event.target) && !event.target.closest(needed));
+    if (free && top < innerHeight && bottom > 0) turn(event);
+    return undefined;
   });
   selectLayer();
 })();

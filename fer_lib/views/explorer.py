@@ -103,8 +103,8 @@ def slider(
     pictures: Sequence[NDArray[np.uint8]],
     labels: Sequence[str],
     *,
+    alt: str,
     name: str = "map",
-    alt: str = "picture of the chosen entry",
 ) -> ipywidgets.VBox:
     """Return a widget that shows one of several pictures, with a slider and a play button.
 
@@ -116,10 +116,10 @@ def slider(
         Grey pictures, uint8 (h, w) each.
     labels
         One caption per picture, plain text.
+    alt
+        What the pictures show, for readers who cannot see them; each picture's label follows it.
     name
         What the slider counts.
-    alt
-        Description of the pictures for readers who cannot see them.
 
     Returns
     -------
@@ -141,20 +141,23 @@ def slider(
     for picture, label in zip(pictures, labels, strict=True):
         if picture.ndim != 2 or picture.dtype != np.uint8:
             raise FerError(f"slider: '{label}' is {picture.dtype} {picture.shape}; expected uint8 (h, w)")
-        image = ipywidgets.Image(value=_encode(picture, "PNG"), format="png", width=240)
-        image.layout.max_width = "100%"
-        # The image widget has no alternative text of its own, so that the caption carries it.
-        caption = ipywidgets.HTML(
-            f'<span role="img" aria-label="{escape(alt)}: {escape(label)}">{escape(label)}</span>'
+        # The image widget has no alternative text: the picture stands in a piece of HTML.
+        code = base64.b64encode(_encode(picture, "PNG")).decode("ascii")
+        entries.append(
+            ipywidgets.HTML(
+                f'<img src="data:image/png;base64,{code}" alt="{escape(alt)}; {escape(label)}" '
+                f'width="240" style="max-width: 100%; display: block">{escape(label)}'
+            )
         )
-        entries.append(ipywidgets.VBox([image, caption]))
     last = len(entries) - 1
-    stack = ipywidgets.Stack(children=entries, selected_index=0)
+    stack = ipywidgets.Stack(children=entries, selected_index=0, layout={"overflow": "visible"})
     chooser = ipywidgets.IntSlider(min=0, max=last, value=0, description=name)
     play = ipywidgets.Play(min=0, max=last, value=0, interval=400)
     ipywidgets.jslink((chooser, "value"), (stack, "selected_index"))
     ipywidgets.jslink((play, "value"), (chooser, "value"))
-    return ipywidgets.VBox([ipywidgets.HBox([play, chooser]), stack])
+    # Boxes scroll by default, also for a pixel, and a reader without a mouse cannot.
+    controls = ipywidgets.HBox([play, chooser], layout={"flex_flow": "row wrap", "overflow": "visible"})
+    return ipywidgets.VBox([controls, stack], layout={"overflow": "visible"})
 
 
 def explorer_html(

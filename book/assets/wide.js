@@ -1,0 +1,79 @@
+// What is wider than its place, in whatever font and window: a table is set smaller, then as cards; what still scrolls
+// can be reached by keyboard and has a name.
+(function () {
+  "use strict";
+  const TABLES = ".pst-scrollable-table-container, .cell_output > .output:has(> div > table, > table)";
+  const SCROLLING = TABLES + ", pre, figure, .cell_output, .cell_output > .output, mjx-container, .jupyter-widgets";
+  const KINDS = [["table", "Table"], ["pre", "Code"], ["mjx-container", "Formula"], ["img", "Picture"]];
+
+  const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
+
+  function title(element) {
+    const [, kind] = KINDS.find(([tag]) => element.matches(tag) || element.querySelector(tag)) || ["", "Output"];
+    const caption = element.querySelector("caption, figcaption"), picture = element.querySelector("img[alt]");
+    const heading = element.closest("section")?.querySelector("h1, h2, h3, h4");
+    const text = caption?.textContent || (kind === "Picture" && picture?.alt) || heading?.textContent || document.title;
+    return kind + ": " + text.replace("#", "").trim();
+  }
+
+  // Set as cards, a table is one only by its roles, and every cell carries the title of its column.
+  function label(table) {
+    const heads = [...(table.tHead?.rows[0]?.cells || [])].map((cell) => cell.textContent.trim());
+    const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+    for (const part of [table, ...table.querySelectorAll("thead, tbody, tr, td, th")]) {
+      part.setAttribute("role", roles[part.tagName] || (part.closest("thead") ? "columnheader" : "rowheader"));
+    }
+    for (const row of [...table.tBodies].flatMap((body) => [...body.rows])) {
+      for (const cell of row.cells) {
+        cell.dataset.label = heads[cell.cellIndex] || "";
+        cell.classList.toggle("long", cell.textContent.trim().length > 16 || cell.querySelector("img") !== null);
+      }
+    }
+  }
+
+  function fitTable(place) {
+    const table = place.querySelector("table");
+    table.classList.remove("compact", "cards");
+    if (overflows(place)) table.classList.add("compact");
+    if (overflows(place)) {
+      if (!table.hasAttribute("role")) label(table);
+      table.classList.replace("compact", "cards");
+    }
+  }
+
+  function reach(element) {
+    const scrolls = /auto|scroll/.test(getComputedStyle(element).overflowX) && overflows(element);
+    if (scrolls === element.hasAttribute("data-scrolls")) return;
+    if (scrolls) {
+      element.dataset.scrolls = "";
+      element.tabIndex = 0;
+      if (element.tagName !== "FIGURE") element.setAttribute("role", "group");
+      element.setAttribute("aria-label", title(element));
+    } else {
+      ["data-scrolls", "tabindex", "role", "aria-label"].forEach((name) => element.removeAttribute(name));
+    }
+  }
+
+  function fit() {
+    const article = document.querySelector(".bd-article");
+    article.querySelectorAll(TABLES).forEach(fitTable);
+    article.querySelectorAll(SCROLLING).forEach(reach);
+  }
+
+  let asked = 0;
+  function soon() {
+    cancelAnimationFrame(asked);
+    asked = requestAnimationFrame(fit);
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    const article = document.querySelector(".bd-article");
+    if (!article) return;
+    fit();
+    // Fonts, pictures, formulas and widgets come later; folded parts open; windows and letters change their size.
+    const sizes = new ResizeObserver(soon);
+    const watch = () => [article, ...article.querySelectorAll(SCROLLING + ", table")].forEach((one) => sizes.observe(one));
+    new MutationObserver(() => { watch(); soon(); }).observe(article, { childList: true, subtree: true });
+    watch();
+  });
+})();
