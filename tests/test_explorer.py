@@ -278,9 +278,8 @@ def test_arrow_keys_turn_maps_wherever_the_focus_is(page: Any) -> None:
     for name in ("layer", "order", "au", "position", "number", "next"):
         before, where = part(page, name).input_value() if name != "next" else "", int(at())
         part(page, name).focus()
-        page.keyboard.press("ArrowRight")
-        page.keyboard.press("ArrowRight")
-        page.keyboard.press("ArrowLeft")
+        for key in ("ArrowRight", "ArrowLeft", "ArrowRight"):
+            page.keyboard.press(key)
         assert at() == str(where + 1), name
         if name in ("layer", "order", "au"):
             assert part(page, name).input_value() == before, "the list keeps its entry"
