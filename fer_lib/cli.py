@@ -243,14 +243,14 @@ def judge(
     """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
     if out is not None:
         _check_out(out, folder=True)
-    from fer_lib.judges import judged, judging
+    from fer_lib.judges import judged, judging, panel
 
     found = judging.judge(folder, sequences=sequences or None, face_api=face_api)
     for name in ("detectors", "landmarks", "agreement", "confusion", "identity"):
         typer.echo(f"\n{name}\n{getattr(found, name).to_string(index=False, float_format='%.3f')}")
     if out is not None:
         found.save(out)
-        made = json.dumps(judged.describe(folder), indent=1) + "\n"
+        made = json.dumps(judged.describe(folder, panel.versions(face_api)), indent=1) + "\n"
         (out / judged.MADE).write_text(made, encoding="utf-8")
         typer.echo(out)
 

@@ -89,14 +89,71 @@ def test_padding_is_tensorflows(length, stride):
     assert torch.equal(padded[0, 0, before : before + length, before : before + length], ramp[0, 0])
 
 
-def test_points_come_back_to_the_picture():
+def by_the_package(picture, side, centred):
+    """`padToSquare` and TensorFlow.js' `resizeBilinear` with both of its flags off, one pixel after the other."""
+    height, width = picture.shape
+    length, difference = max(height, width), abs(height - width)
+    append = int(difference * (0.5 if centred else 1) + 0.5)
+    before = difference - append
+    square = np.zeros((length, length))
+    y, x = (0, before) if height > width else (before, 0)
+    square[y : y + height, x : x + width] = picture
+    out = np.empty((side, side))
+    for row in range(side):
+        for column in range(side):
+            v, u = row * length / side, column * length / side
+            top, left = int(v), int(u)
+            bottom, right = min(length - 1, int(np.ceil(v))), min(length - 1, int(np.ceil(u)))
+            above = square[top, left] + (square[top, right] - square[top, left]) * (u - left)
+            below = square[bottom, left] + (square[bottom, right] - square[bottom, left]) * (u - left)
+            out[row, column] = above + (below - above) * (v - top)
+    return out
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("shape", [(30, 30), (31, 20), (20, 31), (17, 16), (90, 61), (12, 112)])
+def test_networks_see_what_the_package_would_show_them(shape, centred):
+    picture = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+    shown = faceapi.network_input(picture, 40, centred=centred)
+    assert shown.shape == (1, 3, 40, 40)
+    assert np.allclose(shown[0].numpy(), by_the_package(picture, 40, centred), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ((2.0, 3.0, 7.0, 9.0), slice(3, 9), slice(2, 7)),
+        ((2.9, 3.2, 7.1, 9.9), slice(3, 9), slice(2, 6)),  # 6.7 and 4.2 pixels, from 3 and 2
+        ((-3.2, 4.7, 10.9, 40.0), slice(4, 19), slice(0, 10)),  # 20 - 4.7 is 15.3
+        ((5.5, -9.0, 99.0, 6.5), slice(0, 6), slice(5, 11)),  # 12 - 5.5 is 6.5
+    ],
+)
+def test_boxes_are_cut_and_rounded_as_by_the_package(box, rows, columns):
+    picture = np.arange(240, dtype=np.uint8).reshape(20, 12)
+    assert np.array_equal(faceapi.cut_face(picture, box), picture[rows, columns])
+
+
+@pytest.mark.parametrize("box", [(13.0, 2.0, 20.0, 9.0), (2.0, -9.0, 9.0, -1.0), (4.0, 4.0, 4.9, 9.0)])
+def test_a_box_without_pixels_holds_no_face(box):
+    assert faceapi.cut_face(np.zeros((20, 12), np.uint8), box) is None
+    assert faceapi.landmarks({}, np.zeros((20, 12), np.uint8), box) is None
+
+
+@pytest.mark.parametrize("box", [(50.0, 40.0, 210.0, 120.0), (-20.5, 30.25, 99.75, 190.0)])
+def test_points_come_back_to_the_picture(tmp_path, box):
+    arrays = {
+        name: np.zeros_like(values) for name, values in feature_weights(np.random.default_rng(0), 136).items()
+    }
+    arrays["fc/bias"] = np.tile([0.25, 0.5], 68)
+    write_weights(tmp_path, "face_landmark_68", arrays)
     picture = np.zeros((200, 300), np.uint8)
-    picture[60:64, 100:104] = 255
-    square, scale, x, y = faceapi.to_square(picture, (50, 40, 210, 120))
-    assert square.shape == (1, 3, 112, 112)
-    row, column = np.argwhere(square[0, 0].numpy() > 128).mean(axis=0)
-    assert (x + (column + 0.5) / scale, y + (row + 0.5) / scale) == pytest.approx((102, 62), abs=1)
-    assert square[0, 0, :20].max() == 0  # the box is wide, so the margins are above and below
+    points = faceapi.landmarks(faceapi.load_weights(tmp_path, "face_landmark_68"), picture, box)
+    height, width = faceapi.cut_face(picture, box).shape
+    side = max(height, width)
+    # A quarter and a half of the square in whose middle the cut lies, counted from the detector's corner.
+    assert points[0] == pytest.approx(
+        (box[0] + side / 4 - (side - width) / 2, box[1] + side / 2 - (side - height) / 2), abs=1e-3
+    )
 
 
 def test_answers_have_the_right_shape_and_range(tmp_path):
@@ -104,12 +161,16 @@ def test_answers_have_the_right_shape_and_range(tmp_path):
     write_weights(tmp_path, "face_expression", feature_weights(chance, 7))
     write_weights(tmp_path, "face_landmark_68", feature_weights(chance, 136))
     picture = chance.integers(0, 256, (128, 128), dtype=np.uint8)
-    box = (10.0, 10.0, 110.0, 120.0)
-    answer = faceapi.expression(faceapi.load_weights(tmp_path, "face_expression"), picture, box)
+    answer = faceapi.expression(faceapi.load_weights(tmp_path, "face_expression"), picture)
     assert answer.shape == (7,)
     assert answer.sum() == pytest.approx(1, abs=1e-5)
+    box = (10.0, 10.0, 110.0, 120.0)
     points = faceapi.landmarks(faceapi.load_weights(tmp_path, "face_landmark_68"), picture, box)
     assert points.shape == (68, 2)
+
+
+def test_a_box_has_a_tenth_around_the_landmarks():
+    assert faceapi.face_around(np.array([[10.0, 20.0], [30.0, 70.0], [20.0, 40.0]])) == (8, 15, 32, 75)
 
 
 def detector_weights(anchor, size):
@@ -138,6 +199,20 @@ def test_the_detectors_box_lies_around_what_it_scores(tmp_path, height, width):
     picture[150:170, 214:234] = 255
     left, top, right, bottom = faceapi.find_face(weights, picture)
     # Seven cells of 64 pixels: the spot lies in the third row and the fourth column. The last pooling shows it to the
-    # cells before, too, and the first of equal ones is taken. Anchor 2 is 2.88 x 3.52 cells.
-    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((2.5 * 64, 1.5 * 64))
+    # cells before, too, and the last of equal ones is taken. Anchor 2 is 2.88 x 3.52 cells.
+    assert ((left + right) / 2, (top + bottom) / 2) == pytest.approx((3.5 * 64, 2.5 * 64))
     assert (right - left, bottom - top) == pytest.approx((2.882459 * 64 * 1.5, 3.518061 * 64 * 2), rel=0.01)
+
+
+@pytest.mark.parametrize("grey", [125, 200, 255])
+def test_the_detector_divides_by_255_and_is_sure_above_one_half(tmp_path, grey):
+    picture = np.full((64, 64), grey, np.uint8)
+    mean = np.array([117.001, 114.697, 97.404])
+    scores = {divisor: 1 + ((grey - mean) / divisor).sum() for divisor in (255, 256)}
+    for shift, found in ((1e-4, True), (-1e-4, False)):
+        arrays = detector_weights(anchor=2, size=(1.0, 1.0))
+        arrays["conv8/bias"][14] = shift - scores[255]
+        assert shift - scores[255] + scores[256] < 0  # by 256 there would be no face in either case
+        write_weights(tmp_path, "tiny_face_detector", arrays)
+        weights = faceapi.load_weights(tmp_path, "tiny_face_detector")
+        assert (faceapi.find_face(weights, picture) is not None) == found

@@ -1,11 +1,17 @@
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from fer_lib.artifacts.sources import source_digests
 from fer_lib.errors import FerError
-from fer_lib.judges import judged
+from fer_lib.judges import judged, panel
+from fer_lib.judges.published import PUBLISHED
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -30,15 +36,17 @@ def folder(tmp_path):
     )
     agreement = pd.DataFrame(
         [
-            (n, e, 3, s, s)
-            for n, e, s in (
-                ("fer", "happy", 2 / 3),
-                ("fer", "fear", 1 / 3),
-                ("facex", "happy", 1.0),
-                ("facex", "fear", 1.0),
+            (n, e, faces, s, changes, s)
+            for n, e, s, faces, changes in (
+                ("fer", "happy", 2 / 3, 3, 2),
+                ("fer", "fear", 1 / 3, 3, 2),
+                ("fer", "mean", 1 / 2, 6, 4),
+                ("facex", "happy", 1.0, 3, 2),
+                ("facex", "fear", 1.0, 3, 2),
+                ("facex", "mean", 1.0, 6, 4),
             )
         ],
-        columns=["network", "expression", "faces", "agreement", "agreement_change"],
+        columns=["network", "expression", "faces", "agreement", "faces_change", "agreement_change"],
     )
     tables = {
         "faces": faces,
@@ -49,7 +57,12 @@ def folder(tmp_path):
             {"predictor": ["dlib"], "faces": [7], "median": [0.05], "mean": [0.06], "worst_decile": [0.1]}
         ),
         "identity": pd.DataFrame(
-            {"pairs": ["same person"], "number": [3], "under_threshold": [1.0], "median": [0.2]}
+            {
+                "pairs": ["different people", "same person"],
+                "number": [8, 3],
+                "under_threshold": [0.25, 1.0],
+                "median": [0.7, 0.2],
+            }
         ),
         "people": pd.DataFrame(
             {
@@ -63,7 +76,7 @@ def folder(tmp_path):
     }
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    (tmp_path / "made.json").write_text(json.dumps(judged.describe(tmp_path)))
+    (tmp_path / "made.json").write_text(json.dumps(judged.describe(tmp_path, {"fer": "25.10.3"})))
     return tmp_path
 
 
@@ -73,6 +86,58 @@ def test_words_name_the_network_that_is_mostly_wrong(folder):
     assert found.unanimity() == pytest.approx(3 / 7)
     assert found.agreement().loc["happy", "fer"] == pytest.approx(200 / 3)
     assert found.confusion("fer").loc["happy", "anger"] == 1
+    found.tables["faces"].loc[0, ["fer", "facex"]] = judged.NO_FACE  # of one opinion, but no name
+    assert found.unanimity() == pytest.approx(2 / 7)
+
+
+def test_every_table_counts_its_own_pictures(folder):
+    """The mean over changes is over fewer pictures: neutral ones do not change."""
+    found = judged.load(folder)
+    assert found.agreement()["faces"].to_dict() == {"happy": 3, "fear": 3, "mean": 6}
+    assert found.agreement("agreement_change")["faces"].to_dict() == {"happy": 2, "fear": 2, "mean": 4}
+    head, change = judged.agreement_tables(found).split("**From the change")
+    counts = [
+        [line.split("|")[-2].strip() for line in part.splitlines() if "| mean" in line]
+        for part in (head, change)
+    ]
+    assert counts == [["6"], ["4"]]
+
+
+def cells(markdown):
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown.splitlines()[2:]]
+
+
+def test_published_results_stand_beside_what_the_judges_reach_here(folder):
+    rows = {(row[0], row[1]): row[2:] for row in cells(judged.published_table(judged.load(folder)))}
+    assert len(rows) == len(PUBLISHED)
+    assert rows["`fer`", "expression"] == ["66 %", "FER-2013, 7 expressions", "50 %"]
+    assert rows["`facex`", "expression"] == ["—", "none is published", "100 %"]
+    assert rows["face-api", "sex"][::2] == ["95 %", "75 %"]  # one of four people wrong
+    assert rows["face-api", "age"][::2] == ["4.54 years", "—"]
+    # As many pairs of different people, of whom a quarter is confused, as of one person.
+    assert rows["dlib, face descriptor", "same person?"][::2] == ["99.38 %", "88 %"]
+    assert rows["dlib, gradient histograms", "face?"][::2] == ["—", "86 %"]
+    assert rows["OpenCV, Haar cascade as `fer` sets it", "face?"][::2] == ["—", "—"]  # not among these tables
+
+
+def test_published_results_have_sources_that_the_page_cites():
+    sources = set(
+        re.findall(r"^@\w+\{([^,]+),", (ROOT / "book" / "references.bib").read_text("utf-8"), re.MULTILINE)
+    )
+    page = json.loads((ROOT / "notebooks" / "judges.ipynb").read_text("utf-8"))
+    cited = set(re.findall(r"\{cite(?::t)?\}`([^`]+)`", "".join("".join(c["source"]) for c in page["cells"])))
+    for row in PUBLISHED:
+        assert row.source in sources & cited, row
+        assert row.unit in ("%", "years")
+
+
+def test_every_judge_of_the_panel_has_a_published_result_or_none():
+    """Every detector, finder of landmarks and network, so that none is shown without its ceiling."""
+    asked = {(row.judge, row.question) for row in PUBLISHED}
+    assert len(asked) == len(PUBLISHED)
+    assert {judge for judge, question in asked if question == "face?"} == set(panel.DETECTORS)
+    assert {judge for judge, question in asked if question == "expression"} == set(panel.NETWORKS)
+    assert {judge for judge, question in asked if question == "landmarks"} == {"dlib", "faceapi"}
 
 
 def test_every_table_is_written(folder):
@@ -103,16 +168,42 @@ def test_sexes_and_ages_are_told_apart_or_the_page_says_why_not(folder):
     assert "not among" in judged.people_table(judged.load(folder))
 
 
-def test_a_changed_renderer_is_told(folder, monkeypatch):
-    assert "this build is the same" in judged.load(folder).provenance()
-    monkeypatch.setattr(judged, "renderer_digest", lambda: "other")
-    assert "has changed since then" in judged.load(folder).provenance()
+def test_changed_code_of_faces_or_judges_is_told(folder, monkeypatch):
+    text = judged.load(folder).provenance()
+    assert "this build's is the same" in text and "Packages: fer 25.10.3." in text
+    monkeypatch.setitem(judged._CODE, "judges", lambda: "other")
+    assert "; the judges changed since then." in judged.load(folder).provenance()
+    monkeypatch.setitem(judged._CODE, "renderer", lambda: "other")
+    assert "; the renderer and the judges changed since then." in judged.load(folder).provenance()
+
+
+def test_the_judges_code_is_what_shows_the_pictures_not_what_reads_them(monkeypatch):
+    digests = {name: "1" for name in source_digests(["judges.judging"])}
+    assert {"judges.judging", "judges.panel", "judges.faceapi", "faces.disk"} <= set(digests)
+    monkeypatch.setattr(judged, "source_digests", lambda modules: digests)
+    before = judged.judges_digest()
+    digests["faces.disk"] = "2"
+    assert judged.judges_digest() == before
+    digests["judges.panel"] = "2"
+    assert judged.judges_digest() != before
 
 
 def test_settings_of_rendered_faces_are_noted(folder):
     (folder / "rendered").mkdir()
     (folder / "rendered" / "settings.json").write_text('{"seed": 3, "kind": "faces", "maker": "x"}')
-    assert judged.describe(folder)["settings"] == {"seed": 3}
+    assert judged.describe(folder, {})["settings"] == {"seed": 3}
+
+
+def test_verdicts_of_an_older_version_are_refused(folder):
+    made = json.loads((folder / "made.json").read_text())
+    del made["judges"]
+    (folder / "made.json").write_text(json.dumps(made))
+    agreement = pd.read_csv(folder / "agreement.csv").drop(columns="faces_change")
+    agreement.to_csv(folder / "agreement.csv", index=False)
+    with pytest.raises(
+        FerError, match=r"lack judges in made\.json, faces_change in agreement\.csv.*fer judge"
+    ):
+        judged.load(folder)
 
 
 def test_a_missing_table_is_named_with_its_remedy(folder):

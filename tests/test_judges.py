@@ -24,8 +24,9 @@ def verdicts():
                         "sequence": f"{subject}_{number}",
                         "label": label,
                         "hog": True,
-                        "haar": not wrong,
                         "mmod": True,
+                        "haar_fer": not wrong,
+                        "haar_facex": True,
                         "error_dlib": 0.08 if wrong else 0.04,
                         "fer": answer,
                         "fer_change": "" if label == "neutral" else label,
@@ -36,12 +37,17 @@ def verdicts():
 
 def test_detectors_and_landmarks(verdicts):
     detectors = judging._detectors(verdicts).set_index("detector")
-    assert detectors.loc["haar", "share"] == 7 / 8
+    assert detectors.index.tolist() == ["hog", "mmod", "haar_fer", "haar_facex"]  # face-api was not asked
+    assert detectors.loc["haar_fer", "share"] == 7 / 8
     assert detectors.loc["hog", "found"] == 8
     errors = judging._landmarks(verdicts)
     assert errors.predictor.tolist() == ["dlib"]
     assert errors["median"].iloc[0] == pytest.approx(0.04)
     assert errors["mean"].iloc[0] == pytest.approx(0.045)
+    verdicts.loc[verdicts["error_dlib"] > 0.05, "error_dlib"] = np.nan  # not found, so not measured
+    errors = judging._landmarks(verdicts)
+    assert errors["faces"].iloc[0] == 7
+    assert errors["mean"].iloc[0] == pytest.approx(0.04)
 
 
 def test_agreement_is_the_mean_over_classes(verdicts):
@@ -52,6 +58,62 @@ def test_agreement_is_the_mean_over_classes(verdicts):
     assert agreement.loc["mean", "agreement"] == pytest.approx((1 + 1 + 0.5) / 3)
     assert agreement.loc["mean", "agreement_change"] == 1
     assert np.isnan(agreement.loc["neutral", "agreement_change"])
+
+
+def test_every_mean_says_how_many_pictures_it_is_over(verdicts):
+    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+    assert agreement["faces"].to_dict() == {
+        **dict.fromkeys(BASIC, 0),
+        "neutral": 4,
+        "fear": 2,
+        "happy": 2,
+        "mean": 8,
+    }
+    # A neutral picture is no change, and neither is one of a sequence without a neutral picture.
+    assert agreement.loc["mean", "faces_change"] == 4
+    verdicts.loc[1, "fer_change"] = ""
+    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+    assert agreement.loc["mean", "faces_change"] == 3
+    assert agreement.loc["happy", "agreement_change"] == 1
+
+
+def test_no_face_is_another_name(verdicts):
+    verdicts.loc[verdicts["fer"] == "surprise", ["fer", "fer_change"]] = judging.NO_FACE
+    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+    assert agreement.loc["fear", ["agreement", "agreement_change"]].tolist() == [0.5, 0.5]
+    confusion = judging._confusion(verdicts, ["fer"])
+    fear = confusion[confusion.expression == "fear"].set_index("answer").faces
+    assert fear.to_dict() == {"fear": 1, "no face": 1}
+
+
+def test_a_change_needs_both_faces():
+    calm = panel.Answer("fear", np.array([0.1, 0, 0, 0.5, 0.2, 0.2, 0]))
+    shown = panel.Answer("fear", np.array([0.0, 0, 0, 0.5, 0.4, 0.1, 0]))
+    assert judging._change(shown, calm) == "happy"
+    # What neutral gains is no expression, and the least loss is the largest gain.
+    assert judging._change(calm, shown) == "sadness"
+    assert judging._change(None, calm) == judging._change(shown, None) == "no face"
+
+
+def test_a_sequence_without_a_neutral_picture_has_no_change(monkeypatch):
+    answer = panel.Answer("fear", np.eye(7)[3])
+    answers = iter([answer, None, answer, None])
+    monkeypatch.setattr(judging, "load_panel", lambda face_api: None)
+    monkeypatch.setattr(judging, "read_picture", lambda root, path: None)
+    monkeypatch.setattr(
+        judging, "judge_picture", lambda judges, picture, own: ({"fer": next(answers)}, {"hog": True})
+    )
+
+    def changes(*labels):
+        rows = tuple({"path": "x", "label": label} for label in labels)
+        found = judging._judge_sequence(
+            judging._Task(rows, np.zeros((len(rows), 68, 2))), root=None, face_api=None
+        )
+        return [(row["fer"], row["fer_change"]) for row in found]
+
+    assert changes("fear") == [("fear", "")]
+    assert changes("neutral", "fear") == [("no face", ""), ("fear", "no face")]
+    assert changes("happy") == [("no face", "")]
 
 
 def test_confusion_adds_up(verdicts):
@@ -69,6 +131,9 @@ def test_identity_compares_neutral_frames(verdicts):
     assert identity.loc["different people", "number"] == 4
     assert identity.loc["different people", "under_threshold"] == 0
     assert identity.loc["same person", ["number", "under_threshold"]].tolist() == [2, 1]
+    descriptors[0] = np.nan  # no face, so no distance
+    identity = judging._identity(verdicts, descriptors).set_index("pairs")
+    assert identity["number"].to_dict() == {"different people": 2, "same person": 1}
 
 
 def test_sex_and_age_are_those_of_neutral_frames_beside_the_drawn(verdicts):
@@ -90,9 +155,10 @@ def test_missing_judges_are_named_with_their_commands(monkeypatch, tmp_path):
 
 
 def test_answers_are_put_in_one_order():
-    shuffled = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     order = list(reversed(BASIC))
-    assert panel._ordered(shuffled, order).tolist() == shuffled[::-1].tolist()
+    answer = panel._answer(np.array([0.1, 0.2, 0.3, 0.0, 0.1, 0.2, 0.1]), order)
+    assert answer.name == order[2]
+    assert answer.probabilities.tolist() == [0.1, 0.2, 0.1, 0.0, 0.3, 0.2, 0.1]
 
 
 def test_tables_are_saved(verdicts, tmp_path):
@@ -101,7 +167,12 @@ def test_tables_are_saved(verdicts, tmp_path):
     folder = judging.Judgement(verdicts, detectors, empty, empty, empty, empty, empty).save(
         tmp_path / "verdict"
     )
-    assert pd.read_csv(folder / "detectors.csv").detector.tolist() == ["hog", "haar", "mmod"]
+    assert pd.read_csv(folder / "detectors.csv").detector.tolist() == [
+        "hog",
+        "mmod",
+        "haar_fer",
+        "haar_facex",
+    ]
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 They were trained on photographs by others and serve as independent judges of rendered faces: where the face is, 68
 landmarks, expression, age and sex. The networks are depthwise separable convolutions on RGB, 224 x 224 for the whole
-picture and 112 x 112 for a face; architecture and preprocessing follow the package's source.
+picture and 112 x 112 for a face. Architecture and preprocessing are those of @vladmandic/face-api 1.7.15 where it is given
+a tensor, as under Node; in a browser the same pictures pass through a canvas, which every browser smooths in its own way.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +21,11 @@ from fer_lib.errors import FerError
 SIDE = 112
 EXPRESSION_ORDER = ("neutral", "happy", "sadness", "anger", "fear", "disgust", "surprise")
 _MEAN_RGB = (122.782, 117.001, 104.298)
-_WHOLE = 224  # the side to which the face detector's picture is scaled; the package suggests it among others
+# The side to which the face detector scales pictures. 416 unless its user chooses another; the package advises smaller ones
+# for faces that fill the picture, as here.
+_WHOLE = 224
+_SURE = 0.5  # the score above which the detector takes something for a face unless its user chooses another
+_MARGIN = 0.1  # of a face's width and height, on each side of its landmarks
 _DETECTOR_MEAN_RGB = (117.001, 114.697, 97.404)
 # Width and height, in cells of the detector's grid, of the boxes from which its own differ.
 _ANCHORS = (
@@ -75,7 +81,7 @@ def load_weights(folder: Path, name: str) -> dict[str, Tensor]:
         values = np.frombuffer(data, stored, count, offset).astype(np.float32).reshape(entry["shape"])
         offset += count * stored.itemsize
         if quantization:
-            values = values * np.float32(quantization["scale"]) + np.float32(quantization["min"])
+            values = (values.astype(float) * quantization["scale"] + quantization["min"]).astype(np.float32)
         weights[entry["name"]] = torch.from_numpy(_as_torch(entry["name"], values))
     return weights
 
@@ -90,45 +96,71 @@ def _as_torch(name: str, values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values)
 
 
-def to_square(picture: np.ndarray, box: Box) -> tuple[Tensor, float, float, float]:
-    """Cut a box out of a picture and fit it into the networks' square, centred, with black margins.
+def cut_face(picture: np.ndarray, box: Box) -> np.ndarray | None:
+    """Cut a box out of a picture.
 
     Parameters
     ----------
     picture : (height, width) uint8 array
         Grey.
     box : tuple of float
-        Left, top, right, bottom in pixels; cut at the picture's border.
+        Left, top, right, bottom in pixels. What lies outside the picture is left out; then the place and the size are
+        rounded down, each by itself.
 
     Returns
     -------
-    (1, 3, 112, 112) Tensor, float, float, float
-        The input, and with it the scale and the offsets x and y: a point (u, v) of the input is the picture's point
-        (x + u / scale, y + v / scale).
+    (rows, columns) uint8 array or None
+        None where no pixel of the picture lies in the box.
     """
     height, width = picture.shape
-    left, top = max(int(box[0]), 0), max(int(box[1]), 0)
-    right, bottom = min(int(box[2]), width), min(int(box[3]), height)
-    cut = torch.from_numpy(picture[top:bottom, left:right].astype(np.float32))[None, None]
-    scale = SIDE / max(cut.shape[2:])
-    size = [max(1, round(length * scale)) for length in cut.shape[2:]]
-    scaled = functional.interpolate(cut, size=size, mode="bilinear", antialias=True)
-    above, before = (SIDE - size[0]) // 2, (SIDE - size[1]) // 2
-    square = functional.pad(scaled, (before, SIDE - size[1] - before, above, SIDE - size[0] - above))
-    return square.expand(1, 3, SIDE, SIDE), scale, left - before / scale, top - above / scale
+    left, top = max(box[0], 0.0), max(box[1], 0.0)
+    columns, rows = math.floor(min(box[2], width) - left), math.floor(min(box[3], height) - top)
+    if columns <= 0 or rows <= 0:
+        return None
+    x, y = math.floor(left), math.floor(top)
+    return picture[y : y + rows, x : x + columns]
 
 
-def find_face(weights: Weights, picture: np.ndarray) -> Box:
-    """Find the box, in pixels, that holds a picture's face most surely.
+def network_input(picture: np.ndarray, side: int = SIDE, *, centred: bool = True) -> Tensor:
+    """Make a picture square with black margins and scale it.
+
+    Parameters
+    ----------
+    picture : (height, width) uint8 array
+        Grey.
+    side : int
+        Of the result, in pixels.
+    centred : bool
+        Margins on both sides, an odd pixel to the right or below; otherwise to the right or below only.
+
+    Returns
+    -------
+    (1, 3, side, side) Tensor
+        0 to 255.
+    """
+    missing = [max(picture.shape) - length for length in picture.shape]
+    before = [length // 2 if centred else 0 for length in missing]
+    square = np.pad(picture, [(b, m - b) for b, m in zip(before, missing, strict=True)])
+    scaled = _scaled(square.astype(float), side).astype(np.float32)
+    return torch.from_numpy(scaled).expand(1, 3, side, side)
+
+
+def _scaled(square: np.ndarray, side: int) -> np.ndarray:
+    """Interpolate as TensorFlow.js does by default: pixel i is read at i / side of the way, and nothing is smoothed before."""
+    places = np.arange(side) * (len(square) / side)
+    low = places.astype(int)
+    high, share = np.minimum(low + 1, len(square) - 1), places - low
+    rows = square[low] + (square[high] - square[low]) * share[:, None]
+    return np.asarray(rows[:, low] + (rows[:, high] - rows[:, low]) * share)
+
+
+def find_face(weights: Weights, picture: np.ndarray) -> Box | None:
+    """Find the box, in pixels, that holds a picture's face most surely; None where the detector sees none.
 
     The package says that its landmarks are best in the boxes of this detector, which hold them all.
     """
-    scale = _WHOLE / max(picture.shape)
-    size = [max(1, round(length * scale)) for length in picture.shape]
-    whole = torch.from_numpy(picture.astype(np.float32))[None, None]
-    scaled = functional.interpolate(whole, size=size, mode="bilinear", antialias=True)
-    square = functional.pad(scaled, (0, _WHOLE - size[1], 0, _WHOLE - size[0])).expand(1, 3, -1, -1)
-    x = (square - torch.tensor(_DETECTOR_MEAN_RGB)[:, None, None]) / 256
+    square = network_input(picture, _WHOLE, centred=False)
+    x = (square - torch.tensor(_DETECTOR_MEAN_RGB)[:, None, None]) / 255
     x = functional.conv2d(x, weights["conv0/filters"], weights["conv0/bias"])
     for block in range(6):
         x = functional.leaky_relu(_separable(weights, x, f"conv{block}") if block else x, 0.1)
@@ -136,36 +168,64 @@ def find_face(weights: Weights, picture: np.ndarray) -> Box:
         x = functional.max_pool2d(_pad_same(x, 2, stride, float("-inf")), 2, stride)
     x = functional.conv2d(x, weights["conv8/filters"], weights["conv8/bias"])[0]
     cells = x.shape[-1]
-    # Axes: anchor, row, column, and the box with its score.
-    found = x.reshape(len(_ANCHORS), 5, cells, cells).permute(0, 2, 3, 1)
-    anchor, row, column = map(int, np.unravel_index(int(found[..., 4].argmax()), found.shape[:3]))
-    right, down, wide, high = found[anchor, row, column, :4].double()
-    x_middle, y_middle = column + torch.sigmoid(right), row + torch.sigmoid(down)
+    # Axes: row, column, anchor, and the box with its score. Of equal scores the package takes the last.
+    found = x.reshape(len(_ANCHORS), 5, cells, cells).permute(2, 3, 0, 1).double().numpy()
+    scores = found[..., 4].ravel()
+    best = len(scores) - 1 - int(np.argmax(scores[::-1]))
+    if _sigmoid(scores[best]) <= _SURE:
+        return None
+    row, column, anchor = map(int, np.unravel_index(best, found.shape[:3]))
+    right, down, wide, high = map(float, found[row, column, anchor, :4])
+    x_middle, y_middle = column + _sigmoid(right), row + _sigmoid(down)
     half_width, half_height = (
-        torch.exp(length) * side / 2 for length, side in zip((wide, high), _ANCHORS[anchor], strict=True)
+        math.exp(length) * side / 2 for length, side in zip((wide, high), _ANCHORS[anchor], strict=True)
     )
-    cell = _WHOLE / cells / scale  # pixels of the picture
     edges = (x_middle - half_width, y_middle - half_height, x_middle + half_width, y_middle + half_height)
-    left, top, right_edge, bottom = (float(edge) * cell for edge in edges)
+    # The package takes the scaled picture's sides for whole numbers of pixels.
+    height, width = picture.shape
+    scaled = [math.floor(_WHOLE * length / max(picture.shape) + 0.5) for length in (width, height)]
+    pixels = [length * max(scaled) / own / cells for length, own in zip((width, height), scaled, strict=True)]
+    left, top, right_edge, bottom = (
+        edge * cell for edge, cell in zip(edges, [*pixels, *pixels], strict=True)
+    )
     return left, top, right_edge, bottom
 
 
-def landmarks(weights: Weights, picture: np.ndarray, box: Box) -> np.ndarray:
-    """Find the 68 landmarks within a face's box; (68, 2) pixel x, y of the picture."""
-    square, scale, x, y = to_square(picture, box)
-    points = _dense(weights, _features(weights, square), "fc").reshape(68, 2) * SIDE
-    return np.asarray(points.numpy() / scale + np.array([x, y]))
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
 
 
-def expression(weights: Weights, picture: np.ndarray, box: Box) -> np.ndarray:
-    """Probabilities (7,) of the expressions in `EXPRESSION_ORDER`."""
-    scores = _dense(weights, _features(weights, to_square(picture, box)[0]), "fc")
+def landmarks(weights: Weights, picture: np.ndarray, box: Box) -> np.ndarray | None:
+    """Find the 68 landmarks within a face's box; (68, 2) pixel x, y of the picture, None where the box is empty.
+
+    Like the package, it counts from the box's corner as the detector gave it, also where that lies outside the picture.
+    """
+    face = cut_face(picture, box)
+    if face is None:
+        return None
+    points = _dense(weights, _features(weights, network_input(face)), "fc").reshape(68, 2).double().numpy()
+    side = max(face.shape)
+    margins = (side - np.array(face.shape[::-1])) / 2
+    return np.asarray(points * side - margins + np.array(box[:2]))
+
+
+def face_around(points: np.ndarray) -> Box:
+    """Box of the landmarks with a margin, from which expression, age and sex are read."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = _MARGIN * (high - low)
+    left, top, right, bottom = map(float, (*(low - margin), *(high + margin)))
+    return left, top, right, bottom
+
+
+def expression(weights: Weights, face: np.ndarray) -> np.ndarray:
+    """Probabilities (7,) of the expressions in `EXPRESSION_ORDER`; the face as `cut_face` gives it."""
+    scores = _dense(weights, _features(weights, network_input(face)), "fc")
     return np.asarray(torch.softmax(scores, dim=1)[0].numpy())
 
 
-def age_and_sex(weights: Weights, picture: np.ndarray, box: Box) -> tuple[float, float]:
-    """Age in years, and the probability (0 to 1) that the face is a woman's."""
-    x = functional.relu(_conv(weights, _normalise(to_square(picture, box)[0]), "entry_flow/conv_in", 2))
+def age_and_sex(weights: Weights, face: np.ndarray) -> tuple[float, float]:
+    """Age in years, and the probability (0 to 1) that the face is a woman's; the face as `cut_face` gives it."""
+    x = functional.relu(_conv(weights, _normalise(network_input(face)), "entry_flow/conv_in", 2))
     x = _reduction(weights, x, "entry_flow/reduction_block_0", activate=False)
     x = _reduction(weights, x, "entry_flow/reduction_block_1")
     for block in ("middle_flow/main_block_0", "middle_flow/main_block_1"):

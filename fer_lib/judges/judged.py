@@ -15,15 +15,21 @@ import pandas as pd
 from fer_lib import __version__
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.errors import FerError
+from fer_lib.judges.published import PUBLISHED
 
 MADE = "made.json"
+NO_FACE = "no face"
+"""What a network answers whose package finds no face in the picture."""
 TABLES = ("faces", "detectors", "landmarks", "agreement", "confusion", "identity", "people")
 NAMES = {
     "hog": "dlib, gradient histograms",
-    "haar": "OpenCV, Haar cascade",
     "mmod": "dlib, convolutional network",
+    "haar_fer": "OpenCV, Haar cascade as `fer` sets it",
+    "haar_facex": "OpenCV, Haar cascade as `facex` sets it",
+    "tiny": "face-api, small convolutional network",
     "dlib": "dlib, regression trees",
     "faceapi": "face-api",
+    "descriptor": "dlib, face descriptor",
     "between": "the two from each other",
 }
 """What the tables call detectors and predictors of landmarks; networks keep their packages' names."""
@@ -38,7 +44,8 @@ class Judged:
     tables : dict of str to pandas.DataFrame
         The tables of `fer_lib.judges.judging.Judgement`, by their names.
     made : dict
-        Date, version of the library, digest of the renderer's code, and the settings of the faces.
+        Date, version of the library, digests of the renderer's code and of the judges', versions of the judges'
+        packages, and the settings of the faces.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -60,7 +67,8 @@ class Judged:
         table = self.tables["agreement"]
         rows = dict.fromkeys(table["expression"])
         wide = 100 * table.pivot(index="expression", columns="network", values=column)
-        counts = table.drop_duplicates("expression").set_index("expression")["faces"]
+        numbers = column.replace("agreement", "faces")
+        counts = table.drop_duplicates("expression").set_index("expression")[numbers].rename("faces")
         return (
             wide.reindex(list(rows))[self.networks]
             .assign(faces=counts)
@@ -75,7 +83,9 @@ class Judged:
 
     def unanimity(self) -> float:
         """Share of the faces to which all networks give one name, whether it is the right one or not."""
-        return float((self.tables["faces"][self.networks].nunique(axis=1) == 1).mean())
+        answers = self.tables["faces"][self.networks]
+        named = (answers != NO_FACE).all(axis=1)
+        return float((named & (answers.nunique(axis=1) == 1)).mean())
 
     def disagreements(self) -> list[str]:
         """Sentences on every expression that some network mostly calls by another name; contempt is left out."""
@@ -98,19 +108,23 @@ class Judged:
         return lines
 
     def provenance(self) -> str:
-        """One paragraph: when, on which faces and with which code, and whether that code has changed since."""
+        """One paragraph: when, on which faces and with which code and packages, and whether that code has changed since."""
         made, faces = self.made, self.tables["faces"]
         # Lists, such as the action units that may be drawn, by their length: in full they are in the folder's made.json.
         settings = ", ".join(
             f"{len(value)} {key}" if isinstance(value, list) else f"{key} {value}"
             for key, value in made["settings"].items()
         )
-        same = made["renderer"] == renderer_digest()
-        now = "the renderer of this build is the same" if same else "the renderer has changed since then"
+        now = {name: digest() for name, digest in _CODE.items()}
+        code = "; ".join(f"code of the {name}: {made[name]}" for name in now)
+        changed = [f"the {name}" for name in now if made[name] != now[name]]
+        since = f"{' and '.join(changed)} changed since then" if changed else "this build's is the same"
+        packages = ", ".join(f"{name} {version}" for name, version in made["packages"].items())
         return (
             f"Judged on {made['date']} with fer-lib {made['version']}: {len(faces)} pictures of "
             f"{faces['subject'].nunique()} people, the neutral and the last frame of {faces['sequence'].nunique()} "
-            f"sequences. Faces: {settings or 'not rendered here'}. Code of the renderer: {made['renderer']}; {now}."
+            f"sequences. Faces: {settings or 'not rendered here'}. Packages: {packages}. "
+            f"{code[0].upper()}{code[1:]}; {since}."
         )
 
 
@@ -120,35 +134,54 @@ def load(folder: Path) -> Judged:
     Raises
     ------
     FerError
-        If a file is missing or unreadable; the message says how to make it.
+        If a file is missing, unreadable or made by another version; the message says how to make it.
     """
+    remedy = f"make them with `fer judge FACES --out {folder.parent.name}/{folder.name}`"
     try:
         tables = {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES}
         made = json.loads((folder / MADE).read_text("utf-8"))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
+        raise FerError(f"no verdicts of the judges in {folder.name} ({why}): {remedy}") from error
+    missing = [f"{key} in {MADE}" for key in (*_CODE, "packages", "settings") if key not in made]
+    missing += [f"{key} in agreement.csv" for key in ("faces_change",) if key not in tables["agreement"]]
+    if missing:
         raise FerError(
-            f"no verdicts of the judges in {folder.name} ({why}): make them with `fer judge FACES --out {folder.parent.name}/{folder.name}`"
-        ) from error
+            f"the verdicts of the judges in {folder.name} lack {', '.join(missing)}, as those of an older version do: {remedy}"
+        )
     return Judged(tables, made)
 
 
-def describe(source: Path | str) -> dict[str, Any]:
-    """Note what shapes the verdicts on a set of faces: date, version, the renderer's code and settings."""
+def describe(source: Path | str, packages: Mapping[str, str]) -> dict[str, Any]:
+    """Note what shapes the verdicts on a set of faces: date, version, code, the faces' settings and the judges' packages."""
     file = Path(source) / "rendered" / "settings.json"
     settings: Mapping[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return {
         "date": date.today().isoformat(),
         "version": __version__,
-        "renderer": renderer_digest(),
+        **{name: digest() for name, digest in _CODE.items()},
+        "packages": dict(packages),
         "settings": {key: value for key, value in settings.items() if key not in ("kind", "maker")},
     }
 
 
 def renderer_digest() -> str:
     """Return 12 hexadecimal digits that change with the renderer's code, not with its comments."""
-    digests = source_digests(["render.dataset"])
+    return _short(source_digests(["render.dataset"]))
+
+
+def judges_digest() -> str:
+    """Return 12 hexadecimal digits that change with the judges' own code, not with its comments or with the reader of faces."""
+    digests = source_digests(["judges.judging"])
+    return _short({name: digests[name] for name in ("judges.faceapi", "judges.judging", "judges.panel")})
+
+
+def _short(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:12]
+
+
+_CODE = {"renderer": renderer_digest, "judges": judges_digest}
+"""What shapes the verdicts, by its name in `MADE`."""
 
 
 def _markdown(table: pd.DataFrame, digits: int = 0, index: bool = True) -> str:
@@ -193,6 +226,42 @@ def confusion_tables(found: Judged) -> str:
     return "\n\n".join(f"**`{n}`**\n\n{_markdown(found.confusion(n))}" for n in found.networks)
 
 
+def published_table(found: Judged) -> str:
+    """Markdown of what the judges reach on photographs, beside what they reach here where that can be compared."""
+    here = _reached(found)
+    rows = []
+    for row in PUBLISHED:
+        value = "—" if row.value is None else f"{row.value:g} {row.unit}"
+        known = here.get((row.judge, row.question))
+        own = "—" if known is None else f"{known:.0f} %"
+        rows.append((NAMES.get(row.judge, f"`{row.judge}`"), row.question, value, row.photographs, own))
+    columns = ["judge", "question", "photographs", "which, or what is known", "here"]
+    text: str = pd.DataFrame(rows, columns=columns).to_markdown(
+        index=False, disable_numparse=True, colalign=("left", "left", "right", "left", "right")
+    )
+    return text
+
+
+def _reached(found: Judged) -> dict[tuple[str, str], float]:
+    """Percentage of right answers on these faces, by judge and question, where it can be said."""
+    agreement = found.tables["agreement"]
+    means = agreement[agreement["expression"] == "mean"].set_index("network")["agreement"]
+    reached = {(str(name), "expression"): 100 * float(share) for name, share in means.items()}
+    people = found.tables["people"].dropna(subset=["woman", "drawn_woman"])
+    if len(people):
+        right = (people["woman"] > 0.5) == (people["drawn_woman"] == 1)
+        reached["faceapi", "sex"] = 100 * float(right.mean())
+    pairs = found.tables["identity"].set_index("pairs")["under_threshold"]
+    if {"same person", "different people"} <= set(pairs.index):
+        # As many pairs of one kind as of the other, as in the published test.
+        reached["descriptor", "same person?"] = 50 * float(
+            pairs["same person"] + 1 - pairs["different people"]
+        )
+    shares = found.tables["detectors"].set_index("detector")["share"].astype(float)
+    reached |= {(str(name), "face?"): 100 * share for name, share in shares.items()}
+    return reached
+
+
 def words(found: Judged) -> str:
     """Markdown list of where the networks mostly give another name, and how often they agree at all."""
     lines = [
@@ -212,7 +281,7 @@ def identity_table(found: Judged) -> str:
 
 def people_table(found: Judged) -> str:
     """Markdown of sex and age as face-api guesses them, beside those that were drawn."""
-    people = found.tables["people"]
+    people = found.tables["people"].dropna(subset=["woman"])
     if people.empty:
         return "face-api, which guesses sex and age, was not among these judges."
     woman, older = people["drawn_woman"] == 1, people["drawn_age"] > people["drawn_age"].median()

@@ -1,8 +1,9 @@
 """What detectors and networks trained on photographs make of a set of faces.
 
-None of the judges has seen a rendered face. Detectors: dlib's HOG and convolutional detectors, OpenCV's Haar
-cascade. Landmarks: dlib's regression trees and face-api's network. Expressions: the networks of `fer`, `facex` and
-face-api. Identity: dlib's face descriptor. They are optional; `fer_lib.judges.panel.requirements` says what to install.
+None of the judges has seen a rendered face. Detectors: dlib's HOG and convolutional detectors, OpenCV's Haar cascade as `fer`
+and `facex` set it, the small one of face-api. Landmarks: dlib's regression trees and face-api's network. Expressions: the
+networks of `fer`, `facex` and face-api. Identity: dlib's face descriptor. They are optional;
+`fer_lib.judges.panel.requirements` says what to install.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ from fer_lib.errors import FerError
 from fer_lib.faces.disk import read_picture
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import Faces, drawn_people, select_frames, with_box
-from fer_lib.judges.panel import BASIC, DETECTORS, NETWORKS, judge_picture, load_panel, requirements
+from fer_lib.judges.judged import NO_FACE
+from fer_lib.judges.panel import BASIC, DETECTORS, NETWORKS, Answer, judge_picture, load_panel, requirements
 from fer_lib.render.workers import in_processes
 
 SAME_PERSON = 0.6
@@ -35,18 +37,20 @@ class Judgement:
     Attributes
     ----------
     faces : pandas.DataFrame
-        A row per picture: ``path``, ``subject``, ``sequence``, ``label``; ``hog``, ``haar``, ``mmod`` (found or
-        not); ``error_dlib`` and ``error_faceapi`` (mean distance of their 68 landmarks from the set's own) and
-        ``error_between`` (from each other), all over the distance of the outer corners of the eyes; ``fer``,
-        ``facex``, ``faceapi`` (answers out of `fer_lib.judges.panel.BASIC`) and ``fer_change``.. (answers out of the six
-        expressions, from the change against the sequence's neutral frame); ``woman`` (probability) and ``age``
-        (years) by face-api.
+        A row per picture: ``path``, ``subject``, ``sequence``, ``label``; ``hog``, ``mmod``, ``haar_fer``,
+        ``haar_facex``, ``tiny`` (found or not); ``error_dlib`` and ``error_faceapi`` (mean distance of their 68 landmarks
+        from the set's own) and ``error_between`` (from each other), all over the distance of the outer corners of the
+        eyes, NaN without a face; ``fer``, ``facex``, ``faceapi`` (answers out of `fer_lib.judges.panel.BASIC`, or
+        `NO_FACE`) and ``fer_change``.. (answers out of the six expressions, from the change against the sequence's
+        neutral frame; `NO_FACE` where one of the two has none, empty where there is no change to judge); ``woman``
+        (probability) and ``age`` (years) by face-api.
     detectors : pandas.DataFrame
         ``detector``, ``faces``, ``found``, ``share``.
     landmarks : pandas.DataFrame
-        ``predictor``, ``faces``, ``median``, ``mean``, ``worst_decile`` of the relative error.
+        ``predictor``, ``faces`` (that it found), ``median``, ``mean``, ``worst_decile`` of the relative error.
     agreement : pandas.DataFrame
-        ``network``, ``expression``, ``faces``, ``agreement``, ``agreement_change``; a row ``mean`` over the classes.
+        ``network``, ``expression``, ``faces``, ``agreement``, and the same from the change: ``faces_change``,
+        ``agreement_change``; a row ``mean`` over the classes.
     confusion : pandas.DataFrame
         ``network``, ``expression``, ``answer``, ``faces``.
     identity : pandas.DataFrame
@@ -91,7 +95,7 @@ def judge(
     face_api : Path or None
         Folder with face-api's weights (see `FACE_API`); without it that network and predictor are left out.
     sequences : int or None
-        How many sequences at most, taken from the classes in turn; None takes all. About 1 s of one core per frame.
+        How many sequences at most, taken from the classes in turn; None takes all. Some 2 s of one core per frame.
     processes : int
         How many processes judge.
     progress : bool
@@ -162,28 +166,34 @@ def _judge_sequence(task: _Task, *, root: Path, face_api: Path | None) -> list[d
     """Judge the frames of one sequence; the first is the neutral one."""
     panel = load_panel(face_api)
     rows: list[dict[str, Any]] = []
-    calm: dict[str, np.ndarray] = {}
+    calm: dict[str, Answer | None] = {}
     for row, own in zip(task.rows, task.landmarks, strict=True):
         picture = read_picture(root, row["path"])
         answers, cells = judge_picture(panel, picture, own)
         if row["label"] == "neutral":
             calm = answers
-        for network, probabilities in answers.items():
-            cells[network] = BASIC[int(np.argmax(probabilities))]
-            # The neutral frame has no change of its own, and an expression is no change towards neutral.
-            change = probabilities[1:] - calm[network][1:] if calm else probabilities[1:]
+        for network, answer in answers.items():
+            cells[network] = answer.name if answer else NO_FACE
             cells[f"{network}_change"] = (
-                "" if row["label"] == "neutral" else BASIC[1 + int(np.argmax(change))]
+                _change(answer, calm[network]) if calm and row["label"] != "neutral" else ""
             )
         rows.append({**row, **cells})
     return rows
 
 
+def _change(answer: Answer | None, calm: Answer | None) -> str:
+    """Name the expression that has gained most; an expression is no change towards neutral."""
+    if answer is None or calm is None:
+        return NO_FACE
+    return BASIC[1 + int(np.argmax((answer.probabilities - calm.probabilities)[1:]))]
+
+
 def _detectors(table: pd.DataFrame) -> pd.DataFrame:
-    found = table[list(DETECTORS)].sum()
+    names = [name for name in DETECTORS if name in table]
+    found = table[names].sum()
     return pd.DataFrame(
         {
-            "detector": DETECTORS,
+            "detector": names,
             "faces": len(table),
             "found": found.to_numpy(),
             "share": found.to_numpy() / len(table),
@@ -196,7 +206,7 @@ def _landmarks(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name in ("dlib", "faceapi", "between"):
         if f"error_{name}" in table:
-            error = table[f"error_{name}"]
+            error = table[f"error_{name}"].dropna()
             rows.append((name, len(error), error.median(), error.mean(), error.quantile(0.9)))
     return pd.DataFrame(rows, columns=["predictor", "faces", "median", "mean", "worst_decile"])
 
@@ -208,14 +218,15 @@ def _agreement(table: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
         own = []
         for expression in BASIC:
             group = table[table["label"] == expression]
-            same = float((group[network] == expression).mean()) if len(group) else np.nan
-            changed = float((group[f"{network}_change"] == expression).mean()) if len(group) else np.nan
-            own.append(
-                (network, expression, len(group), same, np.nan if expression == "neutral" else changed)
-            )
-        means = pd.DataFrame(own).iloc[:, 3:].mean()
-        rows += [*own, (network, "mean", sum(row[2] for row in own), means.iloc[0], means.iloc[1])]
-    return pd.DataFrame(rows, columns=["network", "expression", "faces", "agreement", "agreement_change"])
+            change = group.loc[group[f"{network}_change"] != "", f"{network}_change"]
+            cells: list[float] = []
+            for answers in (group[network], change):
+                cells += [len(answers), float((answers == expression).mean()) if len(answers) else np.nan]
+            own.append((network, expression, *cells))
+        summary = pd.DataFrame(own).iloc[:, 2:].agg({2: "sum", 3: "mean", 4: "sum", 5: "mean"})
+        rows += [*own, (network, "mean", *summary)]
+    columns = ["network", "expression", "faces", "agreement", "faces_change", "agreement_change"]
+    return pd.DataFrame(rows, columns=columns).astype({"faces": int, "faces_change": int})
 
 
 def _confusion(table: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
@@ -234,8 +245,8 @@ def _confusion(table: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
 
 
 def _identity(table: pd.DataFrame, descriptors: np.ndarray) -> pd.DataFrame:
-    """Distances of dlib's descriptors, between and within people, on neutral frames."""
-    calm = (table["label"] == "neutral").to_numpy()
+    """Distances of dlib's descriptors, between and within people, on neutral frames in which dlib finds a face."""
+    calm = (table["label"] == "neutral").to_numpy() & ~np.isnan(descriptors).any(axis=1)
     people = table["subject"].to_numpy()[calm]
     points = descriptors[calm]
     first, second = np.triu_indices(len(points), 1)

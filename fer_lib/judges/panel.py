@@ -1,17 +1,23 @@
 """The judges themselves: detectors and networks trained on photographs, loaded from the packages that hold their weights.
 
 They are optional. Several of the packages ask for TensorFlow although their weights do not need it, so they are installed
-without what they require, never imported, and only their weight files are read.
+without what they require, never imported, and only their weight files are read. What a package does to a picture before
+its network sees it is done here in the same way, with the package's own settings: fer 25.10, facex 1.1, face-api 1.7 and, for
+dlib's models, face_recognition 1.3. Pictures are grey, so orders of colours and weights of greys make no difference.
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from skimage.transform import resize
 
 from fer_lib.errors import FerError
 from fer_lib.judges import faceapi
@@ -19,12 +25,21 @@ from fer_lib.judges import faceapi
 BASIC = ("neutral", "anger", "disgust", "fear", "happy", "sadness", "surprise")
 """The expressions that all the networks know; none knows contempt."""
 NETWORKS = ("fer", "facex", "faceapi")
-DETECTORS = ("hog", "haar", "mmod")
+DETECTORS = ("hog", "mmod", "haar_fer", "haar_facex", "tiny")
 _FER_ORDER = ("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")
-_FACEX_ORDER = ("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
-_EYE_CORNERS = (36, 45)
+_FER_SIDE = 64
 _FER_MARGIN = 10
-"""Pixels that `fer` adds around a face, also outside the picture."""
+"""Pixels that `fer` adds around a face."""
+_FER_BORDER = 40
+"""Pixels that `fer` adds around a picture, so that the margin of a face may lie outside."""
+_FER_DIGITS = 2
+"""Decimals of `fer`'s probabilities: of two that are equal then, the first is its answer."""
+_FACEX_ORDER = ("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
+_FACEX_SIDE = 200
+_UPSAMPLED = 1
+"""How often pictures are doubled before dlib's detectors look for faces."""
+_EYE_CORNERS = (36, 45)
+_CASCADE = "haarcascade_frontalface_default.xml"
 _PACKAGES = {
     "dlib": "pip install dlib-bin",
     "cv2": 'pip install "opencv-python-headless<5"',
@@ -35,9 +50,36 @@ _PACKAGES = {
 }
 
 
+_DISTRIBUTIONS = (
+    *("dlib-bin", "dlib", "opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+    *("ai-edge-litert", "face_recognition_models", "fer", "facex", "scikit-image"),
+)
+"""Names under which the packages, or others with the same modules, may be installed."""
+
+
+class Answer(NamedTuple):
+    """What a network says about a face: the name that its package gives, and the probabilities (7,) in the order of `BASIC`."""
+
+    name: str
+    probabilities: np.ndarray
+
+
 def requirements() -> dict[str, str]:
     """Return the packages that are missing, with the command that installs each."""
     return {name: how for name, how in _PACKAGES.items() if importlib.util.find_spec(name) is None}
+
+
+def versions(face_api: Path | None) -> dict[str, str]:
+    """Return the versions of the judges' installed packages, of face-api's where its folder is given."""
+    found = {}
+    for name in _DISTRIBUTIONS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    about = face_api.parent / "package.json" if face_api else None
+    if about is not None and about.is_file():
+        package = json.loads(about.read_text("utf-8"))
+        found[package["name"]] = package["version"]
+    return found
 
 
 class Panel:
@@ -49,13 +91,14 @@ class Panel:
         models = _package_folder("face_recognition_models") / "models"
         self.hog = self.dlib.get_frontal_face_detector()
         self.mmod = self.dlib.cnn_face_detection_model_v1(str(models / "mmod_human_face_detector.dat"))
-        self.haar = self.cv2.CascadeClassifier(
-            str(_package_folder("fer") / "data" / "haarcascade_frontalface_default.xml")
-        )
         self.points = self.dlib.shape_predictor(str(models / "shape_predictor_68_face_landmarks.dat"))
+        # Of the two, the package describes faces by the one that finds five points.
+        self.five_points = self.dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
         self.identity = self.dlib.face_recognition_model_v1(
             str(models / "dlib_face_recognition_resnet_model_v1.dat")
         )
+        self.fer_faces = self.cv2.CascadeClassifier(str(Path(self.cv2.data.haarcascades) / _CASCADE))
+        self.facex_faces = self.cv2.CascadeClassifier(str(_package_folder("facex") / "assets" / _CASCADE))
         self.fer = _interpreter(_package_folder("fer") / "data" / "emotion_model_quantized.tflite")
         self.facex = _interpreter(_package_folder("facex") / "assets" / "model_optimized.tflite")
         self.face_api = face_api
@@ -93,24 +136,18 @@ def _interpreter(path: Path) -> Any:
 
 
 def _run(interpreter: Any, values: np.ndarray) -> np.ndarray:
-    """Run a network on floats, converting to and from its integers where it has them."""
-    entry, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    if entry["dtype"] != np.float32:
-        scale, zero = entry["quantization"]
-        values = np.round(values / scale + zero)
-    interpreter.set_tensor(entry["index"], values.astype(entry["dtype"]))
+    """Show a network one input; (7,) float32 probabilities in its own order."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values[None])
     interpreter.invoke()
-    answer = np.asarray(interpreter.get_tensor(exit_["index"])[0], dtype=float)
-    if exit_["dtype"] != np.float32:
-        scale, zero = exit_["quantization"]
-        answer = (answer - zero) * scale
-    return answer
+    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
 
 
 def judge_picture(
     panel: Panel, picture: np.ndarray, own: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+) -> tuple[dict[str, Answer | None], dict[str, Any]]:
     """Show one picture to all judges.
+
+    Each package looks for the face by itself; where it finds none, it says nothing.
 
     Parameters
     ----------
@@ -123,41 +160,47 @@ def judge_picture(
 
     Returns
     -------
-    dict of str to (7,) array
-        Each network's probabilities in the order of `BASIC`.
+    dict of str to Answer or None
+        Each network's answer; None where its package finds no face.
     dict
-        ``hog``, ``haar``, ``mmod`` (found), ``error_dlib``, ``error_faceapi``, ``error_between`` (mean distance of
-        landmarks over that of the outer eye corners), ``descriptor`` (128,), ``age`` in years, ``woman`` (probability).
+        ``hog``, ``mmod``, ``haar_fer``, ``haar_facex``, ``tiny`` (found), ``error_dlib``, ``error_faceapi``,
+        ``error_between`` (mean distance of landmarks over that of the outer eye corners), ``descriptor`` (128,), ``age``
+        in years, ``woman`` (probability); NaN without a face, and what face-api says only with its weights.
     """
     colour = np.repeat(picture[..., None], 3, axis=-1)
-    hog = panel.hog(picture, 1)
-    haar = panel.haar.detectMultiScale(picture, 1.1, 4, minSize=(picture.shape[0] // 5,) * 2)
+    hog = panel.hog(colour, _UPSAMPLED)
+    fer_faces = panel.fer_faces.detectMultiScale(
+        picture, scaleFactor=1.1, minNeighbors=5, flags=panel.cv2.CASCADE_SCALE_IMAGE, minSize=(50, 50)
+    )
+    facex_faces = panel.facex_faces.detectMultiScale(picture, 1.1, 4)
     cells: dict[str, Any] = {
         "hog": len(hog) > 0,
-        "haar": len(haar) > 0,
-        "mmod": len(panel.mmod(colour, 0)) > 0,
+        "mmod": len(panel.mmod(colour, _UPSAMPLED)) > 0,
+        "haar_fer": len(fer_faces) > 0,
+        "haar_facex": len(facex_faces) > 0,
     }
-    left, top = own.min(axis=0)
-    right, bottom = own.max(axis=0)
-    # Where the detector fails, dlib's predictor starts from the box that it would have given: the landmarks' own.
-    start = hog[0] if hog else panel.dlib.rectangle(*(int(edge) for edge in (left, top, right, bottom)))
-    shape = panel.points(colour, start)
-    trees = np.array([(point.x, point.y) for point in shape.parts()], dtype=float)
     ruler = float(np.linalg.norm(own[_EYE_CORNERS[0]] - own[_EYE_CORNERS[1]]))
+    trees = np.full((68, 2), np.nan)
+    cells["descriptor"] = np.full(128, np.nan)
+    if len(hog):
+        trees = np.array([(point.x, point.y) for point in panel.points(colour, hog[0]).parts()], dtype=float)
+        shape = panel.five_points(colour, hog[0])
+        cells["descriptor"] = np.array(panel.identity.compute_face_descriptor(colour, shape))
     cells["error_dlib"] = _distance(trees, own, ruler)
-    cells["descriptor"] = np.array(panel.identity.compute_face_descriptor(colour, shape))
-    box = _largest(haar) if len(haar) else (start.left(), start.top(), start.width(), start.height())
-    answers = {"fer": _ask_fer(panel, picture, box), "facex": _ask_facex(panel, picture, box)}
+    answers: dict[str, Answer | None] = {
+        # `fer` answers about the first face, `facex` about every one, of which the largest is meant.
+        "fer": _ask_fer(panel, picture, fer_faces[0]) if len(fer_faces) else None,
+        "facex": _ask_facex(panel, picture, max(facex_faces, key=lambda box: box[2]))
+        if len(facex_faces)
+        else None,
+    }
     if panel.face_api_weights:
-        weights = panel.face_api_weights
-        found = faceapi.find_face(weights["tiny_face_detector"], picture)
-        net = faceapi.landmarks(weights["face_landmark_68"], picture, found)
-        cells |= {"error_faceapi": _distance(net, own, ruler), "error_between": _distance(net, trees, ruler)}
-        aligned = _padded(net, 0.1)
-        answers["faceapi"] = _ordered(
-            faceapi.expression(weights["face_expression"], picture, aligned), faceapi.EXPRESSION_ORDER
-        )
-        cells["age"], cells["woman"] = faceapi.age_and_sex(weights["age_gender"], picture, aligned)
+        answers["faceapi"], more = _ask_faceapi(panel.face_api_weights, picture)
+        net = more.pop("landmarks")
+        cells |= more | {
+            "error_faceapi": _distance(net, own, ruler),
+            "error_between": _distance(net, trees, ruler),
+        }
     return answers, cells
 
 
@@ -165,35 +208,86 @@ def _distance(found: np.ndarray, own: np.ndarray, ruler: float) -> float:
     return float(np.linalg.norm(found - own, axis=1).mean() / ruler)
 
 
-def _largest(boxes: np.ndarray) -> faceapi.Box:
-    left, top, width, height = boxes[int(np.argmax(boxes[:, 2]))]
-    return float(left), float(top), float(width), float(height)
+def _answer(probabilities: np.ndarray, order: Sequence[str], digits: int | None = None) -> Answer:
+    """Name the first of the largest, rounded first where `digits` says so."""
+    shown = [float(p) if digits is None else round(float(p), digits) for p in probabilities]
+    return Answer(
+        order[int(np.argmax(shown))], probabilities[[order.index(name) for name in BASIC]].astype(float)
+    )
 
 
-def _padded(points: np.ndarray, share: float) -> faceapi.Box:
-    """Box of the points with a margin on every side, as face-api cuts faces."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = share * (high - low)
-    return (*map(float, low - margin), *map(float, high + margin))  # type: ignore[return-value]
+def fer_cut(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    """Cut a face out as `fer` does.
+
+    The picture gets a border in the mean grey of its last two rows. The box becomes a square by lengthening its shorter
+    side on both ends, and wider by a margin.
+
+    Parameters
+    ----------
+    picture : (height, width) uint8 array
+        Grey.
+    box : sequence of int
+        Left, top, width, height in pixels.
+
+    Returns
+    -------
+    (rows, columns) uint8 array
+    """
+    left, top, width, height = map(int, box)
+    grey = round(float(picture[-2:].mean()))
+    wide = np.pad(picture, _FER_BORDER, constant_values=grey)
+    side = max(width, height)
+    x = left - (side - width) // 2 - _FER_MARGIN + _FER_BORDER
+    y = top - (side - height) // 2 - _FER_MARGIN + _FER_BORDER
+    right, bottom = x + side + 2 * _FER_MARGIN, y + side + 2 * _FER_MARGIN
+    return wide[max(y, 0) : bottom, max(x, 0) : right]
 
 
-def _ordered(probabilities: np.ndarray, order: Sequence[str]) -> np.ndarray:
-    return probabilities[[order.index(name) for name in BASIC]]
+def _ask_fer(panel: Panel, picture: np.ndarray, box: Sequence[int]) -> Answer:
+    face = panel.cv2.resize(fer_cut(picture, box), (_FER_SIDE, _FER_SIDE)).astype(np.float32)
+    return _answer(_run(panel.fer, ((face / 255 - 0.5) * 2)[..., None]), _FER_ORDER, _FER_DIGITS)
 
 
-def _ask_fer(panel: Panel, picture: np.ndarray, box: faceapi.Box) -> np.ndarray:
-    """Ask `fer`: the detector's box with a fixed margin, black outside the picture, 64 x 64, -1 to 1."""
-    left, top, width, height = (int(edge) for edge in box)
-    wide = np.pad(picture, 8 * _FER_MARGIN)
-    y, x = max(top + 7 * _FER_MARGIN, 0), max(left + 7 * _FER_MARGIN, 0)
-    cut = wide[y : y + height + 2 * _FER_MARGIN, x : x + width + 2 * _FER_MARGIN]
-    face = panel.cv2.resize(cut, (64, 64)).astype(np.float32)
-    return _ordered(_run(panel.fer, ((face / 255 - 0.5) * 2)[None, ..., None]), _FER_ORDER)
+def facex_input(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    """Cut a face out and scale it as `facex` does.
+
+    Parameters
+    ----------
+    picture : (height, width) uint8 array
+        Grey.
+    box : sequence of int
+        Left, top, width, height in pixels, within the picture.
+
+    Returns
+    -------
+    (200, 200, 3) float32 array
+        0 to 1, by scikit-image's interpolation; smoothed before only where the face is larger.
+    """
+    left, top, width, height = map(int, box)
+    face = picture[top : top + height, left : left + width]
+    return np.asarray(resize(face, (_FACEX_SIDE, _FACEX_SIDE, 3)), dtype=np.float32)
 
 
-def _ask_facex(panel: Panel, picture: np.ndarray, box: faceapi.Box) -> np.ndarray:
-    """Ask `facex`: the detector's box, 200 x 200 RGB, 0 to 1."""
-    left, top, width, height = (int(edge) for edge in box)
-    cut = picture[max(top, 0) : top + height, max(left, 0) : left + width]
-    face = panel.cv2.resize(cut, (200, 200), interpolation=panel.cv2.INTER_AREA).astype(np.float32) / 255
-    return _ordered(_run(panel.facex, np.repeat(face[None, ..., None], 3, axis=-1)), _FACEX_ORDER)
+def _ask_facex(panel: Panel, picture: np.ndarray, box: Sequence[int]) -> Answer:
+    return _answer(_run(panel.facex, facex_input(picture, box)), _FACEX_ORDER)
+
+
+def _ask_faceapi(
+    weights: Mapping[str, faceapi.Weights], picture: np.ndarray
+) -> tuple[Answer | None, dict[str, Any]]:
+    """Ask face-api: its small detector's surest face, landmarks in it, and the rest in the box around those."""
+    cells: dict[str, Any] = {
+        "tiny": False,
+        "landmarks": np.full((68, 2), np.nan),
+        "age": np.nan,
+        "woman": np.nan,
+    }
+    box = faceapi.find_face(weights["tiny_face_detector"], picture)
+    net = None if box is None else faceapi.landmarks(weights["face_landmark_68"], picture, box)
+    face = None if net is None else faceapi.cut_face(picture, faceapi.face_around(net))
+    cells["tiny"] = box is not None
+    if net is None or face is None:
+        return None, cells
+    cells["landmarks"] = net
+    cells["age"], cells["woman"] = faceapi.age_and_sex(weights["age_gender"], face)
+    return _answer(faceapi.expression(weights["face_expression"], face), faceapi.EXPRESSION_ORDER), cells
