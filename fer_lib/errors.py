@@ -1,4 +1,4 @@
-"""The one error that users see: bad input, named, with its remedy."""
+"""The errors that users see: bad input, named, with its remedy; and what faces lack, as a sentence."""
 
 
 class FerError(ValueError):
@@ -12,3 +12,10 @@ class FerError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """Give notebooks (IPython asks for it) the message alone: the way to it explains nothing to a reader."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class Lacking(FerError):  # noqa: N818 - it is no error of the user's
+    """What was asked for needs something that these faces do not have; the message says what.
+
+    Nothing is wrong with the faces: pages and commands leave the result out and go on (`fer_lib.book.left_out`).
+    """

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import grid_sample
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.evidence.ranks import auc, average_precision
 from fer_lib.faces.hog import hog
 
@@ -75,6 +75,24 @@ class Traditional:
         """Share of labelled test pictures whose expression is right, 0 to 1."""
         known = self.pictures[self.pictures["label"] >= 0]
         return float((known["label"] == known["predicted"]).mean())
+
+    def judged(self, least: int) -> pd.DataFrame:
+        """Return `detection` of the action units with enough judged pictures on both sides, their numbers as index too.
+
+        Parameters
+        ----------
+        least
+            Pictures with the unit, and without it, below which an AUC says nothing.
+
+        Raises
+        ------
+        Lacking
+            If there is none.
+        """
+        enough = self.detection[["positives", "negatives"]].min(axis=1) >= least
+        if not enough.any():
+            raise Lacking(f"no action unit is both present and absent in {least} of the judged test pictures")
+        return self.detection[enough].set_index("au", drop=False).rename_axis(None)
 
     @property
     def confusion(self) -> pd.DataFrame:
@@ -199,18 +217,18 @@ def fit(
 
     Raises
     ------
-    FerError
+    Lacking
         When training rows have fewer people than folds, a single class, or no action unit on both sides.
     """
     train, test = np.asarray(train), np.asarray(test)
     judged = test if judged is None else np.asarray(judged)
     classes, who, marks = np.asarray(labels), np.asarray(people), present.to_numpy(dtype=np.float64)
-    if len(np.unique(who[train])) < folds:
-        raise FerError(
-            f"{len(np.unique(who[train]))} training people for {folds} folds; give more or fewer folds"
+    if not 2 <= folds <= len(np.unique(who[train])):
+        raise Lacking(
+            f"{len(np.unique(who[train]))} training people cannot be divided into {folds} folds; two or more are needed"
         )
     if len(np.unique(classes[train][classes[train] >= 0])) < 2:
-        raise FerError("the training pictures show fewer than two expressions; give more pictures")
+        raise Lacking("the training pictures show fewer than two expressions; give more pictures")
     described, corners = descriptors(frames, landmarks, train)
     # Imported where it is used: it takes longer to load than most notebooks need to run.
     from sklearn.linear_model import LogisticRegression
@@ -225,7 +243,7 @@ def fit(
         if all({0.0, 1.0} <= set(marks[a, j]) for a, _ in [*parts, (train, test)])
     ]
     if not able:
-        raise FerError(
+        raise Lacking(
             "no action unit is both present and absent among enough training people; give more pictures"
         )
     unseen = np.empty((len(marks), len(able)))

@@ -14,7 +14,7 @@ FLOORS = [
     {"errors"},
     {"facs", "artifacts"},
     {"render", "faces"},
-    {"judges", "network"},
+    {"judges", "network", "book"},
     {"maps"},
     {"evidence"},
     {"traditional"},

@@ -36,14 +36,27 @@ def test_key_changes_with_everything_that_shapes_outputs(tmp_path: Path) -> None
 
 
 def test_key_sees_the_users_faces(tmp_path: Path) -> None:
-    library, faces = tmp_path / "library", tmp_path / "faces"
+    library, faces, away = tmp_path / "library", tmp_path / "faces", tmp_path / "away.png"
     library.mkdir()
     faces.mkdir()
-    (faces / "a.png").write_bytes(b"1")
-    key = extension.execution_key(library, "book", str(faces))
-    assert key != extension.execution_key(library, "book", "")
-    (faces / "a.png").write_bytes(b"12")
-    assert key != extension.execution_key(library, "book", str(faces))
+    away.write_bytes(b"1")
+    (faces / "a.png").symlink_to(away)
+    (faces / "table.csv").write_text(f"path,subject\na.png,x\n{away},y\n")
+
+    def key() -> str:
+        return extension.execution_key(library, "book", str(faces / "table.csv"))
+
+    keys = [key(), extension.execution_key(library, "book", "")]
+    away.write_bytes(b"2")
+    keys.append(key())
+    (faces / "a.png").unlink()
+    (faces / "a.png").write_bytes(b"3")
+    keys.append(key())
+    (faces / "beside.txt").touch()
+    keys.append(key())
+    assert len(set(keys)) == 5
+    (faces / "a.png").touch()
+    assert key() == keys[-1]
 
 
 def test_key_sees_what_pages_read(tmp_path: Path) -> None:

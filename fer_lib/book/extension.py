@@ -5,6 +5,7 @@ It does what Jupyter Book leaves open:
 * an executed notebook is reused only while everything that shapes its outputs is the same. jupyter-cache looks
   at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
 * notebooks run side by side, not one after the other, and without the settings of who builds the book;
+* what the faces lack is left out, and the prose around it, too (`fer_lib.book.left_out`);
 * prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
 * the buttons that lead to the repository appear once its address is known, and not before;
 * the bibliography carries no roles that screen readers have dropped;
@@ -24,16 +25,21 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from docutils import nodes
+from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
 from sphinx.util import logging
 
+from fer_lib.artifacts.store import default_root
+from fer_lib.book import left_out
 from fer_lib.book.execution import execute_ahead, make_impersonal
 from fer_lib.errors import FerError
 from fer_lib.experiment.environment import settings_from_environment
+from fer_lib.faces.digest import MEMORY, digest_of_faces
 
 LOGGER = logging.getLogger(__name__)
 
@@ -58,7 +64,13 @@ KEPT = ("book/judged", "book/seeds.json", "benchmarks/latest.json")
 
 
 def execution_key(
-    library: Path, preset: str, faces: str, kept: Sequence[Path] = (), *, publish: str = ""
+    library: Path,
+    preset: str,
+    faces: str,
+    kept: Sequence[Path] = (),
+    *,
+    publish: str = "",
+    memory: Path | None = None,
 ) -> str:
     """Return a name for everything that shapes a notebook's outputs, besides the notebook.
 
@@ -69,12 +81,14 @@ def execution_key(
     preset : str
         Value of ``FER_PRESET``.
     faces : str
-        Value of ``FER_FACES``: a folder or file, or empty for the rendered faces. Its files enter by path,
-        size and time of change.
+        Value of ``FER_FACES``: a folder or file, or empty for the rendered faces. What is read of them enters by its
+        bytes, and the names that lie beside it, which the audit reports.
     kept : sequence of Path
         Files, and folders of files, that pages read; what does not exist is passed over.
     publish : str
         Value of ``FER_PUBLISH``: whose faces the pages show.
+    memory : Path, optional
+        See `fer_lib.faces.digest.digest_of_faces`.
 
     Returns
     -------
@@ -82,7 +96,7 @@ def execution_key(
         16 hexadecimal digits.
     """
     digest = hashlib.sha256(publish.encode() + b"\0")
-    for part in _parts(library, preset, faces):
+    for part in _parts(library, preset, faces, memory):
         digest.update(part + b"\0")
     for place in kept:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
@@ -91,7 +105,7 @@ def execution_key(
     return digest.hexdigest()[:16]
 
 
-def _parts(library: Path, preset: str, faces: str) -> Iterator[bytes]:
+def _parts(library: Path, preset: str, faces: str, memory: Path | None) -> Iterator[bytes]:
     yield preset.encode()
     for package in PACKAGES:
         yield f"{package} {metadata.version(package)}".encode()
@@ -100,10 +114,10 @@ def _parts(library: Path, preset: str, faces: str) -> Iterator[bytes]:
             yield source.relative_to(library).as_posix().encode()
             yield source.read_bytes()
     if faces:
-        root = Path(faces).resolve()
-        for path in [root, *sorted(p for p in root.rglob("*") if p.is_file())]:
-            stat = path.stat()
-            yield f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()
+        yield digest_of_faces(faces, memory).encode()
+        source = Path(faces).expanduser()
+        folder = source if source.is_dir() else source.parent
+        yield "\0".join(sorted(path.name for path in folder.iterdir())).encode(errors="surrogateescape")
 
 
 def repository_options(url: str, branch: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -143,6 +157,7 @@ def _configure(app: Sphinx, config: Config) -> None:
         asked.faces,
         [library.parent / name for name in KEPT],
         publish=asked.publish,
+        memory=default_root() / MEMORY,
     )
     kept = Path(app.outdir).parent / ".jupyter_cache"
     config.nb_execution_cache_path = str(kept / key)
@@ -173,6 +188,46 @@ def _execute(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
         timeout=app.config.nb_execution_timeout,
         done=lambda path: LOGGER.info("executed %s", path.stem),
     )
+
+
+def _executed(app: Sphinx, path: Path) -> nbformat.NotebookNode | None:
+    """Return a notebook with the outputs that it is shown with; None where it has none yet."""
+    try:
+        cache = get_cache(str(app.config.nb_execution_cache_path))
+        executed: nbformat.NotebookNode = cache.merge_match_into_notebook(nbformat.read(path, as_version=4))[
+            1
+        ]
+    except KeyError:
+        return None
+    return executed
+
+
+def _leave_out(app: Sphinx, page: str, source: list[str]) -> None:
+    """Take from a page, before it is parsed, the prose of what was left out; a default book is read as it stands."""
+    path = Path(app.env.doc2path(page))
+    if path.suffix == ".ipynb":
+        executed = _executed(app, path)
+        if executed is not None and left_out.reasons(executed):
+            found = left_out.pruned(nbformat.reads(source[0], as_version=4), executed)
+            source[0] = nbformat.writes(found.notebook)
+            app.env.temp_data["left_out"] = found
+    elif names := left_out.notebooks_named(source[0]):
+        notebooks = {name: _executed(app, path.parent / f"{name}.ipynb") for name in names}
+        source[0] = left_out.pruned_text(source[0], {n: nb for n, nb in notebooks.items() if nb is not None})
+
+
+def _hide(app: Sphinx, doctree: nodes.document) -> None:
+    """Take away the code of what was left out, and what a sentence above has said already."""
+    found: left_out.Pruned | None = app.env.temp_data.get("left_out")
+    if found is None:
+        return
+    for cell in list(doctree.findall(nodes.container)):
+        if cell.get("cell_index") in found.gone:
+            cell.parent.remove(cell)
+        elif cell.get("cell_index") in found.said:
+            for part in list(cell.findall(nodes.container)):
+                if part.get("nb_element") == "cell_code_source":
+                    part.parent.remove(part)
 
 
 def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -233,6 +288,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _configure, priority=100)
     app.connect("builder-inited", _one_page)
     app.connect("env-before-read-docs", _execute)
+    app.connect("source-read", _leave_out)
+    app.connect("doctree-read", _hide)
     app.connect("env-updated", _prose)
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)

@@ -130,6 +130,17 @@ def verdict_row(
     }
 
 
+def undecided_row(claim: str, reason: str) -> dict[str, object]:
+    """Return the row of a claim that could not be put to its test, with the reason in place of controls."""
+    return {
+        "claim": claim,
+        "statement": STATEMENTS[claim],
+        "verdict": "not decided",
+        "measure": "not tested",
+        "above its controls by": f"left out: {reason}",
+    }
+
+
 def verdict_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Return the verdicts as a table, in the claims' order."""
     return pd.DataFrame(rows).sort_values("claim", ignore_index=True)

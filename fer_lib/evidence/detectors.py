@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.evidence.distance import Floats, best_maps, check_table
 from fer_lib.evidence.ranks import auc, average_precision, centred_ranks, coding_groups, twice_pairs
 
@@ -142,8 +142,10 @@ def permutation_null(
 
     Raises
     ------
+    Lacking
+        When nothing can be permuted.
     FerError
-        When nothing can be permuted, or an option is unknown.
+        When an option is unknown.
 
     References
     ----------
@@ -156,7 +158,7 @@ def permutation_null(
         1
     ].ravel()
     if np.bincount(groups).max(initial=0) < 2:
-        raise FerError(
+        raise Lacking(
             "every group has a single row, so that nothing can be permuted; choose a coarser `within`"
         )
     kernels = []

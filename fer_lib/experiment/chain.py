@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,11 @@ import torch
 
 from fer_lib import facs
 from fer_lib.artifacts.store import Artifact, Store, default_root
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.settings import Settings
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
+from fer_lib.faces.digest import MEMORY, digest_of_faces
 from fer_lib.faces.disk import is_system_file
 from fer_lib.faces.reader import read
 from fer_lib.maps import activations, deconv, regions
@@ -89,7 +89,7 @@ class Chain:
     def pictures(self) -> Artifact:
         """The selected frames: table, landmarks and native-size crops."""
         root = self.faces_root
-        upstream = [self.rendered.key] if self.rendered else [_fingerprint(root)]
+        upstream = [self.rendered.key] if self.rendered else [digest_of_faces(root, self.store.root / MEMORY)]
 
         def compute(folder: Path) -> None:
             chosen = frames.select_frames(read(root), last=self.settings.last_frames, labelled_only=False)
@@ -151,6 +151,11 @@ class Chain:
             self.faces.landmarks, boxes, resize=self.settings.resize, crop=self.settings.crop
         )
 
+    @cached_property
+    def moves(self) -> np.ndarray:
+        """Whether each picture carries its sequence's action units, (N,): all but the neutral first of several."""
+        return ((self.table["position"] > 0) | (self.table["length"] == 1)).to_numpy()
+
     def apexes(self, pictures: np.ndarray) -> np.ndarray:
         """Those of some pictures that are the last of their sequence: one item a sequence, for every test."""
         table = self.table.iloc[pictures]
@@ -160,8 +165,21 @@ class Chain:
 
     @cached_property
     def expressions(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the network's outputs."""
-        return facs.EXPRESSIONS if self.settings.neutral else facs.EXPRESSIONS[1:]
+        """Names of the classes that the faces show, in the order of the network's outputs."""
+        shown = set(self.table["label"])
+        names = facs.EXPRESSIONS if self.settings.neutral else facs.EXPRESSIONS[1:]
+        return tuple(name for name in names if name in shown)
+
+    def trainable(self) -> Self:
+        """Return the study itself, after a look whether a network can be trained on its faces.
+
+        Raises
+        ------
+        Lacking
+            If it cannot: too few expressions or people.
+        """
+        _ = self.split
+        return self
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -171,8 +189,14 @@ class Chain:
 
     @cached_property
     def split(self) -> splits.Split:
-        """Training and test pictures, among the labelled ones."""
+        """Training and test pictures, among the labelled ones; `Lacking` where two expressions or two people are not there."""
         s = self.settings
+        if not self.expressions:
+            raise Lacking("no picture has an expression label, and without one no network can be trained")
+        if len(self.expressions) == 1:
+            raise Lacking(
+                f"every labelled picture shows {self.expressions[0]}, and a network needs two expressions to tell apart"
+            )
         labelled = np.flatnonzero(self.labels >= 0)
         table = self.table.iloc[labelled].reset_index(drop=True)
         if s.split == "leak":
@@ -228,6 +252,10 @@ class Chain:
                     f"parameter {name}={value}: {self.faces_root} has {most} {what}; give at most {most}"
                 )
 
+    def learned(self, *names: str) -> dict[str, Any]:
+        """Return the named parameters and the classes that stored numbers of classes count, for the key of an artifact."""
+        return {**self.settings.part(*names), "classes": list(self.expressions)}
+
     @cached_property
     def training(self) -> Artifact:
         """The finished training run."""
@@ -249,7 +277,7 @@ class Chain:
         return self.store.fetch(
             "training",
             compute,
-            settings=self.settings.part(*TRAINED, *SPLIT),
+            settings=self.learned(*TRAINED, *SPLIT),
             upstream=[self.pictures.key],
             sources=["network.training", "network.splits", "network.model", "faces.preprocess"],
         )
@@ -356,14 +384,3 @@ class Chain:
         field = receptive_field(self.network.features, layer)
         place = np.stack([found.column, found.row], -1) * field.stride + field.offset + (field.size - 1) / 2
         return np.where((found.picture >= 0)[..., None], place, np.nan)
-
-
-def _fingerprint(root: Path) -> str:
-    """Key of a user's faces: names, sizes and times of all files, so that an edit is noticed."""
-    files = sorted(root.rglob("*")) if root.is_dir() else [root]
-    digest = hashlib.sha256(str(root.resolve()).encode())
-    for file in files:
-        if file.is_file():
-            stat = file.stat()
-            digest.update(f"{file.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()

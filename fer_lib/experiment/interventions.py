@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_lib.artifacts.store import Artifact
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces.disk import Disk, picture_on
 from fer_lib.faces.table import BOX
@@ -140,6 +140,11 @@ def answers(effect: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
         One row for each AU that could be switched on: ``map``; ``effect`` of its own unit, in standard deviations;
         ``louder than``, the share of the other maps that answer less to that unit (one half by chance); ``first of``, the
         share of the other units to which this map answers less (one half by chance).
+
+    Raises
+    ------
+    Lacking
+        If none of the AUs could be switched on.
     """
     values, aus = effect.to_numpy(), list(effect.index)
     rows = []
@@ -156,6 +161,10 @@ def answers(effect: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
                 "louder than": _below(np.delete(values[row], column), own),
                 "first of": _below(np.delete(values[:, column], row), own),
             }
+        )
+    if not rows:
+        raise Lacking(
+            f"none of AU {', '.join(map(str, chosen.index))} can be switched on alone in a rendered face"
         )
     return pd.DataFrame(rows, columns=["AU", "map", "effect", "louder than", "first of"]).set_index("AU")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_lib.errors import Lacking
 from fer_lib.evidence.similarity import Floats, Measure, cut, likeness, place_level
 from fer_lib.experiment.study import Study
 from fer_lib.maps.deconv import receptive_fields
@@ -29,6 +30,11 @@ def exemplar_likeness(
         Index `map`; columns `trained` (the nine strongest), `same place` (mean of random training pictures at
         the same places), `ranks 10-100` (pictures between the 10th and 100th of the map, at its own maxima) and
         `untrained` (the nine strongest of the network before training; NaN for a map dead there).
+
+    Raises
+    ------
+    Lacking
+        If there is no such map.
     """
     train = study.split.train
     frames = np.asarray(study.inputs(train)[:, 0], dtype=np.float32)
@@ -50,7 +56,8 @@ def exemplar_likeness(
         frames, *squares(study, best.row, best.column), people, draws=draws, seed=seed, measure=measure
     )
     responses = study.responses.of(train)
-    ranks = np.unique(np.linspace(10, min(100, len(train)), best.picture.shape[1]).astype(int)) - 1
+    last = min(100, len(train))
+    ranks = np.unique(np.linspace(min(10, last), last, best.picture.shape[1]).astype(int)) - 1
     middle = np.argsort(-responses.maximum, axis=0, kind="stable")[ranks].T  # (C, n)
     maps = np.arange(len(middle))[:, None]
     silent = responses.maximum[middle, maps] <= 0
@@ -63,4 +70,9 @@ def exemplar_likeness(
             "untrained": alike(study.untrained, row_of[before.picture], before.row, before.column),
         }
     ).rename_axis("map")
-    return table.dropna(subset=["trained", "same place"])
+    table = table.dropna(subset=["trained", "same place"])
+    if table.empty:
+        raise Lacking(
+            "no map has strongest pictures of two people, so there are no pairs of squares to compare"
+        )
+    return table

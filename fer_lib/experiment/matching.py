@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fer_lib.errors import Lacking
 from fer_lib.evidence import chance, detectors
 from fer_lib.experiment.study import Study
 
@@ -23,13 +24,20 @@ def verdicts(study: Study) -> pd.DataFrame:
     DataFrame
         ``au``, and for ``way`` in ``d`` (the map that maximises D) and ``auc`` (the one with the largest training AUC):
         ``map_<way>`` (NaN where no map wins), ``auc_<way>`` (its test AUC), ``p_<way>`` (of this map alone) and
-        ``map_untrained_<way>`` and ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``d`` (the largest distance);
+        ``map_untrained_<way>`` and ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``d`` (the largest
+        distance);
         ``auc_expression`` (how often training people show the AU with that expression); ``p`` (of the best of all maps on the
         test people, corrected for that choice), ``p_joint`` (for the choice of AU too); ``p_within`` (of the best map on all
         people, when action units change places among sequences of one expression only; NaN where the AU goes with the
         expression in every sequence); ``with_au``, ``without`` (test sequences). All but ``p_within`` are NaN where the test
-        people have fewer than three on a side.
+        people have fewer than three on a side; the p values also where none of them has two sequences that could be exchanged.
+
+    Raises
+    ------
+    Lacking
+        If no AU is coded often enough.
     """
+    study.matchable()
 
     def compute(folder: Path) -> None:
         _tested(study).to_parquet(folder / "verdicts.parquet")
@@ -62,23 +70,34 @@ def _tested(study: Study) -> pd.DataFrame:
         "auc": choose(untrained.responses.maximum),
     }
     options = {"permutations": study.settings.permutations, "seed": study.settings.seed}
-    null = detectors.permutation_null(maximum[test], present[test], subject, **options)
-    p = null.p_values()
+
+    def alone(maps: np.ndarray) -> np.ndarray:
+        """P values of one chosen map for each AU."""
+        return detectors.chosen_p_values(maximum[test], present[test], subject, maps, **options)
+
+    try:
+        null = detectors.permutation_null(maximum[test], present[test], subject, **options)
+    except Lacking:  # nobody has two sequences that could change places
+        nothing = np.full(len(aus), np.nan)
+        p, p_joint, p_alone = nothing, nothing, dict.fromkeys(chosen, nothing)
+    else:
+        every = null.p_values()
+        p, p_joint = np.where(np.isnan(every), 1.0, every).min(axis=1), null.joint_p_values()
+        p_alone = {way: alone(table["map"].to_numpy()) for way, table in chosen.items()}
     columns: dict[str, object] = {"au": aus, "d": study.distances.max(axis=1).to_numpy()}
     for way, table in chosen.items():
-        maps = table["map"].to_numpy()
         columns |= {
-            f"map_{way}": np.where(maps >= 0, maps, np.nan),
+            f"map_{way}": table["map"].where(table["map"] >= 0).to_numpy(),
             f"auc_{way}": table["test_auc"].to_numpy(),
-            f"p_{way}": detectors.chosen_p_values(maximum[test], present[test], subject, maps, **options),
+            f"p_{way}": p_alone[way],
             f"map_untrained_{way}": before[way]["map"].where(before[way]["map"] >= 0).to_numpy(),
             f"auc_untrained_{way}": before[way]["test_auc"].to_numpy(),
         }
     expression = study.table["expression"].to_numpy()
     columns |= {
         "auc_expression": auc_of_expression(expression, present, train, test),
-        "p": np.where(np.isnan(p), 1.0, p).min(axis=1),
-        "p_joint": null.joint_p_values(),
+        "p": p,
+        "p_joint": p_joint,
         "with_au": chosen["d"]["test_with"].to_numpy(),
         "without": chosen["d"]["test_without"].to_numpy(),
     }
@@ -91,24 +110,41 @@ def _tested(study: Study) -> pd.DataFrame:
 
 
 def distance_nulls(study: Study, aus: Sequence[int]) -> dict[int, np.ndarray]:
-    """Largest D of all maps when action units change places among a person's sequences, (B,) for each coded AU."""
+    """Largest D of all maps when action units change places among a person's sequences, (B,) for each coded AU.
+
+    Empty where none of these AUs is coded often enough, or nobody has two sequences that could change places.
+    """
     train = study.people.train
     coded = [au for au in aus if au in study.coded_aus]
-    if not coded:
-        return {}
     table = study.table.iloc[train]
+    moves = study.moves[train]
+    if not coded or table[moves].groupby("subject")["sequence"].nunique().max() < 2:
+        return {}
     null = chance.largest_by_chance(
         study.responses.maximum[train],
         study.present[coded].to_numpy()[train],
         table["sequence"],
         table["subject"],
-        table["position"] > 0,
+        moves,
         n=study.settings.strongest,
         zero=study.settings.zero_rule,  # type: ignore[arg-type]
         permutations=min(study.settings.permutations, MOST),
         seed=study.settings.seed,
     )
     return dict(zip(coded, null.T, strict=True))
+
+
+def beyond_chance(distances: pd.DataFrame, nulls: Mapping[int, np.ndarray]) -> list[int]:
+    """AUs of some nulls whose largest distance lies above 95 % of what chance gives.
+
+    Raises
+    ------
+    Lacking
+        If there is no null: see `distance_nulls`.
+    """
+    if not nulls:
+        raise Lacking("nobody has two sequences whose action units could change places, so there is no null")
+    return [au for au in nulls if distances.loc[au].max() > np.quantile(nulls[au], 0.95)]
 
 
 def told(verdicts: pd.DataFrame) -> str:
@@ -120,13 +156,18 @@ def told(verdicts: pd.DataFrame) -> str:
             f"(at least {LEAST} sequences with it and {LEAST} without are needed): run a larger preset."
         )
     mean = tested.mean(numeric_only=True)
+    beaten = (
+        "Nobody among the test people has two sequences whose action units could change places, so there is no null."
+        if tested["p"].isna().all()
+        else f"The map of $D$ itself beats chance at 5 % for {int((tested['p_d'] <= 0.05).sum())} of {len(tested)} action units; "
+        f"*some* map, whichever, beats the null of a best of all for {int((tested['p'] <= 0.05).sum())}, and for "
+        f"{int((tested['p_joint'] <= 0.05).sum())} when the choice among action units is allowed for as well."
+    )
     return (
         f"On the test people the map chosen by $D$ reaches a mean AUC of {mean['auc_d']:.2f}, and the map that $D$ chooses in the "
         f"**untrained** network {mean['auc_untrained_d']:.2f}. The map chosen by AUC reaches {mean['auc_auc']:.2f}, and the same "
         f"choice in the untrained network {mean['auc_untrained_auc']:.2f}. A control that knows nothing but the expression reaches "
-        f"{mean['auc_expression']:.2f}. The map of $D$ itself beats chance at 5 % for {int((tested['p_d'] <= 0.05).sum())} of "
-        f"{len(tested)} action units; *some* map, whichever, beats the null of a best of all for {int((tested['p'] <= 0.05).sum())}, "
-        f"and for {int((tested['p_joint'] <= 0.05).sum())} when the choice among action units is allowed for as well."
+        f"{mean['auc_expression']:.2f}. {beaten}"
     )
 
 
@@ -139,7 +180,8 @@ def within_expression(study: Study, aus: Sequence[int]) -> np.ndarray:
     Returns
     -------
     (J,) array
-        Corrected for the choice among all maps; NaN for an AU that within no expression is both present and absent.
+        Corrected for the choice among all maps; NaN for an AU that within no expression is both present and absent, and where
+        no two sequences could change places.
     """
     apexes = study.apexes(np.arange(len(study.table)))
     apexes = apexes[study.table["expression"].to_numpy()[apexes] != ""]
@@ -148,7 +190,9 @@ def within_expression(study: Study, aus: Sequence[int]) -> np.ndarray:
     shares = present.groupby(expression).mean()
     varies = ((shares > 0) & (shares < 1)).any().to_numpy()
     p = np.full(len(aus), np.nan)
-    if varies.any():
+    if not varies.any():
+        return p
+    try:
         null = detectors.permutation_null(
             study.responses.maximum[apexes],
             present.to_numpy()[:, varies],
@@ -157,7 +201,9 @@ def within_expression(study: Study, aus: Sequence[int]) -> np.ndarray:
             seed=study.settings.seed,
             statistic="standardised",
         )
-        p[varies] = np.nanmin(null.p_values(), axis=1)
+    except Lacking:  # sequences of one expression are coded for different AUs, so that none may change places
+        return p
+    p[varies] = np.nanmin(null.p_values(), axis=1)
     return p
 
 

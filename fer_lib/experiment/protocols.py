@@ -5,17 +5,19 @@ Training a network for every division takes hours; the traditional route shows i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.chain import SPLIT
 from fer_lib.experiment.study import Study
 from fer_lib.network import splits
 from fer_lib.network.splits import Split
 
+_COLUMNS = ("same person", "same sequence", "same picture", "traditional")
 FOLDS = 3  # of people, for the traditional route
 BY_SUBJECT, IN_FOLDS, LEAK = "unseen people", "leave people out, in folds", "the paper's random pictures"
 COPIES = "the same, other copies of them trained on"  # the paper draws from the augmented set
@@ -36,7 +38,7 @@ def by_protocol(study: Study) -> pd.DataFrame:
     artifact = study.store.fetch(
         "protocols",
         compute,
-        settings=study.settings.part("strongest", "resize", "crop", *(p for p in SPLIT if p != "split")),
+        settings=study.learned("strongest", "resize", "crop", *(p for p in SPLIT if p != "split")),
         upstream=[study.pictures.key],
         sources=["experiment.protocols", "faces.preprocess"],
     )
@@ -50,29 +52,43 @@ def traditional_by_protocol(study: Study, folds: int = FOLDS) -> pd.DataFrame:
     -------
     DataFrame
         Index `test on`; `trainings`, `test` (pictures), `same person`, `same sequence` and `same picture` (share of test pictures
-        whose person, sequence or very picture is trained on), `traditional` (share right, over all test pictures).
+        whose person, sequence or very picture is trained on), `traditional` (share right, over all test pictures), `lacking`
+        (why a division, or the traditional route under it, is not there; else empty). What is not there is NaN, 0 trainings.
     """
     labelled = np.flatnonzero(study.labels >= 0)
-    people = [
-        Split(labelled[part.train], labelled[part.test])
-        for part in splits.subject_folds(study.table.iloc[labelled], folds)
-    ]
-    alone = {
-        name: type(study)(study.settings.but(split=split), study.store, progress=study.progress)
-        for name, split in ((BY_SUBJECT, "subject"), (LEAK, "leak"))
+    table = study.table.iloc[labelled]
+
+    def alone(split: str) -> Study:
+        return type(study)(study.settings.but(split=split), study.store, progress=study.progress)
+
+    def in_folds() -> list[Split]:
+        parts = splits.subject_folds(table, min(folds, table["subject"].nunique()))
+        return [Split(labelled[part.train], labelled[part.test]) for part in parts]
+
+    divisions: dict[str, Callable[[], list[Split]]] = {
+        BY_SUBJECT: lambda: [alone("subject").split],
+        IN_FOLDS: in_folds,
+        LEAK: lambda: [alone("leak").split],
+        COPIES: lambda: [Split(labelled, alone("leak").split.test)],
     }
-    rows = {name: ([of.split], of.traditional.accuracy) for name, of in alone.items()}
-    sizes = [len(part.test) for part in people]
-    right = [study.traditional_on(part).accuracy for part in people]
-    rows[IN_FOLDS] = people, float(np.average(right, weights=sizes))
-    copies = Split(labelled, alone[LEAK].split.test)
-    rows[COPIES] = [copies], study.traditional_on(copies).accuracy
-    return pd.DataFrame(
-        [
-            {"test on": name, **_shared(study.table, rows[name][0]), "traditional": rows[name][1]}
-            for name in (BY_SUBJECT, IN_FOLDS, LEAK, COPIES)
-        ]
-    ).set_index("test on")
+    own = {BY_SUBJECT: "subject", LEAK: "leak"}  # divisions of a study, whose result may be stored already
+    rows = {}
+    for name, divide in divisions.items():
+        row: dict[str, object] = dict.fromkeys(_COLUMNS, np.nan) | {"trainings": 0, "test": 0, "lacking": ""}
+        rows[name] = row
+        try:
+            parts = divide()
+            row |= _shared(study.table, parts)
+            if name in own:
+                row["traditional"] = alone(own[name]).traditional.accuracy
+            else:
+                right = [study.traditional_on(part).accuracy for part in parts]
+                row["traditional"] = float(np.average(right, weights=[len(part.test) for part in parts]))
+        except FerError as reason:
+            if not isinstance(reason, Lacking) and row["test"]:
+                raise
+            row["lacking"] = str(reason)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("test on")
 
 
 def with_network(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -86,14 +102,36 @@ def with_network(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(network=network)
 
 
+def leak_gain(table: pd.DataFrame) -> float:
+    """By how much the paper's random pictures raise the traditional route's share right above that on unseen people.
+
+    Raises
+    ------
+    Lacking
+        If it was not run under both divisions.
+    """
+    right, lacking = table["traditional"].to_dict(), table["lacking"].to_dict()
+    for name in (LEAK, BY_SUBJECT):
+        if not np.isfinite(right[name]):
+            raise Lacking(lacking[name])
+    return float(right[LEAK] - right[BY_SUBJECT])
+
+
 def markdown(table: pd.DataFrame) -> str:
-    """Return the table as text, shares in percent, and an em dash where nothing was run."""
+    """Return the table as text, shares in percent, and an em dash where nothing was run; below it what was left out, and why."""
     shown = pd.DataFrame(
-        {"trainings": table["trainings"].astype(str), "test pictures": table["test"].astype(str)}
+        {
+            name: [str(n) if n else "—" for n in table[column]]
+            for name, column in {"trainings": "trainings", "test pictures": "test"}.items()
+        },
+        index=table.index,
     )
     for name in ("same person", "same sequence", "same picture", "traditional", "network"):
         shown[name] = [f"{100 * v:.1f} %" if np.isfinite(v) else "—" for v in table[name]]
     text: str = shown.reset_index().to_markdown(index=False, disable_numparse=True)
+    for reason, names in table.groupby("lacking", sort=False).groups.items():
+        if reason:
+            text += f"\n\n**Left out** ({'; '.join(names)}): {reason}."
     return text
 
 

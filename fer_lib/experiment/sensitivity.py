@@ -27,11 +27,18 @@ def distance_choices(study: Study) -> pd.DataFrame:
         Index `choice`, the study's own first; `changed` (AUs whose map is another one), `units` (AUs), `without` (AUs for which
         no single map wins), `auc` (mean AUC of the chosen maps on the apex frames of unseen people; NaN where too few of them
         show any AU, or no map was chosen).
+
+    Raises
+    ------
+    Lacking
+        If no AU is coded often enough.
     """
+    study.matchable()
     s, train = study.settings, study.people.train
     responses, table = study.responses.maximum[train], study.table.iloc[train]
     present = study.present.iloc[train][list(study.coded_aus)].to_numpy()
     position, last = table["position"].to_numpy(), table["length"].to_numpy() - 1
+    moves, sequence = study.moves[train], table["sequence"].to_numpy()
     n = s.strongest
 
     def by_d(rows: NDArray[np.bool_] | slice = slice(None), **other: object) -> Floats:
@@ -53,12 +60,14 @@ def distance_choices(study: Study) -> pd.DataFrame:
             responses, present, table["subject"].to_numpy(), n=n, zero=s.zero_rule
         ),
         "apex frames only": lambda: by_d(position == last),
-        "without neutral first frames": lambda: by_d(position > 0),
+        "without neutral first frames": lambda: by_d(moves),
         "equal gains": lambda: by_d(scale_free=True),
         "equal gains, equal numbers, signed": lambda: by_d(scale_free=True, size_matched=True, signed=True),
-        "difference of means of sequences": lambda: differences(*_moving(responses, present, table)),
+        "difference of means of sequences": lambda: differences(
+            *_moving(responses, present, sequence, moves)
+        ),
         "AUC of apex frames": lambda: auc(responses[position == last], present[position == last]),
-        "AUC of sequences": lambda: auc(*_moving(responses, present, table)),
+        "AUC of sequences": lambda: auc(*_moving(responses, present, sequence, moves)),
     }
     test = study.apexes(study.people.test)
     unseen = study.present.iloc[test][list(study.coded_aus)].to_numpy()
@@ -107,8 +116,9 @@ def one_per_person(
     return np.stack(rows)
 
 
-def _moving(responses: Floats, present: Floats, table: pd.DataFrame) -> tuple[Floats, Floats]:
+def _moving(
+    responses: Floats, present: Floats, sequence: NDArray[np.generic], moves: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
     """One row a sequence, without neutral first frames: mean response and labels."""
-    moves = table["position"].to_numpy() > 0
-    values, labels, _ = by_sequence(responses[moves], present[moves], table["sequence"].to_numpy()[moves])
+    values, labels, _ = by_sequence(responses[moves], present[moves], sequence[moves])
     return values, labels

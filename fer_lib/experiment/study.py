@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from fer_lib import traditional
+from fer_lib.errors import Lacking
 from fer_lib.evidence import ablation, distance
 from fer_lib.experiment.chain import SPLIT, TRAINED, Chain
 from fer_lib.network import folds, splits, starts
@@ -32,29 +33,59 @@ class Study(Chain):
         enough = ((train == 1).sum() >= n) & ((train == 0).sum() >= n)
         return tuple(int(au) for au in train.columns[enough].astype(int))
 
+    def matchable(self) -> tuple[int, ...]:
+        """Return `coded_aus`, of which there has to be at least one.
+
+        Raises
+        ------
+        Lacking
+            If there is none; the message says whether AUs are not coded at all or too rarely.
+        """
+        if self.coded_aus:
+            return self.coded_aus
+        if self.present.isna().all(axis=None):
+            raise Lacking("no picture is coded for action units")
+        n = self.settings.strongest
+        raise Lacking(
+            f"no action unit is coded as present in {n} and as absent in {n} pictures of the training people, as n = {n} asks"
+        )
+
     @cached_property
     def distances(self) -> pd.DataFrame:
         """The paper's D of every coded AU (row) on every conv3 map (column), on the pictures of training people."""
-        train = self.people.train
+        train, aus = self.people.train, self.matchable()
         values = distance.distances(
             self.responses.maximum[train],
-            self.present.iloc[train][list(self.coded_aus)].to_numpy(),
+            self.present.iloc[train][list(aus)].to_numpy(),
             n=self.settings.strongest,
             zero=self.settings.zero_rule,  # type: ignore[arg-type]
         )
-        return pd.DataFrame(values, index=pd.Index(self.coded_aus, name="AU"))
+        return pd.DataFrame(values, index=pd.Index(aus, name="AU"))
 
     @cached_property
     def matched(self) -> pd.Series:
         """The map that maximises D for every coded AU (index); -1 where no single map does."""
         return pd.Series(distance.best_maps(self.distances.to_numpy()), self.distances.index, name="map")
 
+    def winners(self) -> pd.Series:
+        """Return those of `matched` that are maps, at least one.
+
+        Raises
+        ------
+        Lacking
+            If no single map has the largest distance for any AU.
+        """
+        won = self.matched[self.matched >= 0]
+        if won.empty:
+            raise Lacking(
+                "no single map has the largest distance for any action unit, as several are infinite or all equal"
+            )
+        return won
+
     @cached_property
-    def ablation(self) -> ablation.Ablation | None:
-        """What the maps that D matched are worth to the network, on the unseen labelled pictures; None if it matched none."""
-        matched = np.setdiff1d(self.matched, [-1])
-        if not len(matched):
-            return None
+    def ablation(self) -> ablation.Ablation:
+        """What the maps that D matched are worth to the network, on the labelled test pictures; `Lacking` if it matched none."""
+        matched = np.unique(self.winners())
         test = self.split.test
         with torch.no_grad():
             pooled = torch.cat(
@@ -92,7 +123,7 @@ class Study(Chain):
         artifact = self.store.fetch(
             "folds",
             compute,
-            settings=s.part(*TRAINED, "folds", "neutral", "seed"),
+            settings=self.learned(*TRAINED, "folds", "neutral", "seed"),
             upstream=[self.pictures.key],
             sources=["network.folds", "network.splits", "faces.preprocess"],
         )
@@ -116,7 +147,7 @@ class Study(Chain):
         artifact = self.store.fetch(
             "first_steps",
             compute,
-            settings={"steps": steps} | self.settings.part(*TRAINED, *SPLIT),
+            settings={"steps": steps} | self.learned(*TRAINED, *SPLIT),
             upstream=[self.pictures.key],
             sources=[
                 "network.starts",
@@ -156,7 +187,7 @@ class Study(Chain):
         artifact = self.store.fetch(
             "traditional",
             compute,
-            settings=self.settings.part("strongest", "resize", "crop", *SPLIT),
+            settings=self.learned("strongest", "resize", "crop", *SPLIT),
             upstream=[self.pictures.key],
             sources=["traditional", "faces.preprocess", "network.splits"],
         )
@@ -169,7 +200,7 @@ class Study(Chain):
         return traditional.fit(
             self._frames,
             self.labels,
-            self.present[list(self.coded_aus)],
+            self.present[list(self.matchable())],
             self.table["subject"].to_numpy(),
             split.train,
             split.test,

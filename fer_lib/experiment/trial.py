@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from fer_lib.errors import Lacking
 from fer_lib.evidence import claims, dissection
 from fer_lib.experiment.likeness import exemplar_likeness
 from fer_lib.experiment.matching import LEAST, verdicts
@@ -53,9 +54,14 @@ def region_alignment(study: Study) -> pd.DataFrame:
         Index AU, those with a matched map; ``matched`` (share of the matched map's projected energy inside the AU's region),
         ``other maps`` (mean over all maps), ``untrained`` (of the map that D matches in the untrained network), ``random place``
         (what units at random places would project into it).
+
+    Raises
+    ------
+    Lacking
+        If no AU is coded often enough, or none of those that are has a known region.
     """
     side = study.settings.crop
-    aus = [au for au in study.coded_aus if au in study.atlas.aus]
+    aus = [au for au in _with_region(study) if au in study.winners()]
     areas = _areas(study, aus)
 
     def shares(of: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,6 +86,15 @@ def region_alignment(study: Study) -> pd.DataFrame:
     ).dropna(subset=["matched"])
 
 
+def _with_region(study: Study) -> list[int]:
+    """AUs that are coded often enough and whose region the atlas knows."""
+    aus = [au for au in study.matchable() if au in study.atlas.aus]
+    if not aus:
+        named = ", ".join(f"AU {au}" for au in study.coded_aus)
+        raise Lacking(f"of the action units that are coded often enough ({named}) none can be rendered alone")
+    return aus
+
+
 def dissected(study: Study) -> pd.DataFrame:
     """Ask of the test people whether maps fire where the AU moves the face: Network Dissection, pointing game (C2).
 
@@ -91,10 +106,15 @@ def dissected(study: Study) -> pd.DataFrame:
         :data:`BAR`), ``hits`` (share of pictures with the AU on which the map responds and its maximum lies in the region),
         ``silent`` (share of them on which it does not respond), ``chance`` (hits of a place at random), ``aus`` (how many
         AUs with a matched map enough test people show). NaN where none do.
+
+    Raises
+    ------
+    Lacking
+        As `region_alignment`.
     """
     test = study.apexes(study.people.test)
     shown = (study.present.iloc[test] == 1).sum()
-    aus = [au for au in study.coded_aus if au in study.atlas.aus and shown[au] >= LEAST]
+    aus = [au for au in _with_region(study) if shown[au] >= LEAST]
     rows: dict[str, dict[str, float]] = {}
     for network, of in (("", study), (", untrained", study.untrained)):
         names = [f"chosen by D{network}", f"random map{network}"]
@@ -145,8 +165,7 @@ def dissection_told(dissected: pd.DataFrame) -> str:
 def _areas(study: Study, aus: Sequence[int]) -> np.ndarray:
     """Regions of some AUs in the network's input, (J, crop, crop) bool."""
     s = study.settings
-    areas = [study.atlas.region(au, resize=s.resize, crop=s.crop) for au in aus]
-    return np.array(areas, dtype=bool).reshape(-1, s.crop, s.crop)
+    return np.stack([study.atlas.region(au, resize=s.resize, crop=s.crop) for au in aus])
 
 
 def _planes(of: Study, pictures: np.ndarray) -> Iterator[torch.Tensor]:
@@ -161,6 +180,8 @@ def region_focus(study: Study, region: str) -> pd.Series:
         found = regions.region_shares(of.exemplars.picture, of.centres(), of.landmarks, region)
         return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
 
+    if np.isnan(study.landmarks).all():
+        raise Lacking("no picture has landmarks, so where the parts of the face lie is not known")
     field = receptive_field(study.network.features, "relu3")
     shape = study.planes(np.array([0]), "relu3").shape[2:]
     random = regions.random_shares(field, (shape[0], shape[1]), regions.boxes_of(study.landmarks, region))
@@ -168,7 +189,7 @@ def region_focus(study: Study, region: str) -> pd.Series:
         {
             "trained": share(study),
             "untrained": share(study.untrained),
-            "random": float(np.nanmean(random)) if not np.isnan(random).all() else float("nan"),
+            "random": float(np.nanmean(random)),
         }
     )
 
@@ -180,46 +201,55 @@ def judge_claims(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         One row a claim: statement, measure, difference to each control, verdict (see `fer_lib.evidence.claims.decide`).
+        A claim whose test needs what the faces lack is not decided, and its row says what they lack.
     """
+    tests = {"C1": _look_alike, "C2": _on_the_region, "C3": _detects, "C4": _decides}
+    rows = []
+    for claim, test in tests.items():
+        try:
+            rows.append(claims.verdict_row(claim, *test(study)))
+        except Lacking as reason:
+            rows.append(claims.undecided_row(claim, str(reason)))
+    return claims.verdict_table(rows)
+
+
+_Tested = tuple[str, float, dict[str, claims.Comparison]]  # name of the measure, its value, controls
+
+
+def _look_alike(study: Study) -> _Tested:
     alike = exemplar_likeness(study)
-    place, before = "same place", "untrained"
-    c1 = {
-        "random pictures at the same place": claims.paired(
-            alike["trained"].to_numpy(), alike[place].to_numpy()
-        ),
-        "untrained network": claims.unpaired(alike["trained"].to_numpy(), alike[before].to_numpy()),
+    trained, place = alike["trained"].to_numpy(), alike["same place"].to_numpy()
+    controls = {
+        "random pictures at the same place": claims.paired(trained, place),
+        "untrained network": claims.unpaired(trained, alike["untrained"].to_numpy()),
     }
+    return "mean likeness of the nine squares", float(trained.mean()), controls
+
+
+def _on_the_region(study: Study) -> _Tested:
     aligned = region_alignment(study)
-    c2 = {
+    controls = {
         name: claims.paired(aligned["matched"].to_numpy(), aligned[name].to_numpy())
         for name in ("other maps", "untrained", "random place")
     }
+    return "projected energy in the AU's region", float(aligned["matched"].mean()), controls
+
+
+def _detects(study: Study) -> _Tested:
     tested = verdicts(study).dropna(subset=["auc_d"])
-    c3 = {
+    controls = {
         "chance": claims.paired(tested["auc_d"].to_numpy(), np.full(len(tested), 0.5)),
         "D in the untrained network": claims.paired(
             tested["auc_d"].to_numpy(), tested["auc_untrained_d"].to_numpy()
         ),
         "expression alone": claims.paired(tested["auc_d"].to_numpy(), tested["auc_expression"].to_numpy()),
     }
+    return "mean AUC on the test pictures", float(tested["auc_d"].mean()), controls
+
+
+def _decides(study: Study) -> _Tested:
     lost = study.ablation
-    c4 = {
-        "random maps as loud": claims.Comparison(float(lost.random.mean() - lost.without), float(lost.p))
-        if lost
-        else claims.Comparison(float("nan"), float("nan"))
+    controls = {
+        "random maps as loud": claims.Comparison(float(lost.random.mean() - lost.without), float(lost.p)),
     }
-    return claims.verdict_table(
-        [
-            claims.verdict_row("C1", "mean likeness of the nine squares", float(alike["trained"].mean()), c1),
-            claims.verdict_row(
-                "C2", "projected energy in the AU's region", float(aligned["matched"].mean()), c2
-            ),
-            claims.verdict_row("C3", "mean AUC on the test pictures", float(tested["auc_d"].mean()), c3),
-            claims.verdict_row(
-                "C4",
-                "accuracy lost without the matched maps",
-                lost.accuracy - lost.without if lost else float("nan"),
-                c4,
-            ),
-        ]
-    )
+    return "accuracy lost without the matched maps", lost.accuracy - lost.without, controls

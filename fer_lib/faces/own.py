@@ -86,6 +86,13 @@ def read_own(file: Path | str) -> Faces:
     return Faces(path.parent, table[[*COLUMNS, "stated"]], points[order].astype(np.float32), problems.frame())
 
 
+def named_pictures(file: Path) -> list[str]:
+    """Return the pictures that a table names, in its order, without opening any; empty where it has no such column."""
+    sheet = read_sheet(file)
+    place = understand(file, sheet.names).place.get("path")
+    return [] if place is None else [name for name in sheet.column(place) if name]
+
+
 def _note_unused(path: Path, unused: list[str], given: dict[str, list[str]], problems: Problems) -> None:
     """Note in one row which columns are not read."""
     if unused:

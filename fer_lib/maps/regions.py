@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.network.stack import Field
 
 # Indices of the 68 landmarks that outline each part of a face.
@@ -122,7 +122,14 @@ def region_shares(
     -------
     (C,) float array
         From 0 to 1; NaN for a map without pictures.
+
+    Raises
+    ------
+    Lacking
+        If no picture has landmarks.
     """
+    if np.isnan(landmarks).all():
+        raise Lacking("no picture has landmarks, so where the parts of the face lie is not known")
     hit = inside(centre, boxes_of(landmarks, region, margin=margin)[picture])
     there = picture >= 0
     count = there.sum(1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 
 _DRAWS = 64
 
@@ -163,5 +163,7 @@ def _subjects(table: pd.DataFrame, least: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted subjects and each row's place among them."""
     subjects, subject = np.unique(table["subject"].astype(str).to_numpy(dtype=str), return_inverse=True)
     if len(subjects) < least:
-        raise FerError(f"the table has {len(subjects)} subject(s); a split by subject needs {least} or more")
+        raise Lacking(
+            f"the labelled pictures show {len(subjects)} subject(s), and a split by subject needs {least} or more"
+        )
     return subjects, subject

@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fer_lib import facs
+from fer_lib.errors import Lacking
 from fer_lib.evidence.ablation import Ablation
 from fer_lib.evidence.distance import best_maps
 
@@ -302,13 +303,11 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
         The matched map of each AU.
     """
     aus = [au for au in chosen.index if au in effect.index and chosen[au] >= 0]
-    figure, axes = panels(1, 1, 6.4, 5.4 if aus else 1.2)
-    ax = axes[0, 0]
     if not aus:
-        ax.text(0.5, 0.5, "no action unit has a matched map", ha="center", transform=ax.transAxes)
-        ax.set_axis_off()
-        return figure
+        raise Lacking("none of the matched action units can be switched on alone in a rendered face")
     values = effect.loc[aus, chosen.loc[aus]].to_numpy().T
+    figure, axes = panels(1, 1, 6.4, 5.4)
+    ax = axes[0, 0]
     limit = max(1e-9, float(np.abs(values).max()))
     shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
     for i in range(len(aus)):

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
 from skimage.transform import resize as scale
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.preprocess import Augment, Crops, picture_generator
 from fer_lib.maps.regions import most_distinct
 from fer_lib.network.stack import receptive_field
@@ -143,7 +143,9 @@ def network_diagram(layers: pd.DataFrame) -> Figure:
 def expression_strip(
     crops_: Crops, labels: np.ndarray, expressions: Sequence[str], *, allowed: np.ndarray
 ) -> Figure:
-    """One face of every expression: the last picture of its class."""
+    """One face of every expression: the last picture of its class; `Lacking` without any."""
+    if not len(expressions):
+        raise Lacking("no picture has an expression label")
     figure, axes = panels(1, len(expressions), 1.25 * len(expressions), 1.6)
     for c, name in enumerate(expressions):
         rows = np.flatnonzero(labels == c)
@@ -163,7 +165,9 @@ def contact_sheet(
     allowed: np.ndarray,
     rows: int = 6,
 ) -> Figure:
-    """A few people, one row each, with one picture of each expression where they have it."""
+    """A few people, one row each, with one picture of each expression where they have it; `Lacking` without any."""
+    if not len(expressions):
+        raise Lacking("no picture has an expression label")
     names, counts = np.unique(people, return_counts=True)
     chosen = names[np.argsort(-counts, kind="stable")][:rows]
     figure, axes = panels(len(chosen), len(expressions), 1.1 * len(expressions), 1.15 * len(chosen))
@@ -195,7 +199,12 @@ def preprocessing_steps(crops_: Crops, allowed: np.ndarray, settings: Settings) 
 
 @styled
 def expression_coding(study: Study) -> Figure:
-    """Figure 2: how often each AU takes part in each expression, with one face of each."""
+    """Figure 2: how often each AU takes part in each expression, with one face of each; `Lacking` without any AU.
+
+    An expression without a coded sequence, such as CK+'s neutral, has no bars.
+    """
+    if study.present.isna().all(axis=None):
+        raise Lacking("no picture is coded for action units")
     names = study.expressions
     apex = study.apexes(np.arange(len(study.table)))
     present = study.present.iloc[apex]
@@ -203,9 +212,7 @@ def expression_coding(study: Study) -> Figure:
     aus = [au for au in MAIN_AUS if au in present.columns]
     share = np.array(
         [
-            np.zeros(len(aus))
-            if name == "neutral" or not (label == name).any()
-            else present.loc[label == name, aus].mean()
+            present.loc[label == name, aus].mean() if (label == name).any() else np.zeros(len(aus))
             for name in names
         ]
     )

@@ -25,12 +25,14 @@ def layer_view(study: Study, layer: str) -> LayerView:
     """
     originals, projections = exemplar_tiles(study, layer)
     strongest, train = study.exemplars_of(layer), study.people.train
-    values = distances(
-        study.responses_of(layer).maximum[train],
-        study.present.iloc[train][list(study.coded_aus)].to_numpy(),
-        n=study.settings.strongest,
-        zero=study.settings.zero_rule,  # type: ignore[arg-type]
-    )
+    values = None
+    if study.coded_aus:
+        values = distances(
+            study.responses_of(layer).maximum[train],
+            study.present.iloc[train][list(study.coded_aus)].to_numpy(),
+            n=study.settings.strongest,
+            zero=study.settings.zero_rule,  # type: ignore[arg-type]
+        )
     return LayerView(
         name=layer.replace("relu", "conv"),
         originals=originals,

@@ -13,6 +13,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from fer_lib import facs
+from fer_lib.errors import Lacking
 from fer_lib.views.pictures import data_uri, enlarge, exemplar_tiles, strip
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Ta
 
 
 def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Table:
-    """Table 2: maps with their originals and projections."""
+    """Table 2: maps with their originals and projections; `Lacking` without any map."""
+    if not len(maps):
+        raise Lacking("no map meets the rule")
     originals, projections = exemplar_tiles(study)
     rows = [
         [
