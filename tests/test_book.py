@@ -9,10 +9,12 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from conftest import PATIENCE
+from sphinx.errors import ConfigError
 
 from fer_lib.book import extension
 
@@ -114,6 +116,45 @@ def test_every_exercise_has_a_solution() -> None:
     exercises = re.findall(r"\{exercise\}[^\n]*\n:label: (\S+)", text)
     assert len(exercises) == len(set(exercises)) >= 8
     assert sorted(exercises) == sorted(re.findall(r"\{solution\} (\S+)", text))
+
+
+def configured(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    """Let the extension read a shell's variables; return the folder of the executed notebooks."""
+    for name in ("PRESET", "FACES", "PUBLISH"):
+        monkeypatch.setenv(f"FER_{name}", variables.get(name, ""))
+    config = SimpleNamespace(html_theme_options={}, html_context={}, nb_execution_cache_path="")
+    extension._configure(SimpleNamespace(outdir="out/html"), config)  # type: ignore[arg-type]
+    return config.nb_execution_cache_path
+
+
+def test_notebooks_find_the_faces_where_the_shell_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "it's CK+").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    caches = set()
+    for given in ("~/it's CK+", "it's CK+", str(tmp_path / "it's CK+")):
+        caches.add(configured(monkeypatch, FACES=given, PRESET="smoke"))
+        assert os.environ["FER_FACES"] == str(tmp_path / "it's CK+"), "kernels inherit it"
+    assert len(caches) == 1
+    configured(monkeypatch)
+    assert (os.environ["FER_FACES"], os.environ["FER_PRESET"]) == ("", "book")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"FACES": "/no/such/place"}, "/no/such/place: no such folder"),
+        ({"FACES": "~nobody-of-this-name/ck"}, "no such user"),
+        ({"PRESET": "tiny"}, "preset='tiny'"),
+    ],
+)
+def test_a_book_that_cannot_be_is_refused_at_once(
+    variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        configured(monkeypatch, **variables)
 
 
 def test_no_button_without_an_address() -> None:
