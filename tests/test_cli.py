@@ -1,3 +1,4 @@
+import re
 import shlex
 import sys
 from unittest.mock import Mock
@@ -194,4 +195,21 @@ def test_no_such_users_home_is_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     assert run(monkeypatch, "train", "--preset", "smoke", "--faces", "~nobody-of-this-name/CK+") == 2
     said = capsys.readouterr().err
-    assert "no such user's home folder" in said and said.count("\n") == 1
+    assert "no such user" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("strongest=500", "strongest=500: .* has 24 pictures"),
+        ("folds=200", "folds=200: .* has 5 labelled people"),
+    ],
+)
+def test_what_a_users_faces_are_too_few_for_is_refused_before_training(
+    monkeypatch, capsys, tmp_path, ckplus_tree, given, message
+):
+    monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
+    assert run(monkeypatch, "train", "--preset", "smoke", "--faces", str(ckplus_tree), "-s", given) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(message, said), said
+    assert not (tmp_path / "store" / "training").exists()
