@@ -1,9 +1,12 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from fer_lib.cli import app
 from fer_lib.errors import FerError
-from fer_lib.judges import judging, panel
+from fer_lib.judges import judged, judging, panel
 from fer_lib.judges.panel import BASIC
 from fer_lib.render.dataset import render_faces
 
@@ -187,3 +190,21 @@ def test_judges_see_rendered_faces(tmp_path):
     assert (verdict.detectors.share >= 0.75).all()
     assert verdict.landmarks["median"].iloc[0] < 0.1
     assert verdict.identity.set_index("pairs").loc["same person", "under_threshold"] > 0.8
+
+
+def test_the_command_notes_code_and_packages_beside_the_tables(verdicts, tmp_path, monkeypatch):
+    def found(folder, *, sequences, face_api):
+        assert (sequences, face_api) == (None, None)
+        detectors, none = judging._detectors(verdicts), pd.DataFrame({"a": []})
+        agreement, confusion = judging._agreement(verdicts, ["fer"]), judging._confusion(verdicts, ["fer"])
+        return judging.Judgement(verdicts, detectors, none, agreement, confusion, none, none)
+
+    monkeypatch.setattr(judging, "judge", found)
+    out = tmp_path / "verdict"
+    monkeypatch.setattr(sys, "argv", ["fer", "judge", str(tmp_path), "--sequences", "0", "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        app()
+    assert not ended.value.code
+    made = judged.load(out).made
+    assert made["judges"] == judged.judges_digest() and made["renderer"] == judged.renderer_digest()
+    assert made["packages"] == panel.versions(None)
