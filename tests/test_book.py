@@ -281,24 +281,33 @@ UNREACHABLE = """() => {
   const article = document.querySelector(".bd-article"), found = [];
   const edge = Math.min(article.getBoundingClientRect().right, document.documentElement.clientWidth) + 1;
   const say = (what, e) => found.push(`${what}: ${e.outerHTML.replace(/\\s+/g, " ").slice(0, 90)}`);
-  for (const e of article.querySelectorAll("*")) {
-    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
-    // Not shown, for screen readers only, or the inside of a formula or an icon.
-    if (!box.width || !box.height || style.visibility === "hidden" || style.clipPath !== "none") continue;
-    if (box.width <= 1 || e.parentElement.closest("mjx-container, svg, aside.margin")) continue;
+  const styles = new Map([...article.querySelectorAll("*")].map((e) => [e, getComputedStyle(e)]));
+  const boxes = new Map([...styles.keys()].map((e) => [e, e.getBoundingClientRect()]));
+  // Not shown, for screen readers only, in the margin, or the inside of an icon.
+  const seen = [...styles.keys()].filter((e) => boxes.get(e).width > 1 && boxes.get(e).height > 1 &&
+    styles.get(e).visibility !== "hidden" && !e.closest("mjx-assistive-mml, svg, aside.margin, .fer-live"));
+  for (const e of seen) {
+    const style = styles.get(e), box = boxes.get(e);
     const wide = e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0;
     const high = e.scrollHeight > e.clientHeight + 1 && e.clientHeight > 0;
-    const scrolls = (wide && /auto|scroll/.test(style.overflowX)) || (high && /auto|scroll/.test(style.overflowY));
-    if (scrolls) {
+    if ((wide && /auto|scroll/.test(style.overflowX)) || (high && /auto|scroll/.test(style.overflowY))) {
       if (e.tabIndex !== 0 || !e.getAttribute("aria-label")) say("scrolls, but has no focus or no name", e);
       if (e.querySelector("table")) say("a table that does not fit", e);
     }
-    if (wide && /hidden|clip/.test(style.overflowX) && !e.matches("input")) say("cut off", e);
-    let inside = e.parentElement;
-    while (inside !== article && !/auto|scroll/.test(getComputedStyle(inside).overflowX)) inside = inside.parentElement;
-    if (inside === article && (box.right > edge || box.left < -1)) say("beyond the page", e);
+    for (let around = e.parentElement; around !== article; around = around.parentElement) {
+      const { overflowX } = styles.get(around);
+      if (/auto|scroll/.test(overflowX)) break;
+      if (/hidden|clip/.test(overflowX) && box.right > boxes.get(around).right + 1) say("cut off", e);
+      if (around.parentElement === article && (box.right > edge || box.left < -1)) say("beyond the page", e);
+    }
   }
   return found;
+}"""
+
+# Folded parts hold content too.
+UNFOLD = """() => {
+  document.querySelectorAll("details").forEach((one) => { one.open = true; });
+  document.querySelectorAll(".toggle-hidden").forEach((one) => one.classList.remove("toggle-hidden"));
 }"""
 
 LETTERS = {

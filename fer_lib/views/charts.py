@@ -53,7 +53,7 @@ def book_style() -> Iterator[None]:
         yield
 
 
-class BookFigure(Figure):
+class _BookFigure(Figure):
     """A figure that is drawn, saved and shown in the book's style.
 
     A notebook shows it as PNG with any backend: only the inline backend, which ``MPLBACKEND`` can turn off, teaches
@@ -69,7 +69,7 @@ class BookFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", bbox_inches="tight")
         shown = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": repr(self)}
-        display(shown, raw=True)  # type: ignore[no-untyped-call]
+        display(shown, raw=True)
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -83,12 +83,10 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapped
 
 
-def panels(
-    rows: int, columns: int, width: float, height: float, **options: Any
-) -> tuple[BookFigure, np.ndarray]:
+def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
     """Make a figure of width x height inches with (rows, columns) axes."""
     # Without pyplot: it would ask for a backend, and show an open figure a second time.
-    figure = BookFigure(figsize=(width, height), layout="constrained")
+    figure = _BookFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
