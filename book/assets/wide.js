@@ -26,7 +26,7 @@
     for (const row of [...table.tBodies].flatMap((body) => [...body.rows])) {
       for (const cell of row.cells) {
         cell.dataset.label = heads[cell.cellIndex] || "";
-        cell.classList.toggle("long", cell.textContent.trim().length > 16 || cell.querySelector("img") !== null);
+        cell.classList.toggle("long", /.{17}|\S{11}/s.test(cell.textContent.trim()) || cell.querySelector("img") !== null);
       }
     }
   }
