@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> None:
             table.append(row.as_dict(machine, options.quick))
     options.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     shown = (
-        pd.DataFrame(table).drop(columns=["machine", "date", "quick"]).fillna({"limit_seconds": float("nan")})
+        pd.DataFrame(table)
+        .drop(columns=["machine", "date", "code", "quick"])
+        .fillna({"limit_seconds": float("nan")})
     )
     print(shown.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
 

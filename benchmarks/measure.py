@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from fer_lib.book.speed import code_digest
+
 
 @dataclass(frozen=True)
 class Row:
@@ -28,8 +30,9 @@ class Row:
     note: str = ""
 
     def as_dict(self, machine: str, quick: bool = False) -> dict[str, object]:
-        """Give the row as a plain mapping that names the machine, the day, and whether the sizes were tiny."""
-        return {**asdict(self), "machine": machine, "date": date.today().isoformat(), "quick": quick}
+        """Give the row as a plain mapping that names the machine, the day, the code, and whether the sizes were tiny."""
+        about = {"machine": machine, "date": date.today().isoformat(), "code": code_digest(), "quick": quick}
+        return {**asdict(self), **about}
 
 
 def machine() -> str:

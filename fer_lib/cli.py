@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.settings import (
     PRESETS,
     Bounds,
@@ -145,8 +145,12 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
     for name, step in steps.items():
         typer.echo(f"{name} ...", err=True)
         start = time.perf_counter()
-        step()
-        typer.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
+        try:
+            step()
+        except Lacking as reason:
+            typer.echo(f"{name}: left out: {reason}", err=True)
+        else:
+            typer.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
         if name == "pictures":
             _say_problems(study)
     typer.echo(f"results: {study.store.root}")

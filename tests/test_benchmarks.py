@@ -5,6 +5,7 @@ import pytest
 from benchmarks import measure, pages
 from benchmarks.__main__ import main
 from benchmarks.projections import window_products
+from fer_lib.book.speed import code_digest
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import read_stack
 
@@ -17,6 +18,7 @@ def test_a_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
     for row in table:
         assert row["ratio"] == pytest.approx(row["peer_seconds"] / row["ours_seconds"])
         assert "torch" in row["machine"]
+        assert row["code"] == code_digest()
         assert row["quick"] and row["date"][:2] == "20"
     assert "recording 2 pictures" in capsys.readouterr().out
 

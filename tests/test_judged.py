@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import write_sequence
 
 from fer_lib.artifacts.sources import source_digests
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
+from fer_lib.experiment.settings import make_settings
+from fer_lib.experiment.study import Study
 from fer_lib.judges import judged, panel
 from fer_lib.judges.published import PUBLISHED
 
@@ -213,3 +216,38 @@ def test_a_missing_table_is_named_with_its_remedy(folder):
     shutil.rmtree(folder)
     with pytest.raises(FerError, match="no verdicts"):
         judged.load(folder)
+
+
+def test_verdicts_on_other_faces_are_not_shown(folder):
+    made = {**judged.describe(folder, {}), "digest": "d", "settings": {"subjects": 3, "seed": 0, "yaw": 2.5}}
+    (folder / judged.MADE).write_text(json.dumps(made))
+    same: list[dict[str, object]] = [{"digest": "d"}, {"rendered": {"subjects": 3, "seed": 0}}]
+    for faces in same:
+        assert judged.load(folder, faces).made == made
+    for faces in (
+        {"digest": "e"},
+        {"rendered": {"subjects": 4, "seed": 0}},
+        {"rendered": {"subjects": 3, "seed": 1}},
+        {"rendered": {"subjects": 3, "size": 256}},
+    ):
+        with pytest.raises(Lacking, match=r"about other faces.*fer judge FACES --out"):
+            judged.load(folder, faces)
+    (folder / judged.MADE).write_text(json.dumps({**made, "settings": {}}))
+    with pytest.raises(Lacking, match="about other faces"):
+        judged.load(folder, {"rendered": {"subjects": 3}})
+
+
+def test_own_faces_are_noted_by_what_they_are(tmp_path):
+    write_sequence(tmp_path, "S005_001", expression="happy")
+    before = judged.describe(tmp_path, {})["digest"]
+    assert judged.describe(tmp_path, {})["digest"] == before
+    next(tmp_path.rglob("*.png")).unlink()
+    assert judged.describe(tmp_path, {})["digest"] != before
+
+
+def test_the_kept_verdicts_are_of_the_default_book():
+    kept = Path(__file__).parents[1] / "book" / "judged"
+    faces = Study(make_settings("book")).faces_record
+    assert judged.load(kept, faces).made["settings"]["subjects"] == faces["rendered"]["subjects"]
+    with pytest.raises(Lacking):
+        judged.load(kept, Study(make_settings("smoke")).faces_record)

@@ -24,7 +24,7 @@ def test_a_table_is_laid_out(tmp_path):
     file = tmp_path / "latest.json"
     file.write_text(json.dumps([ROW]))
     rows = speed.load(file)
-    assert speed.conditions(rows) == "Measured on: one, torch 2, on 2026-01-02."
+    assert speed.conditions(rows).startswith("Measured on: one, torch 2, on 2026-01-02. Which code")
     (line,) = speed.table(rows).to_dict("records")
     shown = [
         line[column].replace("\N{NO-BREAK SPACE}", " ")
@@ -35,6 +35,20 @@ def test_a_table_is_laid_out(tmp_path):
     assert line["asked for"] == "≥ 40"
     assert "Tiny sizes" in speed.conditions([{**ROW, "quick": True}])
     assert "unknown date" in speed.conditions([{k: v for k, v in ROW.items() if k != "date"}])
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ([speed.code_digest()] * 2, "is the same as here."),
+        ([speed.code_digest(), "0"], "has changed since then"),
+        (["0"], "has changed since then"),
+        ([speed.code_digest(), None], "is not noted"),
+    ],
+)
+def test_times_of_other_code_are_called_so(codes, said):
+    text = speed.conditions([{**ROW, "code": code} for code in codes])
+    assert said in text and text.count("code") == 1
 
 
 @pytest.mark.parametrize(

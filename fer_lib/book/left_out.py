@@ -200,8 +200,8 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
                 exercise = label[1] if label else exercise
                 solution = _SOLUTION.search(block)
                 named = label or solution
-                computed = ended == 7 and all(key in known for key in _LOCAL.findall(block))
-                if named[1] not in lost if named and ended > 1 else computed:
+                whole = all(key in known for key in _LOCAL.findall(block))
+                if named[1] not in lost if named and ended > 1 else whole and ended == 7:
                     kept.append(block)
             cell.source = "\n\n".join(kept)
         elif cell.cell_type == "code":

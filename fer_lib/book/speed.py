@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fer_lib.errors import FerError
+from fer_lib.artifacts.sources import source_digests
+from fer_lib.errors import Lacking
+
+MEASURED = ("maps.activations", "maps.deconv", "network.training", "evidence.detectors", "render.dataset")
+"""Modules whose speed the table tells."""
 
 
 def load(file: Path) -> list[dict[str, Any]]:
@@ -16,19 +21,19 @@ def load(file: Path) -> list[dict[str, Any]]:
 
     Raises
     ------
-    FerError
+    Lacking
         If there is no table or it cannot be read; the message says how to make it.
     """
     try:
         rows: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
-        raise FerError(f"no speed table {file.name} ({why}): make it with `make bench`") from error
+        raise Lacking(f"no speed table {file.name} ({why}): make it with `make bench`") from error
     return rows
 
 
 def conditions(rows: list[dict[str, Any]]) -> str:
-    """One paragraph: when and on what the rows were measured, and whether at full size."""
+    """One paragraph: when, on what and with which code the rows were measured, and whether at full size."""
     seen = dict.fromkeys((row["machine"], row.get("date", "an unknown date")) for row in rows)
     text = "; ".join(f"{machine}, on {day}" for machine, day in seen)
     tiny = (
@@ -36,7 +41,19 @@ def conditions(rows: list[dict[str, Any]]) -> str:
         if any(r.get("quick") for r in rows)
         else ""
     )
-    return f"Measured on: {text}.{tiny}"
+    codes = {row.get("code") for row in rows}
+    if None in codes:
+        code = "Which code was measured is not noted."
+    elif codes == {code_digest()}:
+        code = "The code that was measured is the same as here."
+    else:
+        code = "**The code that was measured has changed since then.**"
+    return f"Measured on: {text}. {code}{tiny}"
+
+
+def code_digest() -> str:
+    """Return 12 hexadecimal digits that change with the code of `MEASURED`, not with its comments."""
+    return hashlib.sha256(json.dumps(source_digests(MEASURED)).encode()).hexdigest()[:12]
 
 
 def shortfalls(rows: list[dict[str, Any]]) -> str:

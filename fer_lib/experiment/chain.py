@@ -86,10 +86,24 @@ class Chain:
         return self.rendered.path / "faces" if self.rendered else Path(self.settings.faces)
 
     @cached_property
+    def digest(self) -> str:
+        """What is read of the user's faces, in 64 hexadecimal digits; empty for rendered ones."""
+        return digest_of_faces(self.faces_root, self.store.root / MEMORY) if self.settings.faces else ""
+
+    @cached_property
+    def faces_record(self) -> dict[str, Any]:
+        """What the faces are, to be noted beside results that are kept: how they were rendered, or the user's digest."""
+        if self.settings.faces:
+            return {"digest": self.digest}
+        s = self.settings.part(*RENDERED)
+        s["seed"] = s.pop("faces_seed")
+        return {"rendered": s | {"sequences": s["sequences"] or sum(facs.CKPLUS_EXPRESSION_COUNTS.values())}}
+
+    @cached_property
     def pictures(self) -> Artifact:
         """The selected frames: table, landmarks and native-size crops."""
         root = self.faces_root
-        upstream = [self.rendered.key] if self.rendered else [digest_of_faces(root, self.store.root / MEMORY)]
+        upstream = [self.rendered.key] if self.rendered else [self.digest]
 
         def compute(folder: Path) -> None:
             chosen = frames.select_frames(read(root), last=self.settings.last_frames, labelled_only=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import pandas as pd
 from fer_lib import __version__
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
+from fer_lib.experiment.chain import RENDERED
 from fer_lib.experiment.settings import Settings
 from fer_lib.experiment.study import Study
 from fer_lib.experiment.trial import judge_claims
@@ -33,11 +34,12 @@ class SeedRuns:
         A row for each seed and claim: ``seed``, ``accuracy`` (share of the test pictures that the network gets right),
         ``claim``, ``verdict``, ``measure``.
     made : dict
-        ``date``, ``version``, ``preset``, ``faces`` ("rendered" or "brought") and ``code``, a digest of the code.
+        ``date``, ``version``, ``settings`` (all that may shape a verdict, but for the seed), ``faces`` (see
+        `fer_lib.experiment.chain.Chain.faces_record`) and ``code``, a digest of the code.
     """
 
     table: pd.DataFrame
-    made: dict[str, str]
+    made: dict[str, Any]
 
     def markdown(self) -> str:
         """Return a table with a column for each seed: accuracy, then the verdict and the measure of each claim."""
@@ -65,10 +67,38 @@ class SeedRuns:
     def provenance(self) -> str:
         """Say when and from what this was made, and whether the code has changed since."""
         made = self.made
-        now = "the same as here" if made["code"] == code_digest() else "changed since then"
+        now = "the same as here" if made["code"] == code_digest() else "**changed since then**"
+        faces = "rendered faces" if "rendered" in made["faces"] else "these faces"
         return (
-            f"Run on {made['date']} with fer-lib {made['version']}, preset `{made['preset']}`, {made['faces']} faces; "
+            f"Run on {made['date']} with fer-lib {made['version']}, preset `{made['settings']['preset']}`, {faces}; "
             f"the code of the study ({made['code']}) is {now}."
+        )
+
+    def of(self, study: Study) -> SeedRuns:
+        """Return these runs, if they were made with the faces and the settings of a study.
+
+        Raises
+        ------
+        Lacking
+            If not; the message says what they are about and how to make others.
+        """
+        own, made = _described(study), self.made
+        if own["faces"] != made["faces"]:
+            other = "rendered faces" if "rendered" in made["faces"] else "faces of somebody's own"
+            what = f"other faces ({other})"
+        elif own["settings"] != made["settings"]:
+            names = own["settings"].keys() | made["settings"].keys()
+            changed = sorted(
+                f"{n}={made['settings'].get(n)!r}"
+                for n in names
+                if own["settings"].get(n) != made["settings"].get(n)
+            )
+            what = f"other settings ({', '.join(changed)})"
+        else:
+            return self
+        raise Lacking(
+            f"the verdicts of several seeds that are kept were made on {made['date']} with {what}: make them anew with "
+            "`fer seeds 0 1 2 --out book/seeds.json`"
         )
 
     def save(self, file: Path) -> None:
@@ -83,15 +113,16 @@ def load(file: Path) -> SeedRuns:
 
     Raises
     ------
-    FerError
+    Lacking
         If it is missing or unreadable; the message says how to make it.
     """
     try:
         made: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        _ = made["settings"]["preset"], made["faces"].keys(), made["code"]
         table = pd.DataFrame(made.pop("rows"))[list(COLUMNS)]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
-        raise FerError(
+        raise Lacking(
             f"no verdicts of several seeds in {file.name} ({why}): make them with `fer seeds 0 1 2 --out {file.parent.name}/{file.name}`"
         ) from error
     return SeedRuns(table, made)
@@ -133,8 +164,14 @@ def run_seeds(
     made = {
         "date": date.today().isoformat(),
         "version": __version__,
-        "preset": settings.preset,
-        "faces": "brought" if settings.faces else "rendered",
         "code": code_digest(),
+        **_described(study),
     }
     return SeedRuns(pd.concat(tables, ignore_index=True), made)
+
+
+def _described(study: Study) -> dict[str, Any]:
+    """Return faces and settings of a study, as far as they shape the verdicts of every seed."""
+    apart = {"seed", "faces", "publish", "folds", *RENDERED}  # RENDERED is part of what the faces are
+    settings = study.settings.part(*(f.name for f in fields(Settings) if f.name not in apart))
+    return {"faces": study.faces_record, "settings": settings}

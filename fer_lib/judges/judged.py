@@ -14,7 +14,8 @@ import pandas as pd
 
 from fer_lib import __version__
 from fer_lib.artifacts.sources import source_digests
-from fer_lib.errors import FerError
+from fer_lib.errors import Lacking
+from fer_lib.faces.digest import digest_of_faces
 from fer_lib.judges.published import PUBLISHED
 
 MADE = "made.json"
@@ -45,7 +46,7 @@ class Judged:
         The tables of `fer_lib.judges.judging.Judgement`, by their names.
     made : dict
         Date, version of the library, digests of the renderer's code and of the judges', versions of the judges'
-        packages, and the settings of the faces.
+        packages, the settings of the faces if they are rendered, and the faces' digest.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -107,6 +108,13 @@ class Judged:
                 lines.append(f"**{expression}**: {', '.join(wrong)}{others if right else ''}.")
         return lines
 
+    def concerns(self, faces: Mapping[str, Any]) -> bool:
+        """Whether these verdicts are about some faces, described as for `load`."""
+        if "digest" in faces:
+            return bool(faces["digest"] == self.made.get("digest"))
+        settings = self.made["settings"]
+        return all(name in settings and settings[name] == value for name, value in faces["rendered"].items())
+
     def provenance(self) -> str:
         """One paragraph: when, on which faces and with which code and packages, and whether that code has changed since."""
         made, faces = self.made, self.tables["faces"]
@@ -128,13 +136,22 @@ class Judged:
         )
 
 
-def load(folder: Path) -> Judged:
+def load(folder: Path, faces: Mapping[str, Any] | None = None) -> Judged:
     """Read the folder that ``fer judge --out`` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the tables are.
+    faces : mapping, optional
+        What the verdicts should be about: ``rendered``, with some of the settings of a rendered set, or ``digest``, as of
+        `fer_lib.faces.digest.digest_of_faces`. By default they may be about any faces.
 
     Raises
     ------
-    FerError
-        If a file is missing, unreadable or made by another version; the message says how to make it.
+    Lacking
+        If a file is missing, unreadable or made by another version, or they are about other faces; the message says how to make
+        them.
     """
     remedy = f"make them with `fer judge FACES --out {folder.parent.name}/{folder.name}`"
     try:
@@ -142,18 +159,23 @@ def load(folder: Path) -> Judged:
         made = json.loads((folder / MADE).read_text("utf-8"))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
-        raise FerError(f"no verdicts of the judges in {folder.name} ({why}): {remedy}") from error
+        raise Lacking(f"no verdicts of the judges in {folder.name} ({why}): {remedy}") from error
     missing = [f"{key} in {MADE}" for key in (*_CODE, "packages", "settings") if key not in made]
     missing += [f"{key} in agreement.csv" for key in ("faces_change",) if key not in tables["agreement"]]
     if missing:
-        raise FerError(
+        raise Lacking(
             f"the verdicts of the judges in {folder.name} lack {', '.join(missing)}, as those of an older version do: {remedy}"
         )
-    return Judged(tables, made)
+    found = Judged(tables, made)
+    if faces is not None and not found.concerns(faces):
+        raise Lacking(
+            f"the judges' verdicts that are kept, of {made['date']}, are about other faces: {remedy.replace('them', 'those of these')}"
+        )
+    return found
 
 
 def describe(source: Path | str, packages: Mapping[str, str]) -> dict[str, Any]:
-    """Note what shapes the verdicts on a set of faces: date, version, code, the faces' settings and the judges' packages."""
+    """Note what shapes the verdicts on a set of faces: date, version, code, the faces' settings and digest, the judges' packages."""
     file = Path(source) / "rendered" / "settings.json"
     settings: Mapping[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return {
@@ -161,6 +183,7 @@ def describe(source: Path | str, packages: Mapping[str, str]) -> dict[str, Any]:
         "version": __version__,
         **{name: digest() for name, digest in _CODE.items()},
         "packages": dict(packages),
+        "digest": digest_of_faces(source),
         "settings": {key: value for key, value in settings.items() if key not in ("kind", "maker")},
     }
 

@@ -1,0 +1,180 @@
+"""Own tables that lack something: every notebook runs on them to its end, and says in a sentence what it left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import face_picture
+from own_tables import KINDS, NOTEBOOKS, run_notebook, shell_in_process, write_table
+from PIL import Image
+
+from fer_lib.errors import Lacking
+from fer_lib.experiment import matching, protocols, trial
+from fer_lib.experiment.settings import make_settings
+from fer_lib.experiment.study import Study
+from fer_lib.render.atlas import Atlas
+from fer_lib.traditional import Traditional
+
+QUICK = {"preset": "smoke", "epochs": 1, "crop": 48, "resize": 49, "strongest": 2, "permutations": 20}
+WITH_FACES = sorted(
+    path.stem for path in NOTEBOOKS.glob("*.ipynb") if '"faces: str' in path.read_text(encoding="utf-8")
+)
+NO_NETWORK = {
+    "no expressions": "no picture has an expression label",
+    "nothing but pictures": "no picture has an expression label",
+    "one expression": "every labelled picture shows happy",
+    "one person": "show 1 subject",
+}
+UNIT_LESS = {
+    "no action units": "no picture is coded",
+    "expression and nothing else": "no picture is coded",
+    "few pictures": "no action unit is coded as present",
+}
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[Any]:
+    with shell_in_process() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def drawn_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Atlas and control set as fake faces, which take no time, and a store of their own."""
+
+    def atlas(*, levels: tuple[float, ...], **_: object) -> Atlas:
+        aus = np.array([1, 4, 6, 12, 25, 26, 27])
+        pictures = np.full((len(aus), len(levels), 32, 32), 120, np.uint8)
+        regions = np.zeros((len(aus), 32, 32), np.float32)
+        for j in range(len(aus)):
+            pictures[j, 1:, 3 * j : 3 * j + 6] = 200
+            regions[j, 3 * j : 3 * j + 6] = 1
+        return Atlas(aus, np.array(levels, float), pictures, regions)
+
+    def interventions(out: Path, *, people: int, **_: object) -> None:
+        out.mkdir(parents=True)
+        rows = []
+        for person in range(people):
+            for au in (0, 1, 4, 6, 12, 25):
+                name = f"{person}_{au}.png"
+                Image.fromarray(face_picture(60, 60, au / 25, person)[0]).save(out / name)
+                box = {"left": 0.0, "top": 0.0, "right": 59.0, "bottom": 59.0}
+                rows.append({"path": name, "person": person, "au": au, **box})
+        pd.DataFrame(rows).to_parquet(out / "table.parquet")
+
+    monkeypatch.setattr("fer_lib.experiment.study.render_atlas", atlas)
+    monkeypatch.setattr("fer_lib.render.controls.render_interventions", interventions)
+    monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr("matplotlib.rcParams", __import__("matplotlib").rcParams | {"backend": "agg"})
+
+
+def study_of(tmp_path: Path, kind: str, **changes: object) -> Study:
+    table = write_table(tmp_path / "table", KINDS[kind])
+    return Study(make_settings(faces=str(table), **{**QUICK, **changes}), progress=False)  # type: ignore[arg-type]
+
+
+def check_notebooks(shell: Any, tmp_path: Path, kind: str, notebooks: list[str]) -> None:
+    table = write_table(tmp_path / "table", KINDS[kind])
+    for name in notebooks:
+        run = run_notebook(shell, name, faces=str(table), **QUICK)
+        assert not run.failures, run.failures
+        said = " | ".join(dict.fromkeys(run.left_out))
+        if kind in NO_NETWORK and name not in ("data_card", "judges"):
+            assert NO_NETWORK[kind] in said, f"{name}: {said}"
+        elif kind in UNIT_LESS and name in ("03_traditional", "05_facial_units", "07_distance"):
+            assert UNIT_LESS[kind] in said, f"{name}: {said}"
+        elif kind == "everything" and name != "judges":
+            assert "coded" not in said and "label" not in said, f"{name}: {said}"
+
+
+@pytest.mark.parametrize("kind", NO_NETWORK)
+def test_without_a_network_every_notebook_says_so(shell: Any, tmp_path: Path, kind: str) -> None:
+    check_notebooks(shell, tmp_path, kind, WITH_FACES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "notebooks"),
+    [
+        ("few pictures", ["02_training", "07_distance"]),
+        ("one picture a person", ["07_distance"]),
+        ("expression and nothing else", ["06_mouth_shapes", "08_summary"]),
+    ],
+)
+def test_what_a_table_lacks_is_left_out(shell: Any, tmp_path: Path, kind: str, notebooks: list[str]) -> None:
+    check_notebooks(shell, tmp_path, kind, notebooks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NO_NETWORK])
+def test_every_notebook_runs_on_every_kind_of_table(shell: Any, tmp_path: Path, kind: str) -> None:
+    check_notebooks(shell, tmp_path, kind, WITH_FACES)
+
+
+def test_classes_are_those_that_the_faces_show(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "two expressions, single pictures")
+    assert study.expressions == ("anger", "happy")
+    assert set(study.labels) == {0, 1} and study.hyperparameters.classes == 2
+    assert study.trained.predictions.shape[1] == 2
+    more = Study(study.settings.but(neutral=False), progress=False)
+    assert more.expressions == study.expressions
+    assert study.learned("seed") == {"seed": 0, "classes": ["anger", "happy"]}
+
+
+def test_single_pictures_move_and_neutral_first_frames_do_not(tmp_path: Path) -> None:
+    assert study_of(tmp_path / "a", "one picture a person").moves.all()
+    films = study_of(tmp_path / "b", "everything")
+    assert np.array_equal(films.moves, films.table["position"] > 0) and not films.moves.all()
+
+
+def test_claims_without_action_units_are_not_decided(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "expression and nothing else")
+    table = trial.judge_claims(study).set_index("claim")
+    assert (
+        table.loc["C1", "verdict"] != "not decided"
+        or "left out" not in table.loc["C1", "above its controls by"]
+    )
+    for claim in ("C2", "C3", "C4"):
+        assert table.loc[claim, "verdict"] == "not decided"
+        assert table.loc[claim, "above its controls by"] == "left out: no picture is coded for action units"
+    with pytest.raises(Lacking, match="landmarks"):
+        trial.region_focus(study, "mouth")
+    division = protocols.by_protocol(study)
+    assert division["traditional"].isna().all() and division["network"].notna().sum() == 1
+    assert "**Left out**" in protocols.markdown(division) and "nan" not in protocols.markdown(division)
+    with pytest.raises(Lacking, match="no picture is coded"):
+        protocols.leak_gain(division)
+
+
+def test_where_nothing_can_change_places_there_is_no_null(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "one picture a person")
+    assert study.coded_aus and matching.distance_nulls(study, study.coded_aus) == {}
+    with pytest.raises(Lacking, match="two sequences"):
+        matching.beyond_chance(study.distances, {})
+    tested = matching.verdicts(study)
+    assert tested[["p", "p_joint"]].isna().all(axis=None)
+    if tested["auc_d"].notna().any():
+        assert re.search("so there is no null", matching.told(tested))
+
+
+def test_few_people_still_have_divisions(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "two people")
+    division = protocols.by_protocol(study)
+    assert division.loc[protocols.IN_FOLDS, "trainings"] == 2
+    assert "1 training people" in division.loc[protocols.BY_SUBJECT, "lacking"]
+    assert "2.0" not in protocols.markdown(division)
+
+
+def test_the_easiest_unit_needs_one_that_was_judged() -> None:
+    def result(auc: list[float]) -> Traditional:
+        detection = pd.DataFrame({"au": [1, 4, 12], "auc": auc})
+        return Traditional(detection, pd.DataFrame(), pd.DataFrame(), np.zeros((0, 4, 4, 2)))
+
+    assert result([np.nan, 0.9, 0.7]).easiest == 4
+    with pytest.raises(Lacking):
+        _ = result([np.nan] * 3).easiest
