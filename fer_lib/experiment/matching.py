@@ -69,21 +69,22 @@ def _tested(study: Study) -> pd.DataFrame:
         "d": choose(untrained.responses.maximum, untrained.matched),
         "auc": choose(untrained.responses.maximum),
     }
-    options = {"permutations": study.settings.permutations, "seed": study.settings.seed}
-
-    def alone(maps: np.ndarray) -> np.ndarray:
-        """P values of one chosen map for each AU."""
-        return detectors.chosen_p_values(maximum[test], present[test], subject, maps, **options)
-
+    tested_on = maximum[test], present[test], subject
+    permutations, seed = study.settings.permutations, study.settings.seed
+    nothing = np.full(len(aus), np.nan)
+    p, p_joint, p_alone = nothing, nothing, dict.fromkeys(chosen, nothing)
     try:
-        null = detectors.permutation_null(maximum[test], present[test], subject, **options)
-    except Lacking:  # nobody has two sequences that could change places
-        nothing = np.full(len(aus), np.nan)
-        p, p_joint, p_alone = nothing, nothing, dict.fromkeys(chosen, nothing)
+        null = detectors.permutation_null(*tested_on, permutations=permutations, seed=seed)
+    except Lacking:
+        pass  # nobody has two sequences that could change places
     else:
         every = null.p_values()
-        p, p_joint = np.where(np.isnan(every), 1.0, every).min(axis=1), null.joint_p_values()
-        p_alone = {way: alone(table["map"].to_numpy()) for way, table in chosen.items()}
+        if not np.isnan(every).all():  # some AU is both present and absent
+            p, p_joint = np.where(np.isnan(every), 1.0, every).min(axis=1), null.joint_p_values()
+        for way, table in chosen.items():
+            p_alone[way] = detectors.chosen_p_values(
+                *tested_on, table["map"].to_numpy(), permutations=permutations, seed=seed
+            )
     columns: dict[str, object] = {"au": aus, "d": study.distances.max(axis=1).to_numpy()}
     for way, table in chosen.items():
         columns |= {
@@ -104,8 +105,8 @@ def _tested(study: Study) -> pd.DataFrame:
     tested = pd.DataFrame(columns)
     tested["p_within"] = within_expression(study, aus)
     few = tested[["with_au", "without"]].min(axis=1) < LEAST
-    measured = [name for name in tested if name.startswith(("auc_", "p_")) or name == "p"]
-    tested.loc[few, [name for name in measured if name != "p_within"]] = np.nan
+    measured = [name for name in columns if name.startswith(("auc_", "p_")) or name == "p"]
+    tested.loc[few, measured] = np.nan
     return tested
 
 
