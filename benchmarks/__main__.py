@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from benchmarks import detection, measure, pages, projections, recording, rendering, training
+from fer_lib.artifacts.files import write_aside
 
 PARTS = {
     "projections": projections.rows,
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{row.operation}: {row.ours_seconds:.3g} s; {row.peer}: {row.peer_seconds:.3g} s", flush=True
             )
             table.append(row.as_dict(machine, options.quick))
-    options.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_aside(options.out, (json.dumps(table, indent=1) + "\n").encode())
     shown = (
         pd.DataFrame(table)
         .drop(columns=["machine", "date", "code", "quick"])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
+from fer_lib.artifacts.files import FULL, plain_refusals, write_aside
 from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.settings import (
     PRESETS,
@@ -255,7 +256,8 @@ def judge(
     if out is not None:
         found.save(out)
         made = json.dumps(judged.describe(folder, panel.versions(face_api)), indent=1) + "\n"
-        (out / judged.MADE).write_text(made, encoding="utf-8")
+        with plain_refusals(out, "tables", "give a folder that can be written and has room"):
+            write_aside(out / judged.MADE, made.encode())
         typer.echo(out)
 
 
@@ -349,6 +351,12 @@ def app() -> None:
     except typer.Abort:
         _fail(FerError("stopped"), 1)
     except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            # What steps write is named where it is written: this is the shell's redirection. The rest of it goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _fail(
+                FerError(f"the output cannot be written ({error.strerror}): redirect it to another disk"), 1
+            )
         where = "" if error.filename is None else f"{error.filename}: "
         _fail(FerError(f"{where}{error.strerror or error}"), 1)
     except MemoryError:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import grid_sample
 
+from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError, Lacking
 from fer_lib.evidence.ranks import auc, average_precision
 from fer_lib.faces.hog import hog
@@ -106,7 +107,7 @@ class Traditional:
         self.detection.to_parquet(folder / "detection.parquet")
         self.scores.rename(columns=str).to_parquet(folder / "scores.parquet")
         self.pictures.to_parquet(folder / "pictures.parquet")
-        np.save(folder / "corners.npy", self.corners, allow_pickle=False)
+        save_array(folder / "corners.npy", self.corners)
 
     @classmethod
     def load(cls, folder: Path) -> Traditional:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -126,6 +127,17 @@ def clean_tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people with three expressions each, in CK+'s layout: enough for a study; only to be read."""
+    root = tmp_path_factory.mktemp("small") / "CK+"
+    shown = {"happy": {12: 5, 6: 3}, "surprise": {1: 3, 2: 3, 26: 2}, "disgust": {9: 4, 4: 3}}
+    for person in range(10, 18):
+        for number, (expression, aus) in enumerate(shown.items(), 1):
+            write_sequence(root, f"S{person:03d}_{number:03d}", frames=4, aus=aus, expression=expression)
+    return root
+
+
+@pytest.fixture(scope="session")
 def drawn_ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `ckplus_tree` copies, drawn once."""
     root = tmp_path_factory.mktemp("drawn") / "CK+"
@@ -151,6 +163,46 @@ def drawn_ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ckplus_tree(drawn_ckplus: Path, tmp_path: Path) -> Path:
     """A small CK+ with every quirk of the real one: sizes, colour, ids, missing labels, an unknown AU, litter."""
     return shutil.copytree(drawn_ckplus, tmp_path / "CK+")
+
+
+class SmallDisk:
+    """A disk of its own with little room, mounted on a folder.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._filler = path / ".filler"
+
+    def leave(self, room: int) -> None:
+        """Fill the disk so that this many bytes (to a page of 4,096) are free; a negative number frees it."""
+        self._filler.unlink(missing_ok=True)
+        if room >= 0:
+            free = shutil.disk_usage(self.path).free
+            with self._filler.open("wb", buffering=0) as file:
+                os.posix_fallocate(file.fileno(), 0, max(free - room, 1))
+
+    def read_only(self) -> None:
+        """Let nothing be written any more."""
+        subprocess.run(["mount", "-o", "remount,ro", self.path], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of 128 MB in memory; tests that need it are skipped where none can be mounted."""
+    path = tmp_path / "small disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(path)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk can be mounted here: {getattr(error, 'stderr', '') or error}")
+    yield SmallDisk(path)
+    subprocess.run(["umount", "--lazy", path], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 import re
 import shlex
+import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -213,3 +215,20 @@ def test_what_a_users_faces_are_too_few_for_is_refused_before_training(
     said = capsys.readouterr().err.splitlines()[-1]
     assert re.search(message, said), said
     assert not (tmp_path / "store" / "training").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_output_that_finds_no_room_ends_in_one_line():
+    code = "import sys; from fer_lib.cli import app; sys.argv = ['fer', 'parameters']; app()"
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("fer: the output cannot be written (No space left on device)")
+
+
+def test_relative_store_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("FER_STORE", "store")
+    for words in (("train", "--preset", "smoke"), ("store",)):
+        assert run(monkeypatch, *words) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("fer: FER_STORE='store' is relative") and said.count("\n") == 1

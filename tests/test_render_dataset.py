@@ -11,7 +11,7 @@ from PIL import Image
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS, EXPRESSIONS, meets_criteria
 from fer_lib.render import controls, dataset, muscles
-from fer_lib.render.output import crop_mask, landmark_box, new_folder, numbers
+from fer_lib.render.output import crop_mask, landmark_box, numbers
 from fer_lib.render.workers import in_processes
 
 
@@ -268,13 +268,6 @@ def test_an_earlier_set_is_replaced_and_survives_a_failure(fake_core, tmp_path, 
     dataset.render_faces(out, **{**SMALL, "seed": 1})
     assert json.loads((out / "rendered" / "settings.json").read_text())["seed"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
-
-
-def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "deep" / "out", {}) as folder:
-        (folder / "half").write_text("")
-        raise KeyboardInterrupt
-    assert not list((tmp_path / "deep").iterdir())
 
 
 def test_processes_keep_the_order():

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from fer_lib.artifacts import manifest as manifest_module
 from fer_lib.artifacts import store as store_module
+from fer_lib.artifacts.files import plain_refusals
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store, default_root
 from fer_lib.errors import FerError
@@ -164,20 +166,92 @@ def test_files_of_browsers_do_no_harm(store):
     assert writer.calls == 1
 
 
-def test_failed_step_leaves_no_artifact_and_is_resumed(store):
-    def fail(folder):
+def half(error):
+    """A step that writes half of its result and stops."""
+
+    def compute(folder):
         (folder / "part").write_text("half")
+        raise error
+
+    return compute
+
+
+def whole(folder):
+    (folder / "part").write_text("whole" if not (folder / "part").exists() else "resumed")
+
+
+INTERRUPTIONS = [
+    KeyboardInterrupt(),
+    RuntimeError("stop"),
+    MemoryError(),
+    OSError(errno.ENOSPC, "No space left on device"),
+]
+
+
+@pytest.mark.parametrize("error", INTERRUPTIONS, ids=repr)
+@pytest.mark.parametrize("resumes", [True, False])
+def test_interrupted_step_leaves_what_it_can_resume_from(store, error, resumes):
+    with pytest.raises((type(error), FerError)):
+        store.fetch("s", half(error), settings={}, resumes=resumes)
+    assert list(store.list()["state"]) == ["unfinished"] * resumes
+    found = store.fetch("s", whole, settings={}, resumes=resumes)
+    assert (found.path / "part").read_text() == ("resumed" if resumes else "whole")
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_refused_input_leaves_nothing(store, resumes):
+    with pytest.raises(FerError, match="no faces"):
+        store.fetch("s", half(FerError("no faces")), settings={}, resumes=resumes)
+    assert store.list().empty
+
+
+def test_step_that_failed_before_it_wrote_leaves_nothing(store):
+    def fail(folder):
+        (folder / "empty").mkdir()
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
-        store.fetch("s", fail, settings={})
+        store.fetch("s", fail, settings={}, resumes=True)
+    assert store.list().empty
+
+
+def test_refused_input_of_a_step_within_a_step_leaves_nothing(store):
+    def outer(folder):
+        (folder / "part").write_text("half")
+        store.fetch("inner", half(FerError("no faces")), settings={})
+
+    with pytest.raises(FerError, match="no faces"):
+        store.fetch("outer", outer, settings={})
+    assert store.list().empty
+
+
+def test_what_a_killed_step_left_is_in_nobodys_way(store):
+    artifact = store.fetch("s", whole, settings={})
+    store.remove("s")
+    left = artifact.path.with_name(artifact.path.name + ".partial")
+    left.mkdir()
+    (left / "litter").write_text("")
+    again = store.fetch("s", whole, settings={})
+    assert sorted(path.name for path in again.path.iterdir()) == ["manifest.json", "part"]
+
+
+def test_half_removed_artifact_is_listed_and_goes(store, monkeypatch):
+    store.fetch("s", Writer(), settings={})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("shutil.rmtree", _interrupt)
+        store.remove("s")
     assert list(store.list()["state"]) == ["unfinished"]
+    artifact = store.fetch("s", Writer(), settings={})
+    assert list(store.list()["path"]) == [artifact.path]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("shutil.rmtree", _interrupt)
+        store.remove("s")
+    store.remove("s")
+    assert store.list().empty and not list(store.root.glob("s/.*"))
 
-    def resume(folder):
-        assert (folder / "part").read_text() == "half"
-        (folder / "part").write_text("whole")
 
-    assert (store.fetch("s", resume, settings={}).path / "part").read_text() == "whole"
+def _interrupt(*_, **__):
+    raise KeyboardInterrupt
 
 
 STEP = """
@@ -258,6 +332,29 @@ def test_full_disk_is_a_clear_error_and_resumable(store, monkeypatch, where):
     writer = Writer()
     store.fetch("s", writer, settings={})
     assert writer.calls == 1
+
+
+def test_the_store_names_itself_where_a_step_names_its_folder(store):
+    def compute(folder):
+        with plain_refusals(folder / "faces", "faces", "give another folder"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(FerError, match=rf"no room left for results in {store.root} .*FER_STORE"):
+        store.fetch("s", compute, settings={})
+
+
+def test_unreadable_is_not_changed(store, monkeypatch):
+    writer = Writer()
+    artifact = store.fetch("s", writer, settings={})
+
+    def broken(path):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest_module, "_sha256", broken)
+        with pytest.raises(FerError, match=r"cannot write results in .*Input/output error.*values\.bin"):
+            store.fetch("s", writer, settings={})
+    assert store.fetch("s", writer, settings={}) == artifact and writer.calls == 1
 
 
 def test_a_file_in_the_place_of_the_store(tmp_path):
@@ -342,8 +439,37 @@ def test_artifact_being_written_is_not_removed(store):
 def test_default_root(monkeypatch, tmp_path):
     monkeypatch.setenv("FER_STORE", str(tmp_path))
     assert default_root() == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FER_STORE", "~/store")
+    assert default_root() == tmp_path / "store"
     monkeypatch.delenv("FER_STORE")
     assert default_root().name in (".fer", "fer-lib")
+
+
+@pytest.mark.parametrize("relative", ["store", "./store", "../store", "."])
+def test_one_name_of_a_store_is_one_store(monkeypatch, tmp_path, relative):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FER_STORE", relative)
+    with pytest.raises(FerError, match=rf"FER_STORE='.*' is relative.*such as {tmp_path}"):
+        default_root()
+
+
+def test_home_of_nobody(monkeypatch):
+    monkeypatch.setenv("FER_STORE", "~nobody-of-this-name/store")
+    with pytest.raises(FerError, match="give an absolute path"):
+        default_root()
+
+
+def test_cache_folder_of_an_installed_package(monkeypatch, tmp_path):
+    monkeypatch.delenv("FER_STORE", raising=False)
+    monkeypatch.setattr(
+        store_module, "__file__", str(tmp_path / "lib" / "fer_lib" / "artifacts" / "store.py")
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # The standard asks for absolute names: others are as good as none.
+    for named, root in [("/cache", "/cache"), ("cache", f"{tmp_path}/.cache"), ("", f"{tmp_path}/.cache")]:
+        monkeypatch.setenv("XDG_CACHE_HOME", named)
+        assert default_root() == Path(root) / "fer-lib"
 
 
 def package(folder, **files):

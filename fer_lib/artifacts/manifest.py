@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fer_lib.artifacts.files import write_aside
+
 MANIFEST = "manifest.json"
 _VERSIONED = ("fer-lib", "numpy", "pandas", "torch", "torchvision", "anny", "scikit-learn")
 _BROWSER_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -54,24 +56,6 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file so that it has either its old or its whole new content, whenever the process is killed.
-
-    Parameters
-    ----------
-    path : Path
-        File to write or replace.
-    content : bytes
-        Its new content.
-    """
-    aside = path.with_name(path.name + ".new")
-    with aside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)
-
-
 def seen_file(folder: Path) -> Path:
     """Return the file beside an artifact that remembers what its last successful check saw."""
     return folder.with_name(folder.name + ".seen")
@@ -82,6 +66,11 @@ def intact(folder: Path, key: str) -> bool:
 
     Hashing is skipped for files whose size, times and inode are those seen at an earlier successful check: a
     change of content always moves the change time, which no program can set back.
+
+    Raises
+    ------
+    OSError
+        If the files are there and cannot be read: that says nothing about what they hold.
     """
     state: dict[str, list[Any]] = {}
     try:
@@ -98,7 +87,7 @@ def intact(folder: Path, key: str) -> bool:
             return True
         if any(_sha256(path) != manifest["files"][name] for name, path in files.items()):
             return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return False
     # A file that changed within the clock's resolution of this check could change again unseen: look again
     # next time.

@@ -4,9 +4,11 @@ A result (an *artifact*) is a folder. Its key is the SHA-256 of the step's name,
 results that it was made from, and the code of the modules that make it. So a later run with the same key
 finds the folder, and any change of settings or code asks for another one. A folder appears under its final
 name only when it is complete: it is filled beside that name, described by a manifest, and renamed.
+
+The number of threads is part of the key of those steps whose bits it changes: sums are rounded in the order in which
+threads make them. See `fer_lib.experiment.chain`.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -15,7 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,14 @@ from typing import Any
 import filelock
 import pandas as pd
 
+from fer_lib.artifacts.files import FULL, refusal
 from fer_lib.artifacts.manifest import MANIFEST, files_of, intact, seen_file, write_manifest
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.errors import FerError
 
 _PARTIAL = ".partial"
+_REMOVED = ".removed-"
+_REMEDY = "make room with `fer store`, or set FER_STORE to a folder on another disk; what is finished is kept"
 _log = logging.getLogger(__name__)
 
 
@@ -77,6 +82,7 @@ class Store:
         settings: Mapping[str, Any],
         upstream: Sequence[str] = (),
         sources: Sequence[str] = (),
+        resumes: bool = False,
     ) -> Artifact:
         """Return the artifact of these inputs, computing it if it is not there.
 
@@ -85,15 +91,17 @@ class Store:
         step : str
             Name of the step, a valid folder name such as ``"train"``.
         compute : callable
-            Called with a folder to fill. The folder still holds what an interrupted call with the same key
-            left there, so a long computation can resume; every file it wants to keep has to be complete when
-            it returns.
+            Called with a folder to fill.
         settings : mapping
             Everything that shapes the result, in JSON's types (and tuples).
         upstream : sequence of str
             Keys of the artifacts that ``compute`` reads.
         sources : sequence of str
             Modules of this package whose code shapes the result; the modules they import count too.
+        resumes : bool
+            Whether ``compute`` goes on where an interrupted call with the same key stopped. If so, it finds in its
+            folder what that call left there; otherwise the folder is empty. What is left by a call that refused its
+            input, with a `FerError`, is never kept: it would be refused again.
 
         Returns
         -------
@@ -107,20 +115,27 @@ class Store:
         """
         key, described = _identify(step, settings, upstream, sources)
         folder = self._folder(step, key)
-        if intact(folder, key):
-            return Artifact(folder, key, step)
-        with self._writing(), self._locked(folder):
-            # Another process may have finished while this one waited for the lock.
-            if not intact(folder, key):
-                if folder.exists():
-                    _log.warning("%s was changed after it was written; computing it again", folder)
-                    _discard(folder)
-                partial = folder.with_name(folder.name + _PARTIAL)
-                partial.mkdir(exist_ok=True)
-                started = time.monotonic()
-                compute(partial)
-                write_manifest(partial, key, described, time.monotonic() - started)
-                partial.rename(folder)
+        partial = folder.with_name(folder.name + _PARTIAL)
+        with self._writing():
+            if intact(folder, key):
+                return Artifact(folder, key, step)
+            with self._locked(folder):
+                # Another process may have finished while this one waited for the lock.
+                if not intact(folder, key):
+                    if folder.exists():
+                        _log.warning("%s was changed after it was written; computing it again", folder)
+                    _discard(folder, *(() if resumes else (partial,)))
+                    partial.mkdir(exist_ok=True)
+                    started = time.monotonic()
+                    try:
+                        compute(partial)
+                        write_manifest(partial, key, described, time.monotonic() - started)
+                        partial.rename(folder)
+                    except BaseException as error:
+                        if not (resumes and _can_go_on(partial, error)):
+                            with suppress(OSError):  # the first error says more
+                                _discard(partial)
+                        raise
         return Artifact(folder, key, step)
 
     def remove(self, name: str) -> pd.DataFrame:
@@ -150,7 +165,7 @@ class Store:
             raise FerError(f"{name!r} begins {chosen['key'].nunique()} keys in {self.root}; give more digits")
         with self._writing():
             for path in chosen["path"]:
-                finished = path.with_name(path.name.removesuffix(_PARTIAL))
+                finished = path.with_name(_digits(path))
                 with self._locked(finished, wait=False):
                     _discard(path)
                     seen_file(finished).unlink(missing_ok=True)
@@ -172,12 +187,17 @@ class Store:
                 manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 manifest = {}
-            sizes = [file.stat().st_size for file in files_of(folder)]
+            manifest = manifest if isinstance(manifest, dict) else {}
+            sizes = []
+            for file in files_of(folder):
+                with suppress(FileNotFoundError):  # a run may be writing there
+                    sizes.append(file.stat().st_size)
+            complete = folder.name == _digits(folder) and bool(manifest)
             rows.append(
                 {
                     "step": folder.parent.name,
-                    "key": folder.name.removesuffix(_PARTIAL),
-                    "state": "unfinished" if folder.name.endswith(_PARTIAL) or not manifest else "complete",
+                    "key": _digits(folder),
+                    "state": "complete" if complete else "unfinished",
                     "files": len(sizes),
                     "megabytes": sum(sizes) / 1e6,
                     "seconds": manifest.get("seconds", float("nan")),
@@ -217,18 +237,16 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise FerError(
-                    f"no room left for results in {self.root} ({error.strerror}); remove artifacts or set "
-                    "FER_STORE to a larger disk; the work so far is kept and will be resumed"
-                ) from error
-            within = error.filename and Path(os.fsdecode(error.filename)).is_relative_to(self.root)
-            if within or (error.filename and self.root.is_relative_to(os.fsdecode(error.filename))):
-                raise FerError(
-                    f"cannot write results below {self.root} ({error.strerror}: {error.filename}); "
-                    "make it writable or set FER_STORE to another folder"
-                ) from error
-            raise
+            said = refusal(error, self.root, "results", _REMEDY)
+            if said is None:
+                raise
+            raise said from error
+        except FerError as error:
+            # A step may say by itself that its folder has no room; only the store knows the remedy.
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno not in FULL:
+                raise
+            raise refusal(cause, self.root, "results", _REMEDY) or error from cause
 
 
 def default_root() -> Path:
@@ -239,13 +257,31 @@ def default_root() -> Path:
     Path
         ``$FER_STORE`` if set, else ``.fer`` in the checkout this package is run from, else ``fer-lib`` in the
         user's cache folder.
+
+    Raises
+    ------
+    FerError
+        If ``$FER_STORE`` is relative. Commands run where they are typed and notebooks in their own folder, so that one
+        name would mean two stores.
     """
     if chosen := os.environ.get("FER_STORE"):
-        return Path(chosen).expanduser().absolute()
+        try:
+            root = Path(chosen).expanduser()
+        except RuntimeError as error:
+            raise FerError(
+                f"FER_STORE={chosen!r} cannot be expanded ({error}); give an absolute path"
+            ) from None
+        if not root.is_absolute():
+            raise FerError(
+                f"FER_STORE={chosen!r} is relative, and notebooks run in another folder than commands; "
+                f"give an absolute path, such as {root.absolute()}"
+            )
+        return root
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "_toc.yml").is_file():
         return checkout / ".fer"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fer-lib"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (cache if cache.is_absolute() else Path.home() / ".cache") / "fer-lib"
 
 
 def _identify(
@@ -287,8 +323,26 @@ def _plain(value: Any, where: str) -> Any:
     )
 
 
-def _discard(folder: Path) -> None:
-    """Remove a folder; its name is free at once, so nobody meets a half-removed artifact."""
-    doomed = folder.with_name(f".{folder.name}.removed-{os.getpid()}-{time.monotonic_ns()}")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
+def _can_go_on(partial: Path, error: BaseException) -> bool:
+    """Tell whether a step that stopped with this error can resume from what it left."""
+    refused = isinstance(error, FerError) and not isinstance(error.__cause__, OSError)
+    return not refused and any(path.is_file() for path in partial.rglob("*"))
+
+
+def _digits(folder: Path) -> str:
+    """Return the digits of the key in the name of an artifact's folder: complete, unfinished or half removed."""
+    return folder.name.removeprefix(".").partition(_REMOVED)[0].removesuffix(_PARTIAL)
+
+
+def _discard(*folders: Path) -> None:
+    """Remove folders, if they exist; their names are free at once, so nobody meets a half-removed artifact.
+
+    What an earlier call began to remove, and was killed, goes too.
+    """
+    for folder in folders:
+        for left in folder.parent.glob(f".{folder.name}{_REMOVED}*"):
+            shutil.rmtree(left)
+        if folder.exists():
+            doomed = folder.with_name(f".{folder.name}{_REMOVED}{os.getpid()}-{time.monotonic_ns()}")
+            folder.rename(doomed)
+            shutil.rmtree(doomed)

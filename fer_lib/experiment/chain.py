@@ -24,6 +24,7 @@ from fer_lib.faces.disk import is_system_file
 from fer_lib.faces.reader import read
 from fer_lib.maps import activations, deconv, regions
 from fer_lib.network import model, splits, training
+from fer_lib.network.repeatable import arithmetic
 from fer_lib.network.stack import receptive_field
 from fer_lib.network.training import Trained
 
@@ -270,6 +271,11 @@ class Chain:
         """Return the named parameters and the classes that stored numbers of classes count, for the key of an artifact."""
         return {**self.settings.part(*names), "classes": list(self.expressions)}
 
+    @property
+    def device(self) -> str:
+        """Torch's name of the device that trains."""
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
     @cached_property
     def training(self) -> Artifact:
         """The finished training run."""
@@ -285,15 +291,18 @@ class Chain:
                 seed=self.settings.seed,
                 folder=folder,
                 progress=self.progress,
-                device="cuda" if torch.cuda.is_available() else "cpu",
+                device=self.device,
             )
 
         return self.store.fetch(
             "training",
             compute,
-            settings=self.learned(*TRAINED, *SPLIT),
+            # A network that takes no step is rounded nowhere.
+            settings=self.learned(*TRAINED, *SPLIT)
+            | (arithmetic(self.device) if self.settings.epochs else {}),
             upstream=[self.pictures.key],
             sources=["network.training", "network.splits", "network.model", "faces.preprocess"],
+            resumes=True,
         )
 
     @cached_property
@@ -339,6 +348,7 @@ class Chain:
             settings={"layer": layer},
             upstream=[self.training.key],
             sources=["maps.activations", "faces.preprocess"],
+            resumes=True,
         )
         return activations.Responses.load(artifact.path)
 
@@ -372,7 +382,8 @@ class Chain:
         artifact = self.store.fetch(
             "projections",
             compute,
-            settings={"layer": layer, "rule": rule, **self.settings.part("strongest", "one_per_subject")},
+            settings={"layer": layer, "rule": rule, **self.settings.part("strongest", "one_per_subject")}
+            | arithmetic(),
             upstream=[self.training.key],
             sources=["maps.deconv", "maps.activations", "faces.preprocess"],
         )

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from fer_lib import __version__
+from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store
 from fer_lib.errors import FerError, Lacking
@@ -102,10 +103,11 @@ class SeedRuns:
         )
 
     def save(self, file: Path) -> None:
-        """Write a json file that :func:`load` reads."""
+        """Write a json file that :func:`load` reads; a FerError if it cannot be written: an older one is then left as it is."""
         rows = self.table.to_dict(orient="records")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**self.made, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        with plain_refusals(file, "verdicts", "give another file; the runs are stored and not made again"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_aside(file, (json.dumps({**self.made, "rows": rows}, indent=1) + "\n").encode())
 
 
 def load(file: Path) -> SeedRuns:

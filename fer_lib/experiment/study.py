@@ -18,6 +18,7 @@ from fer_lib.errors import Lacking
 from fer_lib.evidence import ablation, distance
 from fer_lib.experiment.chain import SPLIT, TRAINED, Chain
 from fer_lib.network import folds, splits, starts
+from fer_lib.network.repeatable import arithmetic
 from fer_lib.render.atlas import Atlas, render_atlas
 from fer_lib.traditional import Traditional
 
@@ -117,15 +118,16 @@ class Study(Chain):
                 seed=s.seed,
                 folder=folder / "runs",
                 progress=self.progress,
-                device="cuda" if torch.cuda.is_available() else "cpu",
+                device=self.device,
             ).to_parquet(folder / "folds.parquet")
 
         artifact = self.store.fetch(
             "folds",
             compute,
-            settings=self.learned(*TRAINED, "folds", "neutral", "seed"),
+            settings=self.learned(*TRAINED, "folds", "neutral", "seed") | arithmetic(self.device),
             upstream=[self.pictures.key],
             sources=["network.folds", "network.splits", "faces.preprocess"],
+            resumes=True,
         )
         return pd.read_parquet(artifact.path / "folds.parquet")
 
@@ -147,7 +149,7 @@ class Study(Chain):
         artifact = self.store.fetch(
             "first_steps",
             compute,
-            settings={"steps": steps} | self.learned(*TRAINED, *SPLIT),
+            settings={"steps": steps} | self.learned(*TRAINED, *SPLIT) | arithmetic(),
             upstream=[self.pictures.key],
             sources=[
                 "network.starts",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError
 from fer_lib.faces.labels import LANDMARKS
 from fer_lib.facs import AUS
@@ -259,7 +260,7 @@ def save(faces: Faces, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     faces.table.to_parquet(folder / "frames.parquet")
     faces.problems.to_parquet(folder / "problems.parquet")
-    np.save(folder / "landmarks.npy", faces.landmarks)
+    save_array(folder / "landmarks.npy", faces.landmarks)
 
 
 def load(folder: Path, root: Path) -> Faces:

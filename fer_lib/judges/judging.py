@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.errors import FerError
 from fer_lib.faces.disk import read_picture
 from fer_lib.faces.reader import read
@@ -71,10 +72,12 @@ class Judgement:
     people: pd.DataFrame
 
     def save(self, folder: Path) -> Path:
-        """Write every table to ``folder/NAME.csv`` and return the folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for field in fields(self):
-            getattr(self, field.name).to_csv(folder / f"{field.name}.csv", index=False)
+        """Write every table to ``folder/NAME.csv`` and return the folder; a FerError if they cannot be written."""
+        with plain_refusals(folder, "tables", "give a folder that can be written and has room"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for field in fields(self):
+                text: str = getattr(self, field.name).to_csv(index=False)
+                write_aside(folder / f"{field.name}.csv", text.encode())
         return folder
 
 

@@ -113,18 +113,27 @@ class _Folder:
             chunk.unlink()
 
     def _join(self, name: str, count: int, maps: int, path: Path) -> None:
-        whole = np.lib.format.open_memmap(path, "w+", ARRAYS[name], (count, maps))
-        start = 0
-        for part in self.read(name):
-            whole[start : start + len(part)] = part
-            start += len(part)
-        whole.flush()
+        # Plain writes: on a full disk they say so, where a memory map over a file with holes ends the process.
+        kind = np.dtype(ARRAYS[name])
+        header = {
+            "descr": np.lib.format.dtype_to_descr(kind),
+            "fortran_order": False,
+            "shape": (count, maps),
+        }
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in self.read(name):
+                file.write(np.ascontiguousarray(part, kind).data)
 
 
 def _write(path: Path, save: Callable[[Path], object]) -> None:
     """Write aside, then rename, so that a kill leaves no half file under the right name."""
     aside = path.with_name(path.name + ".partial")
-    save(aside)
+    try:
+        save(aside)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     aside.replace(path)
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError
 
 ARRAYS = {"maximum": np.float32, "row": np.int16, "column": np.int16}
@@ -66,7 +67,7 @@ class Responses:
         """Write ``maximum.npy``, ``row.npy`` and ``column.npy`` into a folder, made if need be."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name in ARRAYS:
-            np.save(Path(folder) / f"{name}.npy", getattr(self, name), allow_pickle=False)
+            save_array(Path(folder) / f"{name}.npy", getattr(self, name))
 
     @classmethod
     def load(cls, folder: Path) -> Responses:

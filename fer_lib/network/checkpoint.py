@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fer_lib.artifacts.manifest import write_aside
+from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
 
 _INDEX = "checkpoint.json"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer_lib.artifacts.manifest import write_aside
+from fer_lib.artifacts.files import write_aside
 from fer_lib.network.checkpoint import check_request, digest_of
 from fer_lib.network.splits import Split
 from fer_lib.network.training import Hyperparameters, train

@@ -15,9 +15,11 @@ from typing import Any
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
 from fer_lib.network.stack import Field, field_of, read_stack, receptive_field
 
@@ -186,8 +188,9 @@ def save(model: ExpressionNet, folder: Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(state, folder / "model.safetensors")
-    (folder / "model.json").write_text(json.dumps(model.options, indent=1) + "\n", encoding="utf-8")
+    # Not save_file: it hides the reason when the disk is full, and leaves a file of its own when it is killed.
+    write_aside(folder / "model.safetensors", to_bytes(state))
+    write_aside(folder / "model.json", (json.dumps(model.options, indent=1) + "\n").encode())
 
 
 def load(folder: Path) -> ExpressionNet:

@@ -46,6 +46,23 @@ def repeatable(device: str, threads: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(deterministic, warn_only=only_warn)
 
 
+def arithmetic(device: str = "cpu") -> dict[str, str | int]:
+    """Return what the last bits of a sum depend on beside its terms, to be part of the key of a stored result.
+
+    Parameters
+    ----------
+    device : str
+        Torch's name of the device that calculates.
+
+    Returns
+    -------
+    dict
+        ``threads``, how many of them share the work on the CPU, or the kind of another ``device``.
+    """
+    kind = torch.device(device).type
+    return {"threads": torch.get_num_threads()} if kind == "cpu" else {"device": kind}
+
+
 def stream(seed: int, epoch: int, purpose: int) -> int:
     """Return the seed, from 0 to 2**63 - 1, of one purpose (order, dropout, ...) in one epoch."""
     mixed = np.random.SeedSequence([seed, epoch], spawn_key=(purpose,)).generate_state(1, np.uint64)

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from fer_lib.artifacts.manifest import write_aside
+from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
 from fer_lib.network import model as network
 from fer_lib.network.batching import Loader, softmax_of

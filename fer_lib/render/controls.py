@@ -9,13 +9,13 @@ import numpy as np
 
 from fer_lib.errors import FerError
 from fer_lib.render.card import interventions_card
+from fer_lib.render.folder import new_folder
 from fer_lib.render.muscles import drawable
 from fer_lib.render.output import (
     Part,
     box_cells,
     check_size,
     collect,
-    new_folder,
     numbers,
     save_picture,
     save_regions,

@@ -14,6 +14,7 @@ import numpy as np
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS, CKPLUS_SUBJECTS, EXPRESSIONS
 from fer_lib.render.card import faces_card
+from fer_lib.render.folder import new_folder
 from fer_lib.render.muscles import drawable
 from fer_lib.render.output import (
     Part,
@@ -21,7 +22,6 @@ from fer_lib.render.output import (
     check_size,
     collect,
     flatten,
-    new_folder,
     numbers,
     save_picture,
     save_regions,

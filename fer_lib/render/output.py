@@ -1,10 +1,6 @@
-"""How rendered sets lie on disk: CK+'s number formats, region masks, and folders that appear whole or not at all."""
+"""How rendered sets lie on disk: CK+'s number formats, pictures, region masks and tables."""
 
-import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +18,6 @@ SIZES = (32, 2048)
 """Smallest and largest side of a rendered picture, in pixels."""
 MASK_SIDE = 96
 """Side of the stored region masks, in pixels of the landmark crop scaled to the network's input."""
-_SETTINGS = Path("rendered") / "settings.json"
-_MAKER = "fer_lib.render"
 _SHORT = 9
 _ROWS_AT_ONCE = 4096
 
@@ -173,60 +167,3 @@ def _write_rows(rows: list[dict[str, Any]], path: Path, writer: pq.ParquetWriter
     writer = writer or pq.ParquetWriter(path, table.schema)
     writer.write_table(table)
     return writer
-
-
-@contextmanager
-def new_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
-    """Give a folder to write in that becomes `out` when the block ends well, and vanishes otherwise.
-
-    Parameters
-    ----------
-    out : Path
-        Where the set is to lie: new, empty, or an earlier rendered set, which is then replaced at the very end.
-    settings : mapping
-        Written to ``rendered/settings.json``, which marks the folder as a rendered set.
-
-    Yields
-    ------
-    Path
-        A folder beside `out`, with an empty ``rendered/`` in it.
-
-    Raises
-    ------
-    FerError
-        If `out` is a file, or a folder with something else in it.
-    """
-    out = Path(out).resolve()
-    if out.exists() and not out.is_dir():
-        raise FerError(f"{out} is a file: give a folder to render into")
-    if out.is_dir() and any(out.iterdir()) and not _is_ours(out):
-        raise FerError(f"{out} holds files that no rendering wrote: give a new or empty folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.parent / f".{out.name}.partial-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "rendered").mkdir(parents=True)
-    except OSError as error:
-        raise FerError(
-            f"cannot write beside {out} ({error.strerror}): give a folder that can be written"
-        ) from error
-    try:
-        yield partial
-        text = json.dumps({"maker": _MAKER, **settings}, indent=2, sort_keys=True)
-        (partial / _SETTINGS).write_text(text + "\n", encoding="utf-8")
-        old = partial.with_suffix(f".old-{os.getpid()}")
-        if out.exists():
-            out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether an earlier rendering wrote the folder."""
-    try:
-        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and settings.get("maker") == _MAKER

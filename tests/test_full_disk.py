@@ -1,0 +1,69 @@
+"""Every step of the study on a disk that is full, at many sizes: one line, nothing half-written, and the same bytes later."""
+
+import hashlib
+
+import pytest
+
+from fer_lib.artifacts.store import Store
+from fer_lib.errors import FerError
+from fer_lib.experiment.matching import verdicts
+from fer_lib.experiment.protocols import by_protocol
+from fer_lib.experiment.settings import make_settings
+from fer_lib.experiment.study import Study
+
+STEPS = {
+    "pictures": lambda study: study.pictures,
+    "training": lambda study: study.training,
+    "responses": lambda study: study.responses,
+    "projections": lambda study: study.projections_of("relu3"),
+    "verdicts": verdicts,
+    "traditional": lambda study: study.traditional,
+    "protocols": by_protocol,
+    "first_steps": lambda study: study.first_steps,
+    "folds": lambda study: study.cross_validation,
+}
+
+
+def digests(artifacts):
+    """Digest of every file but manifests, which hold times, and but the seconds in a training's history."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in artifacts
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in {"manifest.json", "history.parquet"}
+    }
+
+
+def test_every_step_meets_a_full_disk(small_disk, small_tree):
+    small = {
+        "resize": 50,
+        "crop": 48,
+        "epochs": 2,
+        "strongest": 3,
+        "permutations": 20,
+        "folds": 2,
+        "last_frames": 2,
+    }
+    settings = make_settings("smoke", faces=str(small_tree), **small)
+    store = Store(small_disk.path / "store")
+    for name, step in STEPS.items():
+        before = set(store.list()["path"])
+        step(Study(settings, store, progress=False))
+        made = store.list()
+        new = made[~made["path"].isin(before)]
+        (asked,) = new.loc[new["step"] == name, "path"].tail(1)
+        wanted = digests(new["path"])
+        size = sum(new["megabytes"]) * 1e6
+        for share in (0.0, 0.4, 0.8, 0.97):
+            for key in set(new["key"]) & set(store.list()["key"]):
+                store.remove(key)
+            small_disk.leave(int(share * size))
+            with pytest.raises(
+                FerError, match=rf"^no room left for results in {store.root} .*FER_STORE[^\n]*$"
+            ):
+                step(Study(settings, store, progress=False))
+            assert not asked.exists()
+            small_disk.leave(-1)
+        step(Study(settings, store, progress=False))
+        assert digests(new["path"]) == wanted, name
+        assert set(store.list()["state"]) == {"complete"}
