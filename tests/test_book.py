@@ -397,7 +397,7 @@ def describes(text: str | None) -> bool:
 def test_every_picture_is_described(browser, name: str) -> None:
     with Visit(browser, f"{HTML.as_uri()}/{name}.html") as visit:
         found = visit.page.eval_on_selector_all(
-            "img, canvas, [role=img], article svg:not([aria-hidden=true])",
+            "img, canvas, .bd-article [role=img], .cell_output svg:not(button svg)",
             "all => all.filter(e => !e.closest('[aria-hidden=true]')).map(e => [e.outerHTML.slice(0, 80), "
             "e.tagName === 'IMG' ? e.getAttribute('alt') : e.getAttribute('aria-label')])",
         )

@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const TABLES = ".pst-scrollable-table-container, .cell_output > .output:has(> div > table, > table)";
-  const SCROLLING = TABLES + ", pre, figure, .cell_output, .cell_output > .output, mjx-container, .jupyter-widgets";
+  const SCROLLING = TABLES + ", pre, figure, .cell_output, .cell_output > .output, mjx-container, span.math, .jupyter-widgets";
   const KINDS = [["table", "Table"], ["pre", "Code"], ["mjx-container", "Formula"], ["img", "Picture"]];
 
   const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
@@ -41,6 +41,14 @@
     }
   }
 
+  // A formula in a sentence does not break: one that is longer than the line scrolls.
+  function fitFormula(place) {
+    const block = place.closest("p, li, td, th, dd, dt, div"), { paddingLeft, paddingRight } = getComputedStyle(block);
+    const room = block.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    const formula = place.querySelector("mjx-container");
+    place.classList.toggle("long", Boolean(formula) && formula.getBoundingClientRect().width > room + 1);
+  }
+
   function reach(element) {
     const scrolls = /auto|scroll/.test(getComputedStyle(element).overflowX) && overflows(element);
     if (scrolls === element.hasAttribute("data-scrolls")) return;
@@ -56,7 +64,10 @@
 
   function fit() {
     const article = document.querySelector(".bd-article");
+    const formulas = article.querySelectorAll("span.math");
+    formulas.forEach((one) => one.classList.remove("long"));
     article.querySelectorAll(TABLES).forEach(fitTable);
+    formulas.forEach(fitFormula);
     article.querySelectorAll(SCROLLING).forEach(reach);
   }
 
