@@ -50,6 +50,19 @@ def test_planes_are_what_the_network_computes(network: ExpressionNet, faces: lis
         np.testing.assert_allclose(found["relu3"], network.features[:8](x)[0].numpy(), atol=1e-5)
 
 
+def test_planes_of_rectifiers_in_place_and_used_again_are_kept_apart() -> None:
+    torch.manual_seed(0)
+    relu = torch.nn.ReLU(inplace=True)
+    features = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), relu, torch.nn.Conv2d(2, 2, 3), relu)
+    x = torch.randn(1, 1, 9, 9)
+    found = planes(features, x, ["0", "1", "2", "3"])
+    with torch.no_grad():
+        below = features[0](x)
+        last = features[2](below.relu())
+    for layer, expected in zip("0123", (below, below.relu(), last, last.relu()), strict=True):
+        np.testing.assert_allclose(found[layer], expected[0].numpy(), atol=1e-6)
+
+
 def test_look_agrees_with_projection(network: ExpressionNet, faces: list[np.ndarray]) -> None:
     x = Evaluate()(faces[1])[None]
     plane = planes(network.features, x, ["relu3"])["relu3"]

@@ -30,13 +30,16 @@ def test_receptive_field_is_where_the_gradient_can_be(layer, padding):
     for parameter in net.parameters():
         parameter.data.abs_()  # no signal cancels, no unit is silent
     picture = torch.rand(1, 1, 70, 70).double().requires_grad_()
-    seen = net.features[: [n for n, _ in net.features.named_children()].index(layer) + 1](picture)
+    behind = list(dict(net.features.named_modules(remove_duplicate=False))).index(
+        layer
+    )  # "" is the first name
+    seen = net.features[:behind](picture)
     middle = seen.shape[2] // 2
     # Average pooling spreads over all places of a window: what any picture could send through its switch.
-    for name, child in list(net.features.named_children()):
+    for name, child in list(net.features.named_modules(remove_duplicate=False)):
         if isinstance(child, nn.MaxPool2d):
             setattr(net.features, name, nn.AvgPool2d(child.kernel_size))
-    out = net.features[: [n for n, _ in net.features.named_children()].index(layer) + 1](picture)
+    out = net.features[:behind](picture)
     out[0, :, middle, middle].sum().backward()
     rows = picture.grad[0, 0].sum(1).nonzero()[:, 0]
     size, stride, offset = receptive_field(ExpressionNet(padding=padding, size=70).features, layer)

@@ -6,14 +6,18 @@ is refused with the reason and the remedy.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules import module as all_modules
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from fer_lib.errors import FerError
+from fer_lib.network.weights import REWEIGHTING, calculated_in, weights_of
 
 
 class Step(NamedTuple):
@@ -33,10 +37,34 @@ class Step(NamedTuple):
         return any(self.before + self.after)
 
     def fast(self, device: torch.device) -> Step:
-        """Copy the step to a device, with its weights in the layout that computes fastest."""
-        return self._replace(
-            module=copy.deepcopy(self.module).to(device).to(memory_format=torch.channels_last)
+        """Copy the step to a device as a plain layer of torch, its weights in the layout that computes fastest.
+
+        The weights are those that the network uses in evaluation, whatever makes them: weight or spectral
+        normalisation, pruning, another parametrisation. The network is left alone.
+
+        Raises
+        ------
+        FerError
+            If the layer has no weights yet, or such as nothing can be projected through.
+        """
+        if self.kind == "relu":
+            return self._replace(module=nn.ReLU())
+        if self.kind == "pool":
+            return self._replace(module=nn.MaxPool2d(self.kernel, self.stride))
+        assert isinstance(self.module, nn.Conv2d)
+        weight, bias = weights_of(self.name, self.module)
+        # Made without memory, so that nothing is drawn for weights that are replaced.
+        padding: Any = self.module.padding
+        plain: Any = nn.Conv2d(
+            weight.shape[1], len(weight), self.kernel, padding=padding, bias=False, device="meta"
         )
+        kind = calculated_in(weight.dtype)
+        plain.weight = nn.Parameter(
+            weight.to(device, kind, copy=True, memory_format=torch.channels_last), requires_grad=False
+        )
+        if bias is not None:
+            plain.bias = nn.Parameter(bias.to(device, kind, copy=True), requires_grad=False)
+        return self._replace(module=plain)
 
     def out(self, extent: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the layer's output for an input of this height and width."""
@@ -49,30 +77,85 @@ class Step(NamedTuple):
         return y, x
 
 
+def float_type(steps: Sequence[Step]) -> torch.dtype | None:
+    """Type of a stack's weights, which its pictures have to share; None without weights.
+
+    Raises
+    ------
+    FerError
+        If not all weights have the same.
+    """
+    types = {p.dtype: step.name for step in reversed(steps) for p in step.module.parameters()}
+    if len(types) > 1:
+        found = " and ".join(f"{kind} (layer {name!r})" for kind, name in types.items())
+        raise FerError(f"the network mixes {found}: convert it to one type, such as features.float()")
+    return next(iter(types), None)
+
+
 def _pair(value: Any) -> tuple[int, int]:
-    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+    sides = tuple(value) if isinstance(value, Iterable) else (value,)
+    return int(sides[0]), int(sides[-1])
+
+
+def _check_plain(where: str, module: nn.Module, base: type[nn.Module]) -> None:
+    """Refuse a module that calculates something else than its class in torch does."""
+    methods = ("__call__", "forward", "_conv_forward", "__iter__")
+    own = [m for m in methods if getattr(type(module), m, None) is not getattr(base, m, None)]
+    if own or "forward" in vars(module):
+        kind = type(module)
+        twin = kind is not base and kind.__name__ == base.__name__
+        called = f"{kind.__module__}.{kind.__name__}" if twin else kind.__name__
+        raise FerError(
+            f"{where} is {called} with a forward of its own, which cannot be seen from outside: "
+            f"give plain nn.{base.__name__}"
+        )
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    everywhere = [
+        *all_modules._global_forward_pre_hooks.values(),
+        *all_modules._global_forward_hooks.values(),
+    ]
+    for hook in hooks + everywhere:
+        if type(hook).__module__ not in REWEIGHTING:
+            raise FerError(
+                f"{where} has the forward hook {getattr(hook, '__qualname__', type(hook).__name__)}, which may change "
+                "what it gives: remove it with its handle's remove()"
+            )
 
 
 def _leaves(features: nn.Sequential, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    for name, module in features.named_children():
-        if type(module) is nn.Sequential:
+    """Layers in the order in which they work, one that is used twice twice, by their dotted names."""
+    _check_plain(f"layer {prefix[:-1]!r}" if prefix else "the network", features, nn.Sequential)
+    # Not named_children(), which leaves out every module that it has seen before.
+    for name, module in features._modules.items():
+        if isinstance(module, nn.Sequential):
             yield from _leaves(module, f"{prefix}{name}.")
         else:
             yield prefix + name, module
 
 
-_REMEDY = {
-    nn.BatchNorm2d: "fold it into its convolution with torch.nn.utils.fusion.fuse_conv_bn_eval",
-    nn.Dropout: "remove it, it does nothing in evaluation",
-    nn.Dropout2d: "remove it, it does nothing in evaluation",
+_REMEDY: dict[type, str] = {
+    LazyModuleMixin: "pass one picture through the network first, which gives it its size",
+    _BatchNorm: "fold it into its convolution with torch.nn.utils.fusion.fuse_conv_bn_eval",
+    _DropoutNd: "remove it, it does nothing in evaluation",
     nn.Identity: "remove it, it does nothing",
     nn.AvgPool2d: "only max pooling has the switches that a deconvnet needs",
+    nn.AdaptiveMaxPool2d: "its windows may overlap; give the layers before it, or nn.MaxPool2d instead",
     nn.Flatten: "give the convolutional part only, such as model.features",
     nn.Linear: "give the convolutional part only, such as model.features",
 }
 
 
+def _refused(name: str, module: nn.Module) -> FerError:
+    kind = type(module)
+    remedy = next((remedy for refused, remedy in _REMEDY.items() if isinstance(module, refused)), None)
+    if remedy is None and kind.__module__.startswith("torch.ao."):
+        remedy = "it is quantised; give the floating-point network"
+    remedy = remedy or "only nn.Conv2d, nn.ReLU and nn.MaxPool2d can be projected"
+    return FerError(f"layer {name!r} is {kind.__name__}: {remedy}")
+
+
 def _convolution(name: str, module: nn.Conv2d) -> Step:
+    _check_plain(f"layer {name!r}", module, nn.Conv2d)
     for what, value, wanted in (
         ("stride", _pair(module.stride), (1, 1)),
         ("dilation", _pair(module.dilation), (1, 1)),
@@ -94,6 +177,7 @@ def _convolution(name: str, module: nn.Conv2d) -> Step:
 
 
 def _pool(name: str, module: nn.MaxPool2d) -> Step:
+    _check_plain(f"layer {name!r}", module, nn.MaxPool2d)
     kernel, stride = _pair(module.kernel_size), _pair(module.stride)
     for what, value, wanted in (
         ("padding", _pair(module.padding), (0, 0)),
@@ -104,6 +188,8 @@ def _pool(name: str, module: nn.MaxPool2d) -> Step:
             raise FerError(
                 f"layer {name!r} has {what}={value}: only max pooling with {what}={wanted} can be projected"
             )
+    if min(kernel) < 1:
+        raise FerError(f"layer {name!r} pools windows of {kernel} pixels: give kernels of at least 1")
     if stride[0] < kernel[0] or stride[1] < kernel[1]:
         raise FerError(
             f"layer {name!r} pools overlapping windows (kernel {kernel}, stride {stride}), whose "
@@ -120,9 +206,12 @@ def read_stack(features: nn.Module, layer: str | None = None) -> list[Step]:
     features
         ``nn.Sequential`` of ``nn.Conv2d`` (stride, dilation and groups 1, zero padding of any width),
         ``nn.ReLU`` and ``nn.MaxPool2d`` (windows that do not overlap, no padding, rows that fill no window
-        dropped). Sequentials inside it are read as one, with names such as ``"block1.conv"``.
+        dropped), or of their subclasses without a ``forward`` of their own. Sequentials inside it are read as
+        one, with names such as ``"block1.conv"``. A layer may be used several times. Weights may be normalised,
+        pruned or parametrised in another way by ``torch.nn.utils``. Forward hooks of other origin are refused.
     layer
-        Name of the last layer wanted, as in ``features.named_children()``; None: all of them.
+        Name of the last layer wanted, as in ``features.named_modules(remove_duplicate=False)``; None: all of
+        them. A layer that is used several times has a name at each place.
 
     Raises
     ------
@@ -134,18 +223,26 @@ def read_stack(features: nn.Module, layer: str | None = None) -> list[Step]:
             f"{type(features).__name__} is not nn.Sequential: give the convolutional part as nn.Sequential, "
             "with nn.ReLU modules (a functional ReLU cannot be seen from outside)"
         )
+    if layer is not None and not isinstance(layer, str):
+        raise FerError(f"layer {layer!r} is {type(layer).__name__}: give its name, such as {str(layer)!r}")
     steps: list[Step] = []
+    channels: int | None = None
     for name, module in _leaves(features):
-        kind = type(module)
-        if kind is nn.Conv2d:
-            steps.append(_convolution(name, module))  # type: ignore[arg-type]
-        elif kind is nn.ReLU:
+        if isinstance(module, nn.Conv2d) and not isinstance(module, LazyModuleMixin):
+            if channels not in (None, module.in_channels):
+                raise FerError(
+                    f"layer {name!r} takes {module.in_channels} channels and is given {channels}: "
+                    "the network cannot be run"
+                )
+            channels = module.out_channels
+            steps.append(_convolution(name, module))
+        elif isinstance(module, nn.ReLU):
+            _check_plain(f"layer {name!r}", module, nn.ReLU)
             steps.append(Step(name, "relu", module))
-        elif kind is nn.MaxPool2d:
-            steps.append(_pool(name, module))  # type: ignore[arg-type]
+        elif isinstance(module, nn.MaxPool2d):
+            steps.append(_pool(name, module))
         else:
-            remedy = _REMEDY.get(kind, "only nn.Conv2d, nn.ReLU and nn.MaxPool2d can be projected")
-            raise FerError(f"layer {name!r} is {kind.__name__}: {remedy}")
+            raise _refused(name, module)
         if name == layer:
             return steps
     names = [step.name for step in steps]

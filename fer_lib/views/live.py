@@ -57,11 +57,11 @@ class Look:
 def planes(features: nn.Sequential, picture: Tensor, layers: Sequence[str]) -> dict[str, np.ndarray]:
     """Feature maps (C, h, w) of several layers on one picture (1, 1, side, side), by layer."""
     found = {}
-    x = picture
+    x = picture.clone()
     for step in read_stack(features, layers[-1]):
         x = step.module(x)
         if step.name in layers:
-            found[step.name] = x[0].numpy()
+            found[step.name] = x[0].numpy().copy()  # a rectifier that works in place comes next
     return found
 
 
