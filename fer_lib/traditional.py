@@ -296,7 +296,8 @@ def _detect(
     from sklearn.linear_model import LogisticRegression
 
     kept = min(components, len(learn) - 1, described.shape[1])
-    reduce = PCA(kept, svd_solver="randomized", random_state=seed).fit(described[learn])
+    # scikit-learn's seeds have 32 bits.
+    reduce = PCA(kept, svd_solver="randomized", random_state=seed % 2**32).fit(described[learn])
     seen, new = reduce.transform(described[learn]), reduce.transform(described[score])
     # One common scale keeps the components' relative weight, which the penalty then respects.
     common = np.sqrt((seen**2).mean()) or 1.0

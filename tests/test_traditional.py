@@ -52,6 +52,13 @@ def test_planted_units_and_expressions_are_found():
         assert row["positives"] == present.loc[test, au].sum()
 
 
+def test_seeds_of_more_than_32_bits():
+    frames, label, present, people = faces()
+    train, test = split(people)
+    large, small = (fit(frames, label, present, people, train, test, seed=seed) for seed in (2**40 + 3, 3))
+    pd.testing.assert_frame_equal(large.detection, small.detection)
+
+
 def test_chance_when_labels_say_nothing():
     frames, label, present, people = faces()
     train, test = split(people)

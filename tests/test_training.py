@@ -16,7 +16,11 @@ from safetensors.numpy import load_file
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network import checkpoint, training
-from fer_lib.network.descent import Descent
+from fer_lib.network.descent import Descent, loader_of
+from fer_lib.network.folds import cross_validate
+from fer_lib.network.repeatable import repeatable
+from fer_lib.network.splits import Split
+from fer_lib.network.starts import initialisation_study
 from fer_lib.network.training import Hyperparameters, converged, load_trained, train
 
 HP = Hyperparameters(
@@ -143,13 +147,11 @@ KILLED = """
 
 def test_killed_process_resumes_to_the_same_bits(finished, tmp_path, request):
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(request.path.parent), str(tmp_path)]
-    process = subprocess.Popen(command)
-    end = time.monotonic() + 600  # gives up, and measures nothing
-    while not (tmp_path / "checkpoint.json").exists():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with subprocess.Popen(command) as process:
+        while process.poll() is None and not (tmp_path / "checkpoint.json").exists():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "training.json").exists()
     run(tmp_path, seed=3)
     assert bits(tmp_path) == bits(finished)
@@ -341,11 +343,176 @@ def test_wrong_input(tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
-    "change", [{"batch_size": 0}, {"epochs": -1}, {"learning_rate": float("nan")}, {"momentum": -1}]
+    ("change", "message"),
+    [
+        ({"train_idx": np.arange(28) < 20}, "train_idx is bool of shape"),
+        ({"train_idx": TRAIN.astype(float)}, "train_idx is float64"),
+        ({"test_idx": TEST[None]}, "test_idx is int64 of shape"),
+        (
+            {"labels": np.where(np.arange(28) == 3, np.nan, LABELS)},
+            "picture 3 of train_idx has the label nan",
+        ),
+        ({"labels": LABELS + 0.5}, "picture 0 of train_idx has the label 0.5"),
+        ({"labels": LABELS.astype(str)}, "labels are <U"),
+        (
+            {"crops": [*CROPS[:5], np.empty((0, 3), np.uint8), *CROPS[6:]]},
+            "picture 5 of train_idx is uint8 of",
+        ),
+        ({"crops": [*CROPS[:22], CROPS[22] / 255, *CROPS[23:]]}, "picture 22 of test_idx is float64"),
+        (
+            {"crops": [*CROPS[:22], np.stack([CROPS[22]] * 3, 2), *CROPS[23:]]},
+            r"give uint8 \(height, width\)",
+        ),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 1.0}, "seed=1.0"),
+        ({"seed": float("nan")}, "seed=nan"),
+        ({"seed": True}, "seed=True"),
+        ({"seed": None}, "seed=None"),
+        ({"device": "nowhere"}, "device 'nowhere' cannot be used"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
+        ({"device": "meta"}, "device 'meta' holds no values"),
+        ({"device": None}, "device 'None' cannot be used"),
+    ],
 )
-def test_wrong_hyperparameters(change):
-    with pytest.raises(FerError, match=next(iter(change))):
-        replace(HP, **change)
+@pytest.mark.parametrize("by_folds", [False, True])
+def test_arguments_that_cannot_work_are_refused_before_anything_is_done(tmp_path, change, message, by_folds):
+    given = {"crops": CROPS, "labels": LABELS, "train_idx": TRAIN, "test_idx": TEST, **change}
+    crops, labels, sides = given["crops"], given["labels"], (given["train_idx"], given["test_idx"])
+    options = {"seed": given.get("seed", 0), "device": given.get("device", "cpu")}
+    folder = tmp_path / "run"
+    with pytest.raises(FerError, match=message) as caught:
+        if by_folds:
+            cross_validate(crops, labels, [Split(*sides)], HP, folder=folder, **options)
+        else:
+            train(crops, labels, *sides, HP, folder=folder, **options)
+    assert "\n" not in str(caught.value)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"indices": np.arange(28) < 20}, "bool"),
+        ({"seed": -1}, "seed=-1"),
+        ({"device": "nowhere"}, "device 'nowhere'"),
+        ({"schemes": ["he", "xavier"]}, "initialisation 'xavier' is unknown"),
+    ],
+)
+def test_first_steps_that_cannot_be_taken(change, message, monkeypatch):
+    monkeypatch.setattr("fer_lib.network.starts.Descent", None)
+    with pytest.raises(FerError, match=message):
+        initialisation_study(CROPS, LABELS, **{"indices": TRAIN, "hp": HP, **change})
+
+
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("epochs", [-1, 2.5, NAN, INF, "3", True, None]),
+        ("batch_size", [0, -1, 8.0, NAN]),
+        ("learning_rate", [-1, NAN, INF, -INF, np.float32("inf"), 10**400, "0.1", None, True]),
+        ("momentum", [-1, 1, 1.5, NAN, INF]),
+        ("weight_decay", [-1, NAN, INF]),
+        ("dropout", [-0.1, 1, NAN, INF]),
+        ("initialisation", ["xavier", 3, None]),
+        ("padding", [-1, 0.5, NAN]),
+        ("patience", [-1, 0.5, INF]),
+        ("tolerance", [-1, 1, NAN, INF]),
+        ("test_every", [0, -1, 1.5]),
+        ("degrees", [-1, 181, NAN, INF]),
+        ("flip", [-0.1, 1.1, NAN]),
+        ("crop", [0, 16, 39, -4, 36.0]),
+        ("classes", [1, 0, 2.5, NAN]),
+    ],
+)
+def test_hyperparameters_that_cannot_work(name, values):
+    for value in values:
+        with pytest.raises(FerError, match=name) as caught:
+            replace(HP, **{name: value})
+        assert "\n" not in str(caught.value)
+
+
+def test_hyperparameters_are_plain_numbers(finished, tmp_path):
+    """Numpy's numbers are as good as Python's, and ask for the same run."""
+    same = replace(
+        HP, epochs=np.int64(3), batch_size=np.uint8(8), learning_rate=np.float64(0.01), flip=np.float32(0.5)
+    )
+    assert same == HP and type(same.epochs) is int and type(same.flip) is float
+    run(tmp_path, same, seed=np.int64(3))
+    assert bits(tmp_path) == bits(finished)
+    assert type(replace(HP, momentum=0).momentum) is float
+
+
+def test_networks_that_no_memory_holds_are_refused(tmp_path):
+    for change in ({"classes": 10**12}, {"classes": 2**70}, {"padding": 10**6}):
+        with pytest.raises(FerError, match=f"no memory for a network with .*{next(iter(change))}="):
+            run(tmp_path, replace(HP, **change))
+
+
+def test_without_momentum_each_step_is_the_gradients(tmp_path, monkeypatch):
+    hp = replace(HP, momentum=0, dropout=0.0, epochs=2)
+    run(tmp_path / "whole", hp)
+    original = training.write_checkpoint
+
+    def stopping(*arguments):
+        original(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "write_checkpoint", stopping)
+        run(tmp_path / "resumed", hp)
+    run(tmp_path / "resumed", hp)
+    assert bits(tmp_path / "resumed") == bits(tmp_path / "whole")
+    plain = Descent(hp, 0, "cpu")
+    with repeatable("cpu", torch.get_num_threads()), loader_of(CROPS, hp, 0, "cpu") as loader:
+        for epoch in (1, 2):
+            batches = plain.begin(epoch, TRAIN)
+            for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):
+                plain.model.zero_grad()
+                loss = torch.nn.functional.cross_entropy(
+                    plain.model(pictures), torch.from_numpy(LABELS[batch])
+                )
+                loss.backward()
+                with torch.no_grad():
+                    for w in plain.model.parameters():
+                        w -= 0.01 * (w.grad + 0.0001 * w)
+    for name, w in load_trained(tmp_path / "whole").model.named_parameters():
+        expected = dict(plain.model.named_parameters())[name]
+        torch.testing.assert_close(w, expected, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_no_learning_at_all(tmp_path):
+    hp = replace(HP, momentum=0, learning_rate=0, weight_decay=0)
+    weights = run(tmp_path / "still", hp).model.state_dict()
+    start = run(tmp_path / "start", replace(hp, epochs=0)).model.state_dict()
+    assert all(torch.equal(weights[name], start[name]) for name in start)
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32, 2**40 + 3, 2**64, 10**30])
+def test_seeds_of_any_size(seed, tmp_path):
+    hp = replace(HP, epochs=1)
+    run(tmp_path / "one", hp, seed=seed)
+    run(tmp_path / "other", hp, seed=seed)
+    assert bits(tmp_path / "one") == bits(tmp_path / "other")
+    if seed >= 2**32:
+        run(tmp_path / "low", hp, seed=seed % 2**32)
+        assert bits(tmp_path / "low")[0] != bits(tmp_path / "one")[0]
+
+
+@pytest.mark.parametrize(("rate", "what"), [(1e39, "weights became infinite"), (1e38, "scores of the test")])
+def test_divergence_in_the_last_step_is_an_error(tmp_path, rate, what):
+    """The loss of a batch is that before its step, so the last step's harm is not in it."""
+    with pytest.raises(FerError, match=f"{what}.* in epoch 1; .*lower learning_rate"):
+        run(tmp_path, replace(HP, epochs=1, batch_size=100, learning_rate=rate))
+    assert not (tmp_path / "training.json").exists()
+
+
+def test_labels_of_pictures_that_are_not_used_may_be_missing(finished, tmp_path):
+    labels = np.append(LABELS, np.nan)
+    train([*CROPS, CROPS[0]], labels, TRAIN, TEST, HP, seed=3, folder=tmp_path, progress=False)
+    assert bits(tmp_path)[0] == bits(finished)[0]
 
 
 def test_folder_without_a_run(tmp_path):
@@ -353,7 +520,18 @@ def test_folder_without_a_run(tmp_path):
         load_trained(tmp_path)
 
 
+class Failing(list):
+    """Crops of which one can no longer be read after some readings."""
+
+    left = 60
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("the disk is gone")
+        return super().__getitem__(index)
+
+
 def test_error_in_the_background_reaches_the_caller(tmp_path):
-    crops = [*CROPS[:5], np.empty((0, 3), np.uint8), *CROPS[6:]]
-    with pytest.raises((RuntimeError, ValueError)):
-        train(crops, LABELS, TRAIN, TEST, HP, folder=tmp_path, progress=False)
+    with pytest.raises(OSError, match="the disk is gone"):
+        train(Failing(CROPS), LABELS, TRAIN, TEST, HP, folder=tmp_path, progress=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network.batching import Loader
 from fer_lib.network.first_block import training_scores
-from fer_lib.network.model import ExpressionNet
+from fer_lib.network.model import ExpressionNet, check_initialisation, pooled_side
 from fer_lib.network.repeatable import stream
 
 _INITIALISATION, _ORDER, _DROPOUT = range(3)
@@ -48,6 +50,11 @@ class Hyperparameters:
         Augmentation, see `fer_lib.faces.preprocess.Augment`.
     classes : int
         Outputs of the network.
+
+    Raises
+    ------
+    FerError
+        If a value has another type, is not finite, or cannot work; the message names it.
     """
 
     epochs: int = 60
@@ -68,13 +75,38 @@ class Hyperparameters:
     classes: int = 8
 
     def __post_init__(self) -> None:
-        least = {"epochs": 0, "batch_size": 1, "patience": 0, "test_every": 1, "classes": 2}
+        for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, _typed(name, getattr(self, name), kind))
+        least = {"epochs": 0, "batch_size": 1, "padding": 0, "patience": 0, "test_every": 1, "classes": 2}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise FerError(f"{name}={getattr(self, name)!r} is not possible; give at least {bound}")
-        for name in ("learning_rate", "momentum", "weight_decay", "tolerance"):
-            if not 0 <= getattr(self, name) < float("inf"):
+        for name in ("learning_rate", "weight_decay"):
+            if getattr(self, name) < 0:
                 raise FerError(f"{name}={getattr(self, name)!r} is not possible; give a number from 0 up")
+        for name in ("momentum", "dropout", "tolerance"):
+            if not 0 <= getattr(self, name) < 1:
+                raise FerError(
+                    f"{name}={getattr(self, name)!r} is not possible; give 0 or more and less than 1"
+                )
+        check_initialisation(self.initialisation)
+        Augment(degrees=self.degrees, flip=self.flip, size=self.resize, crop=self.crop)
+        pooled_side("crop", self.crop, self.padding)
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    """Return a hyperparameter as the plain, finite Python value of its type, or raise a FerError."""
+    wanted, called = {
+        int: (numbers.Integral, "a whole number"),
+        float: (numbers.Real, "a finite number"),
+        str: (str, "a name"),
+    }[kind]
+    if isinstance(value, wanted) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            plain = kind(value)
+            if kind is not float or np.isfinite(plain):
+                return plain
+    raise FerError(f"{name}={value!r} is not possible; give {called}")
 
 
 class Descent:
@@ -87,15 +119,21 @@ class Descent:
 
     def __init__(self, hp: Hyperparameters, seed: int, device: str) -> None:
         self.hp, self.seed, self.device = hp, seed, device
-        built = ExpressionNet(
-            classes=hp.classes,
-            padding=hp.padding,
-            dropout=hp.dropout,
-            size=hp.crop,
-            initialisation=hp.initialisation,
-            generator=torch.Generator().manual_seed(stream(seed, 0, _INITIALISATION)),
-        )
-        self.model = built.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        try:
+            built = ExpressionNet(
+                classes=hp.classes,
+                padding=hp.padding,
+                dropout=hp.dropout,
+                size=hp.crop,
+                initialisation=hp.initialisation,
+                generator=torch.Generator().manual_seed(stream(seed, 0, _INITIALISATION)),
+            )
+            self.model = built.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except (RuntimeError, TypeError, OverflowError) as error:
+            # torch says so in as many ways as there are numbers and allocators.
+            raise FerError(
+                f"no memory for a network with classes={hp.classes}, padding={hp.padding} and crop={hp.crop}; lower them"
+            ) from error
         self.optimiser = torch.optim.SGD(
             self.model.parameters(),
             lr=hp.learning_rate,
@@ -105,18 +143,24 @@ class Descent:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """Return weights and momentum by name."""
+        """Return weights and, where there is any, momentum by name."""
         named = dict(self.model.named_parameters())
-        buffers = {_MOMENTUM + name: self.optimiser.state[p]["momentum_buffer"] for name, p in named.items()}
+        states = {name: self.optimiser.state[p].get("momentum_buffer") for name, p in named.items()}
+        buffers = {_MOMENTUM + name: buffer for name, buffer in states.items() if buffer is not None}
         return {**named, **buffers}
+
+    def finite(self) -> bool:
+        """Whether all weights are numbers."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.model.parameters())
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go back to what `state` returned."""
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[name])
-                buffer = torch.empty_like(parameter).copy_(tensors[_MOMENTUM + name])
-                self.optimiser.state[parameter]["momentum_buffer"] = buffer
+                if _MOMENTUM + name in tensors:
+                    buffer = torch.empty_like(parameter).copy_(tensors[_MOMENTUM + name])
+                    self.optimiser.state[parameter]["momentum_buffer"] = buffer
 
     def begin(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
         """Begin an epoch (from 1) and return its batches: the rows in a new order."""
@@ -148,8 +192,12 @@ def checked(
     crops: Sequence[np.ndarray], labels: Any, train_idx: Any, test_idx: Any, hp: Hyperparameters
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return labels and both sides of a split as int64 arrays, or raise a FerError that says what does not fit."""
-    labels = np.asarray(labels, np.int64)
-    sides = {"train_idx": np.asarray(train_idx, np.int64), "test_idx": np.asarray(test_idx, np.int64)}
+    labels = np.asarray(labels)
+    labels = labels.astype(np.int64) if labels.dtype.kind == "b" else labels
+    if labels.dtype.kind not in "iuf":
+        raise FerError(f"labels are {labels.dtype}; give the number of each crop's class")
+    possible = (labels >= 0) & (labels < hp.classes) & (labels % 1 == 0)
+    sides = {"train_idx": _rows("train_idx", train_idx), "test_idx": _rows("test_idx", test_idx)}
     if labels.shape != (len(crops),):
         raise FerError(
             f"labels have the shape {labels.shape} for {len(crops)} crops; give one label for each crop"
@@ -161,10 +209,26 @@ def checked(
             raise FerError(
                 f"{name} reaches from {rows.min()} to {rows.max()}, but there are {len(crops)} crops"
             )
-        wrong = rows[(labels[rows] < 0) | (labels[rows] >= hp.classes)]
+        wrong = rows[~possible[rows]]
         if len(wrong):
             raise FerError(
                 f"picture {wrong[0]} of {name} has the label {labels[wrong[0]]}; "
                 f"classes={hp.classes} allows 0 to {hp.classes - 1}"
             )
+        for row in rows.tolist():
+            crop = np.asarray(crops[row])
+            if crop.ndim != 2 or crop.dtype != np.uint8 or not crop.size:
+                raise FerError(
+                    f"picture {row} of {name} is {crop.dtype} of shape {crop.shape}; give uint8 (height, width)"
+                )
+    # Rows of neither side may have a label that is no number.
+    labels = np.where(possible, labels, -1).astype(np.int64)
     return labels, sides["train_idx"], sides["test_idx"]
+
+
+def _rows(name: str, rows: Any) -> np.ndarray:
+    """Row numbers as int64; neither a mask nor fractions."""
+    array = np.asarray(rows)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise FerError(f"{name} is {array.dtype} of shape {array.shape}; give the numbers of rows, (n,)")
+    return array.astype(np.int64)

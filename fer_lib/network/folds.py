@@ -13,7 +13,10 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.artifacts.files import write_aside
+from fer_lib.errors import FerError
 from fer_lib.network.checkpoint import check_request, digest_of
+from fer_lib.network.descent import checked
+from fer_lib.network.repeatable import usable_device, whole_seed
 from fer_lib.network.splits import Split
 from fer_lib.network.training import Hyperparameters, train
 
@@ -53,10 +56,14 @@ def cross_validate(
     FerError
         As `train`.
     """
+    if not len(folds):
+        raise FerError("there are no folds; give at least one")
+    parts = [checked(crops, labels, fold.train, fold.test, hp) for fold in folds]
+    labels, sides = parts[0][0], [side for part in parts for side in part[1:]]
+    seed = whole_seed(seed)
+    usable_device(device)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    labels = np.asarray(labels, np.int64)
-    sides = [np.asarray(side, np.int64) for fold in folds for side in (fold.train, fold.test)]
     request = {**asdict(hp), "seed": seed, "data": digest_of(crops, labels, *sides)}
     if (folder / _FOLDS).is_file():
         check_request(folder, json.loads((folder / _FOLDS).read_bytes()), request)

@@ -88,13 +88,7 @@ class ExpressionNet(nn.Module):
                 raise FerError(f"{name}={value} is not possible: give at least {least}")
         if not 0 <= dropout < 1:
             raise FerError(f"dropout={dropout} is not a probability below 1: give 0 <= dropout < 1")
-        side = size
-        for _ in MAPS:
-            side = (side + 2 * padding - KERNEL + 1) // 2
-            if side < 1:
-                raise FerError(
-                    f"size={size} is too small for three blocks with padding={padding}: give a larger size"
-                )
+        side = pooled_side("size", size, padding)
         self.options: dict[str, Any] = dict(
             classes=classes,
             padding=padding,
@@ -127,6 +121,24 @@ class ExpressionNet(nn.Module):
         return scores
 
 
+def pooled_side(name: str, size: int, padding: int) -> int:
+    """Side of the last pool's maps for pictures of this side; a FerError with its ``name`` if nothing is left of them."""
+    side = size
+    for _ in MAPS:
+        side = (side + 2 * padding - KERNEL + 1) // 2
+        if side < 1:
+            raise FerError(
+                f"{name}={size} is too small for three blocks with padding={padding}: give a larger {name}"
+            )
+    return side
+
+
+def check_initialisation(name: str) -> None:
+    """Refuse a distribution of the weights that is not known."""
+    if name not in INITIALISATIONS:
+        raise FerError(f"initialisation {name!r} is unknown: choose one of {', '.join(INITIALISATIONS)}")
+
+
 def initialise(
     model: nn.Module, name: str = "he", generator: torch.Generator | None = None, std: float | None = None
 ) -> None:
@@ -144,8 +156,7 @@ def initialise(
     std
         Replaces the standard deviation of ``name`` if given, must be positive.
     """
-    if name not in INITIALISATIONS:
-        raise FerError(f"initialisation {name!r} is unknown: choose one of {', '.join(INITIALISATIONS)}")
+    check_initialisation(name)
     if std is not None and not std > 0:
         raise FerError(f"std={std} is not a standard deviation: give a positive number")
     with torch.no_grad():

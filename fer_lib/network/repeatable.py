@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,35 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from fer_lib.errors import FerError
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """Return the device of this name, or raise a FerError if nothing can be calculated on it here."""
+    try:
+        found = torch.zeros(1, device=torch.device(device)).add(1).device
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError, TypeError) as error:
+        why = str(error).partition("\n")[0].partition(". ")[0]
+        raise FerError(
+            f"device {str(device)!r} cannot be used here ({why}): give 'cpu' or another"
+        ) from error
+    if found.type == "meta":
+        raise FerError(
+            "device 'meta' holds no values: load the network's weights onto a real one, such as 'cpu'"
+        )
+    return found
+
+
+def whole_seed(seed: int) -> int:
+    """Return a seed as a plain integer, or raise a FerError if it is none or negative."""
+    try:
+        whole = operator.index(seed)
+    except TypeError:
+        whole = -1
+    if whole < 0 or isinstance(seed, bool):
+        raise FerError(f"seed={seed!r} is not possible: give a whole number from 0 up")
+    return whole
 
 
 @contextmanager

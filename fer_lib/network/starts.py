@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from fer_lib.network.descent import Descent, Hyperparameters, checked, loader_of
-from fer_lib.network.model import INITIALISATIONS
-from fer_lib.network.repeatable import repeatable
+from fer_lib.network.model import INITIALISATIONS, check_initialisation
+from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
 
 
 def initialisation_study(
@@ -53,8 +53,11 @@ def initialisation_study(
         batch, before the step), ``accuracy``, ``score_sd`` (standard deviation of the class scores). Values
         that are no longer numbers are NaN; the scheme's later steps then follow as NaN too.
     """
-    hp = hp or Hyperparameters()
+    hp, seed = hp or Hyperparameters(), whole_seed(seed)
     labels, indices, _ = checked(crops, labels, indices, [], hp)
+    for scheme in schemes:
+        check_initialisation(scheme)
+    usable_device(device)
     rows = []
     with repeatable(device, torch.get_num_threads()), loader_of(crops, hp, seed, device) as loader:
         for scheme in schemes:

@@ -28,7 +28,7 @@ from fer_lib.network.checkpoint import (
     write_checkpoint,
 )
 from fer_lib.network.descent import Descent, Hyperparameters, checked, loader_of
-from fer_lib.network.repeatable import repeatable
+from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
 from fer_lib.network.starts import initialisation_study
 
 __all__ = [
@@ -99,7 +99,7 @@ def train(
     hp : Hyperparameters
         How.
     seed : int, default 0
-        Decides initialisation, order, augmentation and dropout; not negative.
+        Decides initialisation, order, augmentation and dropout; from 0 up, of any size.
     folder : Path
         Receives the checkpoint of every epoch and at the end the result; made if need be.
     progress : bool, default True
@@ -115,14 +115,16 @@ def train(
     Raises
     ------
     FerError
-        If labels or indices do not fit, the loss stops being a number, or the folder holds another run.
+        If an argument cannot work, before anything is done; if loss or weights stop being numbers; or if the folder
+        holds another run.
     """
     labels, train_idx, test_idx = checked(crops, labels, train_idx, test_idx, hp)
+    seed, kind = whole_seed(seed), usable_device(device).type
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     request = {**asdict(hp), "seed": seed, "data": digest_of(crops, labels, train_idx, test_idx)}
     environment = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
-    environment["device"] = torch.device(device).type
+    environment["device"] = kind
     if (folder / _RESULT).is_file():
         check_request(folder, _read_result(folder)["request"], request)
         return load_trained(folder)
@@ -145,6 +147,8 @@ def train(
                 history.append(_epoch(descent, loader, labels, train_idx, test_idx, history, bar))
                 write_checkpoint(folder, Checkpoint(history, descent.state(), threads), request, environment)
         predictions = softmax_of(descent.model, loader, test_idx).reshape(len(test_idx), hp.classes)
+    if not np.isfinite(predictions).all():
+        raise _diverged("scores of the test pictures are not numbers", len(history), hp)
     network.save(descent.model, folder)
     stopped = "converged" if _ended(history, hp) else "epochs"
     _write_result(folder, history, test_idx, predictions, {"request": request, "stopped": stopped})
@@ -214,16 +218,15 @@ def _epoch(
     for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):
         loss, scores = descent.step(pictures, labels[batch])
         if not np.isfinite(loss):
-            raise FerError(
-                f"the loss became {loss} in epoch {epoch}; start from other weights than "
-                f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r}"
-            )
+            raise _diverged(f"loss became {loss}", epoch, hp)
         total += loss * len(batch)
         right += int((scores.argmax(1).cpu().numpy() == labels[batch]).sum())
         seen += len(batch)
         shown = {"epoch": epoch, "loss": f"{total / seen:.3f}", "accuracy": f"{right / seen:.3f}"}
         bar.set_postfix(shown, refresh=False)
         bar.update(len(batch))
+    if not descent.finite():  # the loss of the last batch is that before its step
+        raise _diverged("weights became infinite or undefined", epoch, hp)
     row = {"epoch": epoch, "loss": total / seen, "accuracy": right / seen}
     row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
     last = epoch == hp.epochs or _ended([*history, row], hp)
@@ -234,6 +237,14 @@ def _epoch(
         row["test_loss"] = float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
         row["test_accuracy"] = float((probability.argmax(1) == chosen).mean())
     return {**row, "seconds": time.perf_counter() - started}
+
+
+def _diverged(what: str, epoch: int, hp: Hyperparameters) -> FerError:
+    return FerError(
+        f"the {what} in epoch {epoch}; start from other weights than "
+        f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r} or "
+        f"weight_decay={hp.weight_decay!r}"
+    )
 
 
 def _write_result(
