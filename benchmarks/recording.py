@@ -59,7 +59,7 @@ def _forward(rate: float, quick: bool, padding: int) -> Row:
 def _strongest(quick: bool) -> Row:
     count, n = (2_000 if quick else 100_000), 9
     maximum = np.random.default_rng(0).standard_normal((count, 256), np.float32)
-    place = np.zeros(maximum.shape, np.int16)
+    place = np.zeros(maximum.shape, np.int32)
     table = Responses(maximum, place, place)
     works: dict[str, Callable[[], object]] = {
         "ours": lambda: exemplars(table, n),

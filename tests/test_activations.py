@@ -1,4 +1,4 @@
-from collections import OrderedDict
+from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from fer_lib.errors import FerError
 from fer_lib.maps import activations
 from fer_lib.maps.activations import Responses, Units, exemplars, record
+from fer_lib.maps.deconv import project
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +35,19 @@ def small():
 def test_maximum_and_first_place_of_every_map(small, layer):
     features, pictures = small
     found = record(features, pictures.split(40), layer)
-    names = [name for name, _ in features.named_children()]
+    maps = pictures.clone()
     with torch.no_grad():
-        maps = features[: names.index(layer) + 1](pictures.clone()).numpy()
+        for name, module in features.named_modules(remove_duplicate=False):
+            maps = module(maps) if name else maps
+            if name == layer:
+                break
+    maps = maps.numpy()
     flat = maps.reshape(*maps.shape[:2], -1)
     assert np.allclose(found.maximum, flat.max(2), rtol=1e-5, atol=1e-6)
     rows, columns = np.divmod(flat.argmax(2), maps.shape[3])
     assert np.array_equal(found.row, rows)
     assert np.array_equal(found.column, columns)
-    assert (found.maximum.dtype, found.row.dtype) == (np.float32, np.int16)
+    assert (found.maximum.dtype, found.row.dtype) == (np.float32, np.int32)
 
 
 def test_batch_size_does_not_change_a_bit(small):
@@ -83,36 +89,166 @@ def test_streamed_recording_equals_the_one_in_memory(small, tmp_path, monkeypatc
         "maximum.npy",
         "recording.json",
         "row.npy",
+        "sha256.npy",
     ]
 
 
-@pytest.mark.parametrize("by_function", [False, True])
-def test_killed_recording_goes_on_where_it_stood(small, tmp_path, monkeypatch, by_function):
-    features, pictures = small
-    monkeypatch.setattr(activations, "_CHUNK", 2)
-    asked = []
-
-    def from_picture(start):
-        asked.append(start)
-        return pictures[start:].split(25)
+def killed(features, pictures, folder):
+    """A recording of which the first 64 pictures were written."""
 
     def dies():
         yield pictures[:100]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        record(features, dies(), folder=tmp_path)
-    assert len(list(tmp_path.glob("chunk-*"))) == 1
+        record(features, dies(), folder=folder)
+    assert len(list(folder.glob("chunk-*"))) == 1
+
+
+def test_killed_recording_goes_on_where_it_stood(small, tmp_path, monkeypatch):
+    features, pictures = small
+    monkeypatch.setattr(activations, "_CHUNK", 2)
+    killed(features, pictures, tmp_path)
     seen = []
     inner = activations._maxima
     monkeypatch.setattr(activations, "_maxima", lambda steps, x: seen.append(len(x)) or inner(steps, x))
-    found = record(features, from_picture if by_function else pictures.split(25), folder=tmp_path)
+    found = record(features, pictures.split(25), folder=tmp_path)
     assert sum(seen) == 150 - 64
-    assert asked == ([64] if by_function else [])
+    again = record(features, pictures.split(7), folder=tmp_path)
+    assert sum(seen) == 150 - 64, "what is recorded is not computed again"
     monkeypatch.setattr(activations, "_maxima", inner)
-    assert np.array_equal(found.maximum, record(features, [pictures]).maximum)
-    # A finished one is only opened.
-    assert np.array_equal(record(features, iter([]), folder=tmp_path).row, found.row)
+    plain = record(features, [pictures])
+    for name in ("maximum", "row", "column"):
+        assert np.array_equal(getattr(found, name), getattr(plain, name))
+        assert np.array_equal(getattr(again, name), getattr(plain, name))
+
+
+def changed(pictures, number):
+    other = pictures.clone()
+    other[number, 0, 3, 3] += 1
+    return other
+
+
+OTHERS = {
+    "first": (lambda x: changed(x, 0), "picture 0 is not the one recorded"),
+    "one": (lambda x: changed(x, 40), "picture 40 is not the one recorded"),
+    "order": (lambda x: x.flip(0), "picture 0 is not the one recorded"),
+    "fewer": (lambda x: x[:60], "where 60 are given"),
+    "narrower": (lambda x: x[..., :-1], "picture 0 is not the one recorded"),
+    "none": (lambda x: x[:0], "no pictures"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+@pytest.mark.parametrize("finished", [False, True])
+def test_other_pictures_are_refused_and_the_recording_stays(small, tmp_path, monkeypatch, case, finished):
+    features, pictures = small
+    monkeypatch.setattr(activations, "_CHUNK", 2)
+    killed(features, pictures, tmp_path)
+    if finished:
+        record(features, [pictures], folder=tmp_path)
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other, message = OTHERS[case]
+    with pytest.raises(FerError, match=message):
+        record(features, other(pictures).split(30), folder=tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+    assert np.array_equal(
+        record(features, [pictures], folder=tmp_path).maximum, record(features, [pictures]).maximum
+    )
+
+
+def test_more_pictures_than_a_finished_recording_holds(small, tmp_path, monkeypatch):
+    features, pictures = small
+    record(features, [pictures[:96]], folder=tmp_path / "whole packs")
+    record(features, [pictures[:100]], folder=tmp_path / "part of one")
+    for folder, number in (("whole packs", 96), ("part of one", 100)):
+        with pytest.raises(FerError, match=f"picture {number} is not the one recorded"):
+            record(features, [pictures], folder=tmp_path / folder)
+    # Killed when all was recorded and nothing joined: the last pack was short, and would not be in one go.
+    monkeypatch.setattr(activations._Folder, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        record(features, [pictures[:100]], folder=tmp_path / "unjoined")
+    monkeypatch.undo()
+    with pytest.raises(FerError, match="picture 100 is not the one recorded"):
+        record(features, [pictures], folder=tmp_path / "unjoined")
+    assert len(record(features, [pictures[:100]], folder=tmp_path / "unjoined")) == 100
+
+
+@settings(max_examples=40, derandomize=True)
+@given(st.integers(1, 150), st.integers(0, 150), st.integers(1, 90), st.integers(1, 90))
+def test_any_kill_any_batches_the_same_bits(tmp_path_factory, small, number, stop, first, second):
+    features, pictures = small
+    folder = tmp_path_factory.mktemp("any")
+
+    def dies():
+        yield from pictures[: min(stop, number)].split(first)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(activations, "_CHUNK", 1)
+        with pytest.raises(KeyboardInterrupt):
+            record(features, dies(), folder=folder)
+        found = record(features, pictures[:number].split(second), folder=folder)
+    plain = record(features, [pictures[:number]])
+    for name in ("maximum", "row", "column"):
+        assert np.array_equal(getattr(found, name), getattr(plain, name))
+
+
+def test_left_over_chunks_are_removed(small, tmp_path, monkeypatch):
+    features, pictures = small
+    monkeypatch.setattr(activations.Path, "unlink", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        record(features, [pictures], folder=tmp_path)
+    monkeypatch.undo()
+    record(features, [pictures], folder=tmp_path)
+    assert not list(tmp_path.glob("chunk-*"))
+
+
+def test_folders_that_hold_something_else_are_left_alone(small, tmp_path):
+    features, pictures = small
+    responses = record(features, [pictures])
+    responses.save(tmp_path / "saved")
+    with pytest.raises(FerError, match="not recorded there"):
+        record(features, [pictures[:5]], folder=tmp_path / "saved")
+    assert np.array_equal(Responses.load(tmp_path / "saved").maximum, responses.maximum)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FerError, match="cannot be made"):
+        record(features, [pictures], folder=tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("recording.json", b"{"),
+        ("sha256.npy", b""),
+        ("chunk-000000.npz", b"PK\x03\x04 cut"),
+        ("chunk-000000.npz", b""),
+    ],
+)
+def test_damaged_recordings_are_named(small, tmp_path, monkeypatch, name, content):
+    features, pictures = small
+    monkeypatch.setattr(activations, "_CHUNK", 2)
+    killed(features, pictures, tmp_path)
+    if name == "sha256.npy":
+        record(features, [pictures], folder=tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FerError, match=f"{name} is damaged"):
+        record(features, [pictures], folder=tmp_path)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_maps_wider_than_sixteen_bits(axis, tmp_path):
+    features = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
+    nn.init.ones_(features[0].weight)
+    pictures = torch.zeros(1, 1, *((70_000, 1) if axis == 2 else (1, 70_000)))
+    pictures.view(-1)[65_001] = 5
+    for folder in (None, tmp_path):
+        found = record(features, [pictures], "0", folder=folder)
+        assert (found.row.item(), found.column.item()) == ((65_001, 0) if axis == 2 else (0, 65_001))
+        assert (found.row.dtype, found.column.dtype) == (np.int32, np.int32)
+    units = exemplars(found, n=1).units()
+    patch = project(features, pictures, units, "0")
+    assert (patch.value.item(), patch.top.item() + patch.left.item()) == (5, 65_001)
 
 
 def test_killed_while_joining(small, tmp_path, monkeypatch):
@@ -170,7 +306,27 @@ def test_responses_survive_the_disk(small, tmp_path):
         ([torch.zeros(2, 3, 24, 24)], "3 channels: the network wants 1"),
         ([torch.zeros(2, 1, 24, 24).double()], r"network's torch\.float32"),
         ([torch.zeros(2, 1, 5, 24)], "too small for layer 'conv3'"),
-        ([torch.full((2, 1, 24, 24), float("nan"))], "infinite or undefined"),
+        (
+            [torch.zeros(9, 1, 24, 24), torch.full((2, 1, 24, 24), float("nan"))],
+            "picture 9 has infinite or undefined",
+        ),
+        ([torch.full((2, 1, 24, 24), -float("inf"))], "picture 0 has infinite or undefined"),
+        ([3e38 * torch.randn(2, 1, 24, 24).sign()], "layer 'relu3' gives infinite or undefined"),
+        ([torch.zeros(0, 1, 24, 24)], "no pictures"),
+        ([torch.zeros(2, 0, 24, 24)], "give \\(N, C, H, W\\)"),
+        ([torch.zeros(32, 1, 24, 24), torch.zeros(2, 1, 24, 25)], "picture 32 is .* unlike those before"),
+        ([torch.zeros(2, 1, 24, 24, device="meta")], "meta device"),
+        ([torch.zeros(2, 1, 24, 24).to_sparse()], "sparse"),
+        ([np.zeros((2, 1, 24, 24), np.uint8)], r"torch\.uint8: convert them to the network's torch\.float32"),
+        ([np.zeros((2, 1, 24, 24), bool)], r"torch\.bool: convert"),
+        ([np.zeros((2, 1, 24, 24), np.complex64)], r"torch\.complex64: convert"),
+        ([np.zeros((2, 1, 24, 24), object)], "pictures are object"),
+        ([None], "pictures are object"),
+        (["faces.png"], "pictures are <U9"),
+        ([(torch.zeros(2, 1, 24, 24), torch.zeros(2, 1, 24, 24))], "tuple with 2 arrays"),
+        ([[torch.zeros(1, 24, 24)] * 2], "list with 0 arrays"),
+        ([{"label": torch.zeros(2)}], "dict with 0 arrays"),
+        (list(torch.zeros(2, 1, 24, 24)), r"\(1, 24, 24\): give \(n, C, H, W\)"),
     ],
 )
 def test_wrong_pictures_are_refused(small, tmp_path, batches, message):
@@ -179,8 +335,86 @@ def test_wrong_pictures_are_refused(small, tmp_path, batches, message):
             record(small[0], batches, folder=folder)
 
 
+def unwritable(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+LAYOUTS = {
+    "as it is": lambda x: x,
+    "read-only": unwritable,
+    "big-endian": lambda x: x.astype(">f4"),
+    "Fortran": np.asfortranarray,
+    "mirrored": lambda x: x[..., ::-1].copy()[..., ::-1],
+    "upside down": lambda x: x[:, :, ::-1].copy()[:, :, ::-1],
+    "last first": lambda x: x[::-1].copy()[::-1],
+    "channels last": lambda x: x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2),
+    "every second": lambda x: x.repeat(2, 3)[..., ::2],
+    "tensor": torch.from_numpy,
+    "tensor with gradient": lambda x: torch.from_numpy(x.copy()).requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pictures_in_any_layout(small, layout, tmp_path):
+    features, pictures = small
+    plain = record(features, [pictures])
+    units = exemplars(plain, n=1).units()
+    given = LAYOUTS[layout](pictures.numpy())
+    halves = [given[:70], given[70:]]
+    for batches in ([given], halves, given, iter(halves)):
+        assert np.array_equal(record(features, batches).maximum, plain.maximum)
+    assert np.array_equal(record(features, halves, folder=tmp_path).row, plain.row)
+    patches = project(features, given, units).patch
+    assert np.array_equal(patches, project(features, pictures, units).patch)
+
+
+def test_mapped_files_are_pictures(small, tmp_path):
+    features, pictures = small
+    np.save(tmp_path / "pictures.npy", pictures.numpy())
+    given = np.load(tmp_path / "pictures.npy", mmap_mode="r")
+    assert np.array_equal(record(features, given).maximum, record(features, [pictures]).maximum)
+
+
+Sample = namedtuple("Sample", "label picture")
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        lambda x, y: DataLoader(TensorDataset(x, y), batch_size=64),
+        lambda x, y: DataLoader(TensorDataset(x), batch_size=33),
+        lambda x, y: DataLoader(x, batch_size=150),
+        lambda x, y: DataLoader(
+            [{"pixel_values": a, "label": b} for a, b in zip(x, y, strict=True)], batch_size=7
+        ),
+        lambda x, y: DataLoader([Sample(b, a) for a, b in zip(x, y, strict=True)], batch_size=50),
+        lambda x, y: [[a.numpy(), ["a name"] * len(a)] for a in x.split(40)],
+        lambda x, y: ((a, None) for a in x.split(1)),
+        lambda x, y: [x[:0], x[:100], x[100:100], x[100:]],
+    ],
+)
+def test_what_data_loaders_yield(small, batches):
+    features, pictures = small
+    found = record(features, batches(pictures, torch.arange(len(pictures))))
+    plain = record(features, [pictures])
+    assert np.array_equal(found.maximum, plain.maximum)
+    assert np.array_equal(found.column, plain.column)
+
+
+def test_lists_of_pictures_are_projected_and_ragged_ones_refused(small):
+    features, pictures = small
+    units = exemplars(record(features, [pictures]), n=1).units()
+    plain = project(features, pictures, units).patch
+    assert np.array_equal(project(features, list(pictures), units).patch, plain)
+    assert np.array_equal(project(features, list(pictures.numpy()), units).patch, plain)
+    with pytest.raises(FerError, match="do not fit each other"):
+        project(features, [pictures[0], pictures[1][:, :5]], units)
+
+
 def responses_of(maximum):
-    zeros = np.zeros(maximum.shape, np.int16)
+    zeros = np.zeros(maximum.shape, np.int32)
     return Responses(maximum.astype(np.float32), zeros + 1, zeros + 2)
 
 
@@ -228,5 +462,14 @@ def test_wrong_questions_are_refused():
         exemplars(responses_of(np.array([[np.nan, 1.0]])))
     with pytest.raises(FerError, match="row has shape"):
         Units([1], [1], [1, 2], [1])
+    for wrong in ([1.5], [True], [np.nan], ["1"]):
+        with pytest.raises(FerError, match="give integers"):
+            Units(wrong, [1], [1], [1])
+    for wrong in ([3], [-4]):
+        with pytest.raises(FerError, match="there are responses to 3"):
+            good.of(wrong)
     with pytest.raises(FerError, match="give integers"):
-        Units([1.5], [1], [1], [1])
+        good.of([True, False])
+    assert len(good.of(np.array([True, False, True]))) == 2
+    with pytest.raises(FerError, match="picture 1 has no name"):
+        exemplars(responses_of(np.array([[0], [5]])), n=1).renumbered([7])

@@ -1,4 +1,5 @@
 import doctest
+import re
 import warnings
 from collections import OrderedDict
 
@@ -21,18 +22,24 @@ from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import read_stack
 
 
+def places(features):
+    """Every place of a layer in a network, also of one that is used again: its dotted name and the layer."""
+    named = features.named_modules(remove_duplicate=False)
+    return [(name, module) for name, module in named if not isinstance(module, nn.Sequential)]
+
+
 def reference(features, picture, layer, unit, rule):
     """Whole-frame projection of one unit in float64, place by place, from the definitions."""
     x, kept = picture.double()[None], []
-    for name, module in features.named_children():
-        kept.append(x)
-        x = module.double()(x)
+    for name, module in places(features):
+        kept.append((module, x))
+        x = module.double()(x.clone())
         if name == layer:
             break
     channel, row, column = unit
     signal = torch.zeros_like(x)
     signal[0, channel, row, column] = x[0, channel, row, column]
-    for module, below in zip(list(features)[: len(kept)][::-1], kept[::-1], strict=True):
+    for module, below in reversed(kept):
         if isinstance(module, nn.Conv2d):
             high, wide = module.kernel_size
             if isinstance(module.padding, str):
@@ -69,19 +76,27 @@ def networks(draw):
     channels = draw(st.sampled_from([1, 3]))
     first, layers = channels, OrderedDict()
     for i in range(draw(st.integers(1, 5))):
-        kind = draw(st.sampled_from(["conv", "conv", "relu", "pool"]))
+        kind = draw(st.sampled_from(["conv", "conv", "relu", "pool", "again", "again"]))
         sizes = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
-        if kind == "conv":
+        if kind == "again":
+            # A layer used before, alone or in a block; a convolution only where its channels fit.
+            single = [m for m in layers.values() if not isinstance(m, nn.Sequential)]
+            fitting = [m for m in single if getattr(m, "in_channels", channels) == channels]
+            if fitting:
+                chosen = draw(st.sampled_from(fitting))
+                layers[f"again{i}"] = nn.Sequential(chosen, nn.ReLU()) if draw(st.booleans()) else chosen
+                channels = getattr(chosen, "out_channels", channels)
+        elif kind == "conv":
             after = draw(st.integers(1, 4))
             padding = draw(st.sampled_from(["valid", "same", (0, 0), (1, 2), (3, 1)]))
             layers[f"conv{i}"] = nn.Conv2d(channels, after, sizes, padding=padding, bias=draw(st.booleans()))
             channels = after
         elif kind == "relu":
-            layers[f"relu{i}"] = nn.ReLU(inplace=False)
+            layers[f"relu{i}"] = nn.ReLU(inplace=draw(st.booleans()))
         else:
             gap = draw(st.integers(0, 1))
             layers[f"pool{i}"] = nn.MaxPool2d(sizes, stride=(sizes[0] + gap, sizes[1]))
-    return first, nn.Sequential(layers)
+    return first, nn.Sequential(layers or OrderedDict(relu=nn.ReLU()))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -96,12 +111,14 @@ def test_every_layer_position_and_rule_equals_the_whole_frame_reference(data):
     ).double()
     if data.draw(st.booleans()):
         pictures = pictures.round()  # many equal values: ties in the pools
-    layer = data.draw(st.sampled_from([name for name, _ in features.named_children()]))
+    layer = data.draw(st.sampled_from([name for name, _ in places(features)]))
     extent, maps = tuple(pictures.shape[2:]), channels
+    smallest = min(extent)
     for step in read_stack(features, layer):
         extent = step.out(extent)
+        smallest = min(smallest, *extent)
         maps = getattr(step.module, "out_channels", maps)
-    if min(extent) < 1:
+    if smallest < 1:
         with pytest.raises(FerError, match="too small"):
             project(features, pictures, Units(*np.zeros((4, 1), int)), layer)
         return
@@ -145,6 +162,31 @@ def test_equals_captum_on_the_papers_network(faces, rule, peer, layer):
         theirs = attribution.attribute(picture, where).detach().numpy()[0] * ours.value[i]
         assert abs(ours.frame(i, 60, 60) - theirs).max() <= 1e-5 * abs(theirs).max()
         assert abs(theirs).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "peer"), [("deconvnet", NeuronDeconvolution), ("guided", NeuronGuidedBackprop)]
+)
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+def test_a_rectifier_that_is_used_again_equals_captum(rule, peer):
+    torch.manual_seed(4)
+    relu = nn.ReLU()
+    convolutions = [nn.Conv2d(1, 6, 3), nn.Conv2d(6, 6, 3), nn.Conv2d(6, 8, 3)]
+    features = nn.Sequential(convolutions[0], relu, convolutions[1], relu, convolutions[2], nn.ReLU())
+    pictures = torch.randn(3, 1, 14, 14)
+    with torch.no_grad():
+        assert np.allclose(
+            record(features, [pictures], "5").maximum, features(pictures).flatten(2).max(2)[0], atol=1e-6
+        )
+    units = exemplars(record(features, [pictures], "5"), n=1).units()
+    ours = project(features, pictures, units, "5", rule)
+    # captum's hook acts once for each module: a copy of the network with one rectifier for each place is the same.
+    attribution = peer(apart := nn.Sequential(*(nn.ReLU() if m is relu else m for m in features)), apart[5])
+    for i in range(len(units)):
+        picture = pictures[units.picture[i]][None].clone().requires_grad_()
+        where = (int(units.map[i]), int(units.row[i]), int(units.column[i]))
+        theirs = attribution.attribute(picture, where).detach().numpy()[0] * ours.value[i]
+        assert abs(ours.frame(i, 14, 14) - theirs).max() <= 1e-5 * abs(theirs).max()
 
 
 def test_plain_gradient_equals_autograd(faces):
@@ -256,6 +298,48 @@ def test_crops_are_what_the_units_see(faces):
     assert not cut[0, :, :hidden].any()
 
 
+def test_crops_of_pictures_that_do_not_fit_are_refused(faces):
+    model, pictures = faces
+    found = project(model.features, pictures, Units([0, 3], [3, 7], [0, 2], [0, 2]), "relu3")
+    shown = pictures.numpy()
+    for many, numbers, message in (
+        (shown, [0, 4], "reaches from 0 to 4: there are 4"),
+        (shown, [-1, 0], "reaches from -1"),
+        (shown, [0], "one for each of 2 projections"),
+        (shown, [0.0, 1.0], "give integers"),
+        (shown.repeat(3, 1), [0, 3], "(N, 1, H, W)"),
+    ):
+        with pytest.raises(FerError, match=re.escape(message)):
+            crops(many, numbers, found)
+
+
+def test_places_that_are_no_places_are_refused(faces):
+    for row, column, message in (([1.5], [2], "give integers"), ([1], [2, 3], "one value for each unit")):
+        with pytest.raises(FerError, match=message):
+            receptive_fields(faces[0].features, "relu3", row, column)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", b"no"])
+def test_damaged_projections_are_named(faces, tmp_path, damage):
+    (tmp_path / "projections.npz").write_bytes(damage)
+    with pytest.raises(FerError, match="compute them again"):
+        Projections.load(tmp_path)
+
+
+def test_values_that_are_not_numbers_are_refused(faces):
+    model, pictures = faces
+    spoilt = pictures.clone()
+    spoilt[2, 0, 5, 5] = float("nan")
+    units = Units([1, 2], [0, 0], [0, 0], [0, 0])
+    with pytest.raises(FerError, match="picture 2 has infinite or undefined values"):
+        project(model.features, spoilt, units, "relu3")
+    broken = nn.Sequential(nn.Conv2d(1, 1, 1))
+    with torch.no_grad():
+        broken[0].weight.fill_(float("inf"))
+    with pytest.raises(FerError, match="layer '0' gives infinite or undefined values"):
+        project(broken, pictures, Units([0], [0], [0], [0]), "0")
+
+
 def test_no_units_give_no_patches(faces):
     model, pictures = faces
     assert project(model.features, pictures, Units([], [], [], []), "relu3").patch.shape == (0, 1, 32, 32)
@@ -269,7 +353,7 @@ def test_no_units_give_no_patches(faces):
         (dict(units=Units([9], [0], [0], [0])), "picture 9"),
         (dict(units=Units([0], [256], [0], [0])), "map 256"),
         (dict(units=Units([0], [0], [-1], [0])), "row -1"),
-        (dict(pictures=torch.zeros(1, 3, 60, 60)), "1 channels"),
+        (dict(pictures=torch.zeros(1, 3, 60, 60)), "the network wants 1"),
         (dict(pictures=torch.zeros(1, 1, 60, 60).double()), "convert them to the network's torch.float32"),
         (dict(pictures=torch.zeros(1, 1, 8, 8)), "too small"),
         (dict(batch_size=0), "at least 1"),

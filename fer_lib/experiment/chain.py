@@ -335,12 +335,12 @@ class Chain:
     def responses_of(self, layer: str) -> activations.Responses:
         """Maximum and position of every map of a layer on every picture, in the table's order."""
 
-        def batches(first: int) -> Iterator[torch.Tensor]:
-            for start in range(first, len(self.crops), 64):
+        def batches() -> Iterator[torch.Tensor]:
+            for start in range(0, len(self.crops), 64):
                 yield self.inputs(np.arange(start, min(start + 64, len(self.crops))))
 
         def compute(folder: Path) -> None:
-            activations.record(self.network.features, batches, layer=layer, folder=folder)
+            activations.record(self.network.features, batches(), layer=layer, folder=folder)
 
         artifact = self.store.fetch(
             "responses",

@@ -306,18 +306,19 @@ def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     groups = table.groupby("sequence", sort=False)
     table = table.assign(position=groups.cumcount(), length=groups["path"].transform("size"))
     expression = table["expression"].to_numpy(object, copy=True)
-    for name, rows in groups.indices.items():
+    for key, rows in groups.indices.items():
+        name = shown(str(key))
         if table["frame"].iloc[rows].duplicated().any():
-            raise FerError(f"{path}: sequence {shown(str(name))} has two pictures of the same frame")
+            raise FerError(f"{path}: sequence {name} has two pictures of the same frame")
         if table["subject"].iloc[rows].nunique() > 1:
             raise FerError(
-                f"{path}: sequence {shown(str(name))} has pictures of more than one subject; give each subject's sequences names of their own"
+                f"{path}: sequence {name} has pictures of more than one subject; give each subject's sequences names of their own"
             )
         said = sorted({e for e in expression[rows] if e})
         strong = [e for e in said if e != "neutral"] or said
         if len(strong) > 1:
             raise FerError(
-                f"{path}: sequence {shown(str(name))} has the expressions {' and '.join(strong)}; one is expected"
+                f"{path}: sequence {name} has the expressions {' and '.join(strong)}; one is expected"
             )
         if (
             strong
@@ -325,7 +326,7 @@ def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             and "neutral" in expression[rows][np.argmax(expression[rows] == strong[0]) :]
         ):
             raise FerError(
-                f"{path}: sequence {shown(str(name))} is neutral again after {strong[0]}; a sequence goes from neutral to peak, so give the "
+                f"{path}: sequence {name} is neutral again after {strong[0]}; a sequence goes from neutral to peak, so give the "
                 "pictures after the peak another sequence, or none"
             )
         expression[rows] = strong[0] if strong else ""

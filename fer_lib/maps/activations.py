@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError
+from fer_lib.maps.inputs import check_finite, extents_of, pictures_in
 from fer_lib.maps.responses import ARRAYS, Exemplars, Responses, Units, exemplars
-from fer_lib.network.stack import Step, read_stack
+from fer_lib.network.repeatable import usable_device
+from fer_lib.network.stack import Step, float_type, read_stack
+from fer_lib.network.weights import calculated_in
 
 __all__ = ["Exemplars", "Responses", "Units", "exemplars", "record"]
 
@@ -27,6 +32,24 @@ __all__ = ["Exemplars", "Responses", "Units", "exemplars", "record"]
 # cannot change a single bit of the result.
 _PACK = 32
 _CHUNK = 128  # packs that a recording on disk writes at once
+_DIGEST = "sha256"  # of the pictures of a recording on disk, beside its arrays
+
+
+def _checked(batches: Iterable[Any], steps: list[Step], kind: torch.dtype | None) -> Iterator[Tensor]:
+    """Pictures of every batch, all of one shape and type that fit the stack."""
+    seen, shape = 0, None
+    for batch in batches:
+        pictures = pictures_in(batch)
+        extents_of(pictures, steps, kind)
+        check_finite(pictures, range(seen, seen + len(pictures)))
+        if shape not in (None, (pictures.dtype, pictures.shape[1:])):
+            raise FerError(
+                f"picture {seen} is {tuple(pictures.shape[1:])} {pictures.dtype}, unlike those before it: "
+                "give pictures of one size and type"
+            )
+        shape = (pictures.dtype, pictures.shape[1:])
+        seen += len(pictures)
+        yield pictures
 
 
 def _regular(batches: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -34,8 +57,6 @@ def _regular(batches: Iterable[Tensor]) -> Iterator[Tensor]:
     rest: list[Tensor] = []
     count = 0
     for batch in batches:
-        if batch.ndim != 4:
-            raise FerError(f"a batch has shape {tuple(batch.shape)}: give (n, C, H, W)")
         rest.append(batch)
         count += len(batch)
         if count >= _PACK:
@@ -60,6 +81,7 @@ def _maxima(steps: list[Step], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor
             x, rectify = (x.relu() if x is pictures else x.relu_()), False
         x = step.module(x)
     value, place = x.flatten(2).max(2)
+    value = value.float()
     if not bool(value.isfinite().all()):
         raise FerError(
             f"layer {steps[-1].name!r} gives infinite or undefined values: check weights and pictures"
@@ -71,59 +93,110 @@ def _maxima(steps: list[Step], pictures: Tensor) -> tuple[Tensor, Tensor, Tensor
     return value, place // x.shape[3], place % x.shape[3]
 
 
-class _Folder:
-    """A recording on disk: finished chunks while it grows, three arrays once it is complete."""
+def _digests(pictures: Tensor) -> NDArray[np.uint8]:
+    """SHA-256 of each picture with its shape and type, (n, 32)."""
+    head = f"{pictures.dtype}{tuple(pictures.shape[1:])}".encode()
+    rows = pictures.cpu().contiguous().flatten(1).view(torch.uint8).numpy()
+    digests = b"".join(hashlib.sha256(head + row.tobytes()).digest() for row in rows)
+    return np.frombuffer(digests, np.uint8).reshape(len(pictures), -1)
 
-    def __init__(self, folder: Path, description: dict[str, str | int]) -> None:
+
+class _Folder:
+    """A recording on disk: finished chunks while it grows, whole arrays once it is complete."""
+
+    def __init__(self, folder: Path, description: dict[str, str]) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FerError(f"{folder} cannot be made ({error.strerror}): give another folder") from error
         described = folder / "recording.json"
-        if described.exists() and json.loads(described.read_text(encoding="utf-8")) != description:
-            raise FerError(f"{folder} holds a recording of another network or layer: give another folder")
-        if not described.exists():
+        if described.exists():
+            try:
+                found = json.loads(described.read_bytes())
+            except ValueError as error:
+                raise FerError(
+                    f"{described} is damaged ({error}): remove it with its folder, or give another folder"
+                ) from error
+            if found != description:
+                raise FerError(f"{folder} holds a recording of another network or layer: give another folder")
+        elif any((folder / f"{name}.npy").exists() for name in ARRAYS):
+            raise FerError(f"{folder} holds responses that were not recorded there: give another folder")
+        else:
             _write(described, lambda path: path.write_text(json.dumps(description) + "\n", encoding="utf-8"))
-        self.complete = all((folder / f"{name}.npy").exists() for name in ARRAYS)
+        self.complete = all((folder / f"{name}.npy").exists() for name in (*ARRAYS, _DIGEST))
+        self.known = self._known()
+
+    def _known(self) -> NDArray[np.uint8]:
+        """Digests of the pictures that are recorded already, (n, 32)."""
+        if self.complete:
+            path = self.folder / f"{_DIGEST}.npy"
+            try:
+                return np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise FerError(
+                    f"{path} is damaged ({error}): remove {self.folder} and record again"
+                ) from error
+        return np.concatenate([np.empty((0, 32), np.uint8), *self.read(_DIGEST)])
+
+    def holds(self, first: int, digests: NDArray[np.uint8]) -> bool:
+        """Whether pictures are recorded already, the first one being of this number; refuse others in their place."""
+        if first >= len(self.known) and not self.complete:
+            return False
+        there = self.known[first : first + len(digests)]
+        differ = (there != digests[: len(there)]).any(1)
+        if differ.any() or len(there) < len(digests):
+            number = first + (int(differ.argmax()) if differ.any() else len(there))
+            self.refuse(f"picture {number} is not the one recorded")
+        return True
+
+    def refuse(self, why: str) -> None:
+        raise FerError(f"{self.folder} holds a recording of other pictures ({why}): give another folder")
 
     def chunks(self) -> list[Path]:
         return sorted(self.folder.glob("chunk-*.npz"))
 
-    def add(self, responses: Responses) -> None:
+    def add(self, responses: Responses, digests: list[NDArray[np.uint8]]) -> None:
+        arrays = {name: getattr(responses, name) for name in ARRAYS} | {_DIGEST: np.concatenate(digests)}
+
         def save(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, **{name: getattr(responses, name) for name in ARRAYS})
+                np.savez(file, **arrays)
 
         _write(self.folder / f"chunk-{len(self.chunks()):06d}.npz", save)
 
-    def pictures(self) -> int:
-        return sum(len(chunk) for chunk in self.read("maximum"))
-
-    def read(self, name: str) -> Iterator[NDArray[np.generic]]:
+    def read(self, name: str) -> Iterator[NDArray[Any]]:
         for path in self.chunks():
-            with np.load(path, allow_pickle=False) as file:
-                yield file[name]
+            try:
+                with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                    part = file[name]
+            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+                raise FerError(
+                    f"{path} is damaged ({error}): remove {self.folder} and record again"
+                ) from error
+            yield part
 
     def finish(self) -> None:
         """Join the chunks, one at a time in memory."""
-        count, first = self.pictures(), next(self.read("maximum"), None)
-        if first is None:
-            raise FerError("there are no pictures to record: give at least one batch")
-        for name in ARRAYS:
-            _write(self.folder / f"{name}.npy", partial(self._join, name, count, first.shape[1]))
+        if not self.complete:
+            for name in (*ARRAYS, _DIGEST):
+                _write(self.folder / f"{name}.npy", partial(self._join, name))
         for chunk in self.chunks():
             chunk.unlink()
 
-    def _join(self, name: str, count: int, maps: int, path: Path) -> None:
+    def _join(self, name: str, path: Path) -> None:
         # Plain writes: on a full disk they say so, where a memory map over a file with holes ends the process.
-        kind = np.dtype(ARRAYS[name])
+        shapes = [(part.dtype, *part.shape) for part in self.read(name)]
+        kind, _, width = shapes[0]
         header = {
             "descr": np.lib.format.dtype_to_descr(kind),
             "fortran_order": False,
-            "shape": (count, maps),
+            "shape": (sum(shape[1] for shape in shapes), width),
         }
         with path.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for part in self.read(name):
-                file.write(np.ascontiguousarray(part, kind).data)
+                file.write(np.ascontiguousarray(part).data)
 
 
 def _write(path: Path, save: Callable[[Path], object]) -> None:
@@ -143,6 +216,7 @@ def _fingerprint(steps: list[Step]) -> str:
     for step in steps:
         digest.update(repr((step.kind, *step[3:])).encode())
         for parameter in step.module.parameters():
+            digest.update(str(parameter.dtype).encode())
             digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
@@ -150,7 +224,7 @@ def _fingerprint(steps: list[Step]) -> str:
 @torch.no_grad()
 def record(
     features: nn.Module,
-    batches: Iterable[Tensor] | Callable[[int], Iterable[Tensor]],
+    batches: Iterable[Any],
     layer: str = "relu3",
     device: str | torch.device | None = None,
     folder: Path | None = None,
@@ -163,73 +237,69 @@ def record(
         ``nn.Sequential`` as :func:`fer_lib.network.stack.read_stack` accepts it.
     batches
         Batches (n, C, H, W) of any size, also different ones; their size does not change the result, not in a
-        single bit. Or a function that gives the batches from the picture of this number on: it spares a resumed
-        recording from loading what it already has.
+        single bit. Each is a tensor or an array of the network's floating type, or what a data loader yields: a
+        tuple, list or dictionary with such pictures and nothing else of four dimensions. A tensor or an array
+        (N, C, H, W) is one batch.
     layer
         Layer whose maps are recorded.
     device
         Where to compute; None: where the network is.
     folder
         Where to stream the responses to. Memory then does not grow with the number of pictures, and a recording
-        that was killed goes on where it stood when it is called again with the same network and pictures.
-        None: in memory, 8 bytes for each picture and map.
+        that was killed goes on where it stood when it is called again with the same network and pictures. What
+        is recorded already is read again, to see that it is the same, but not passed through the network;
+        :meth:`Responses.load` opens a finished recording without pictures.
+        None: in memory, 12 bytes for each picture and map.
 
     Raises
     ------
     FerError
         If the network cannot be read, a batch does not fit it or gives values that are not finite, or the
-        folder holds a recording of another network or layer.
+        folder holds a recording of another network or layer, or of other pictures.
+
+    Notes
+    -----
+    The network is taken as it is in evaluation. Networks in float16 and bfloat16 are calculated in float32, in
+    which their weights are exact.
     """
     steps = read_stack(features, layer)
-    target = torch.device(device or next(iter(features.parameters()), torch.zeros(0)).device)
-    # A copy, so that moving it and its faster memory layout leave the caller's network alone.
-    steps = [step.fast(target) for step in steps]
-    disk = None if folder is None else _Folder(Path(folder), {"layer": layer, "stack": _fingerprint(steps)})
-    if disk is not None and disk.complete:
-        return Responses.load(disk.folder)
-    done = 0 if disk is None else disk.pictures()
-    source = batches(done) if callable(batches) else _skip(batches, done)
-    waiting: list[Responses] = []
-    for number, pack in enumerate(_regular(source), start=1):
-        _check(steps, pack)
-        pack = pack.to(target).contiguous(memory_format=torch.channels_last)
-        found = [array.cpu().numpy() for array in _maxima(steps, pack)]
-        waiting.append(Responses(*(f.astype(kind) for f, kind in zip(found, ARRAYS.values(), strict=True))))
-        if disk is not None and number % _CHUNK == 0:
-            disk.add(_join(waiting))
-            waiting = []
+    kind = float_type(steps)
+    target = usable_device(device or next(iter(features.parameters()), torch.zeros(0)).device)
+    if isinstance(batches, Tensor | np.ndarray):
+        batches = [batches]
+    done, waiting, digests = 0, list[Responses](), list[NDArray[np.uint8]]()
+    with torch.autocast(target.type, enabled=False):
+        # A copy, so that moving it and its faster memory layout leave the caller's network alone.
+        steps = [step.fast(target) for step in steps]
+        disk = (
+            None
+            if folder is None
+            else _Folder(Path(folder), {"layer": layer, "stack": _fingerprint(steps), "type": str(kind)})
+        )
+        for pack in _regular(_checked(batches, steps, kind)):
+            first, done = done, done + len(pack)
+            if disk is not None:
+                digests.append(_digests(pack))
+                if disk.holds(first, digests[-1]):
+                    digests.clear()
+                    continue
+            pack = pack.to(target, calculated_in(pack.dtype)).contiguous(memory_format=torch.channels_last)
+            value, row, column = (array.cpu().numpy() for array in _maxima(steps, pack))
+            waiting.append(Responses(value, row.astype(np.int32), column.astype(np.int32)))
+            if disk is not None and len(waiting) == _CHUNK:
+                disk.add(_join(waiting), digests)
+                waiting, digests = [], []
+    if not done:
+        raise FerError("there are no pictures to record: give at least one batch")
     if disk is None:
-        if not waiting:
-            raise FerError("there are no pictures to record: give at least one batch")
         return _join(waiting)
+    if done < len(disk.known):
+        disk.refuse(f"{len(disk.known)} of them, where {done} are given")
     if waiting:
-        disk.add(_join(waiting))
+        disk.add(_join(waiting), digests)
     disk.finish()
     return Responses.load(disk.folder)
 
 
 def _join(parts: list[Responses]) -> Responses:
     return Responses(*(np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS))
-
-
-def _skip(batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
-    """Leave out the first ``count`` pictures of the batches."""
-    for batch in batches:
-        if count < len(batch):
-            yield batch[count:]
-        count = max(count - len(batch), 0)
-
-
-def _check(steps: list[Step], pictures: Tensor) -> None:
-    first = next((step.module for step in steps if isinstance(step.module, nn.Conv2d)), None)
-    if first is not None and pictures.shape[1] != first.in_channels:
-        raise FerError(f"pictures have {pictures.shape[1]} channels: the network wants {first.in_channels}")
-    if first is not None and pictures.dtype != first.weight.dtype:
-        raise FerError(f"pictures are {pictures.dtype}: convert them to the network's {first.weight.dtype}")
-    extent = (int(pictures.shape[2]), int(pictures.shape[3]))
-    for step in steps:
-        extent = step.out(extent)
-        if min(extent) < 1:
-            raise FerError(
-                f"pictures {tuple(pictures.shape[2:])} are too small for layer {step.name!r}: enlarge them"
-            )

@@ -20,6 +20,7 @@ size of the picture nor on the number of units; memory is bounded by one batch o
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError
-from fer_lib.maps.responses import Units
+from fer_lib.maps.inputs import check_finite, extents_of, tensor_of
+from fer_lib.maps.responses import Units, whole_numbers
 from fer_lib.maps.windows import project_batch
-from fer_lib.network.stack import Step, field_of, read_stack
+from fer_lib.network.repeatable import usable_device
+from fer_lib.network.stack import Step, field_of, float_type, read_stack
+from fer_lib.network.weights import calculated_in
 
 __all__ = ["RULES", "Projections", "Units", "crops", "project", "receptive_fields"]
 
@@ -46,7 +50,7 @@ class Projections:
     Attributes
     ----------
     patch
-        (n, channels, height, width), float32 (or the network's type): the projection on the receptive field.
+        (n, channels, height, width), float32, or float64 if the network is: the projection on the receptive field.
         Zero where the field lies outside the frame.
     top, left
         (n,) int64, row and column of the patch's first pixel in the frame, in pixels. Negative where padding
@@ -93,10 +97,10 @@ class Projections:
         """Read what :meth:`save` wrote; a FerError if it cannot be read."""
         path = Path(folder) / "projections.npz"
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in _ARRAYS}
                 return cls(**arrays, rule=str(file["rule"]), layer=str(file["layer"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise FerError(f"{path} holds no readable projections ({error}): compute them again") from error
 
 
@@ -124,43 +128,35 @@ def receptive_fields(
         (n, 4) int64: top, left, bottom, right in pixels; bottom and right are the first ones outside.
     """
     steps = read_stack(features, layer)
+    places = whole_numbers("row", row), whole_numbers("column", column)
+    if places[0].ndim != 1 or places[0].shape != places[1].shape:
+        raise FerError(
+            f"row and column have shapes {places[0].shape} and {places[1].shape}: give one value for each unit, (n,)"
+        )
     boxes = []
-    for axis, position in enumerate((row, column)):
+    for axis, position in enumerate(places):
         field = field_of(steps, axis)
-        first = np.asarray(position, np.int64) * field.stride + field.offset
+        first = position * field.stride + field.offset
         ends = np.stack([first, first + field.size], axis=1)
         boxes.append(ends if shape is None else ends.clip(0, shape[axis]))
     return np.stack([boxes[0][:, 0], boxes[1][:, 0], boxes[0][:, 1], boxes[1][:, 1]], axis=1)
 
 
-def _check(steps: list[Step], pictures: Tensor, units: Units, rule: str) -> list[tuple[int, int]]:
-    """Refuse what cannot be projected; heights and widths of the picture and of every step's output."""
-    if rule not in RULES:
-        raise FerError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
+def _check_units(
+    steps: list[Step], units: Units, pictures: int, channels: int, extent: tuple[int, int]
+) -> None:
+    """Refuse units that the last step does not have."""
     convolutions = [step.module for step in steps if isinstance(step.module, nn.Conv2d)]
-    if pictures.ndim != 4 or (convolutions and pictures.shape[1] != convolutions[0].in_channels):
-        wanted = f" with {convolutions[0].in_channels} channels" if convolutions else ""
-        raise FerError(f"pictures of shape {tuple(pictures.shape)} do not fit: give (N, C, H, W){wanted}")
-    if not pictures.is_floating_point() or (convolutions and convolutions[0].weight.dtype != pictures.dtype):
-        wanted = f"the network's {convolutions[0].weight.dtype}" if convolutions else "a floating type"
-        raise FerError(f"pictures are {pictures.dtype}: convert them to {wanted}")
-    extents = [(int(pictures.shape[2]), int(pictures.shape[3]))]
-    for step in steps:
-        extents.append(step.out(extents[-1]))
-        if min(extents[-1]) < 1:
-            raise FerError(
-                f"pictures of {extents[0]} pixels are too small for layer {step.name!r}: enlarge them"
-            )
-    maps = convolutions[-1].out_channels if convolutions else int(pictures.shape[1])
-    limits = {"picture": len(pictures), "map": maps, "row": extents[-1][0], "column": extents[-1][1]}
+    maps = convolutions[-1].out_channels if convolutions else channels
+    limits = {"picture": pictures, "map": maps, "row": extent[0], "column": extent[1]}
     for name, limit in limits.items():
         values = getattr(units, name)
         if len(values) and not (values.min() >= 0 and values.max() < limit):
             wrong = values[(values < 0) | (values >= limit)][0]
             raise FerError(
-                f"unit with {name} {wrong} does not exist in {steps[-1].name!r}: give 0 to {limit - 1}"
+                f"unit with {name} {wrong} does not exist in {steps[-1].name!r}: "
+                + (f"give 0 to {limit - 1}" if limit else f"there is no {name}")
             )
-    return extents
 
 
 @torch.no_grad()
@@ -179,7 +175,7 @@ def project(
     features
         ``nn.Sequential`` as :func:`fer_lib.network.stack.read_stack` accepts it.
     pictures
-        (N, C, H, W) in the network's floating type.
+        (N, C, H, W) in the network's floating type: a tensor, or an array in any layout.
     units
         The n units to project.
     layer
@@ -201,6 +197,9 @@ def project(
 
     Notes
     -----
+    The network is taken as it is in evaluation. Networks in float16 and bfloat16 are calculated in float32, in
+    which their weights are exact.
+
     The batch size changes nothing but rounding. Where two values of a pool's window differ by no more than
     that, rounding decides which of them the switch takes, and where a rectifier's input is that near to zero, whether it
     lets the signal through: in float32 this concerns about one unit in a hundred, here as in every other implementation.
@@ -223,23 +222,34 @@ def project(
     A network with batch normalisation is folded into plain convolutions first, with
     ``torch.nn.utils.fusion.fuse_conv_bn_eval``.
     """
-    steps = read_stack(features, layer)
-    given = torch.as_tensor(pictures)
-    extents = _check(steps, given, units, rule)
+    if rule not in RULES:
+        raise FerError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
     if batch_size < 1:
         raise FerError(f"batch_size={batch_size} is not possible: give at least 1")
-    weights = next(iter(features.parameters()), given)
-    given = given.to(weights.device)
-    steps = [step.fast(weights.device) for step in steps]
-    tensors = [torch.from_numpy(getattr(units, name)).to(weights.device) for name in Units.NAMES]
+    steps = read_stack(features, layer)
+    kind = float_type(steps)
+    given = tensor_of(pictures)
+    extents = extents_of(given, steps, kind)
+    _check_units(steps, units, len(given), given.shape[1], extents[-1])
+    needed, where = np.unique(units.picture, return_inverse=True)
+    used = given[torch.from_numpy(needed).to(given.device)]
+    check_finite(used, needed)
+    device = usable_device(next((p.device for step in steps for p in step.module.parameters()), given.device))
+    used = used.to(device, calculated_in(given.dtype))
+    places = [where, units.map, units.row, units.column]
+    tensors = [torch.from_numpy(place).to(device) for place in places]
     boxes = receptive_fields(features, layer, units.row, units.column)
     fields = [field_of(steps, axis).size for axis in (0, 1)]
-    patch = np.zeros((len(units), given.shape[1], *fields), torch.zeros(0, dtype=given.dtype).numpy().dtype)
+    patch = np.zeros((len(units), given.shape[1], *fields), torch.zeros(0, dtype=used.dtype).numpy().dtype)
     value = np.zeros(len(units), patch.dtype)
-    for i in range(0, len(units), batch_size):
-        some = slice(i, i + batch_size)
-        patches, values = project_batch(steps, given, [c[some] for c in tensors], extents, rule)
-        patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
+    with torch.autocast(device.type, enabled=False):
+        steps = [step.fast(device) for step in steps]
+        for i in range(0, len(units), batch_size):
+            some = slice(i, i + batch_size)
+            patches, values = project_batch(steps, used, [t[some] for t in tensors], extents, rule)
+            patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
+    if not (np.isfinite(value).all() and np.isfinite(patch).all()):
+        raise FerError(f"layer {layer!r} gives infinite or undefined values: check weights and pictures")
     return Projections(patch, boxes[:, 0], boxes[:, 1], value, rule, layer)
 
 
@@ -247,14 +257,21 @@ def crops(pictures: NDArray[np.generic], picture: ArrayLike, projections: Projec
     """Cut the receptive fields of projections out of pictures (N, C, H, W); zero outside the frame.
 
     ``picture`` (n,) names the picture of each projection; the result has the shape of ``projections.patch``
-    and the pictures' type.
+    and the pictures' type. A FerError if a picture does not exist or shapes do not fit.
     """
-    out = np.zeros(projections.patch.shape, pictures.dtype)
+    patch, numbers = projections.patch, whole_numbers("picture", picture)
+    if pictures.ndim != 4 or pictures.shape[1] != patch.shape[1]:
+        raise FerError(f"pictures have shape {pictures.shape}: give (N, {patch.shape[1]}, H, W)")
+    if numbers.shape != (len(projections),):
+        raise FerError(
+            f"picture has shape {numbers.shape}: give one for each of {len(projections)} projections"
+        )
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(pictures)):
+        raise FerError(f"picture reaches from {numbers.min()} to {numbers.max()}: there are {len(pictures)}")
+    out = np.zeros(patch.shape, pictures.dtype)
     height, width = pictures.shape[2:]
     rows, columns = out.shape[2:]
-    for i, (which, top, left) in enumerate(
-        zip(np.asarray(picture), projections.top, projections.left, strict=True)
-    ):
+    for i, (which, top, left) in enumerate(zip(numbers, projections.top, projections.left, strict=True)):
         y = slice(*np.clip([top, top + rows], 0, height))
         x = slice(*np.clip([left, left + columns], 0, width))
         out[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left] = pictures[which, :, y, x]

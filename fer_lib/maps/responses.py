@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError
 
-ARRAYS = {"maximum": np.float32, "row": np.int16, "column": np.int16}
+ARRAYS = {"maximum": np.float32, "row": np.int32, "column": np.int32}
+
+
+def whole_numbers(what: str, values: ArrayLike) -> NDArray[np.int64]:
+    """Return integers as int64; a FerError that says what they are if they are none."""
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise FerError(f"{what} given as {array.dtype}: give integers")
+    return array.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,7 @@ class Units:
             values = np.asarray(getattr(self, name))
             if values.ndim != 1 or len(values) != len(np.asarray(self.picture)):
                 raise FerError(f"units' {name} has shape {values.shape}: give one value for each unit, (n,)")
-            if len(values) and values.dtype.kind not in "iu":
-                raise FerError(f"units' {name} is {values.dtype}: give integers")
-            object.__setattr__(self, name, values.astype(np.int64))
+            object.__setattr__(self, name, whole_numbers(f"units' {name}", values))
 
     def __len__(self) -> int:
         return len(self.picture)
@@ -48,19 +54,25 @@ class Responses:
     maximum
         (N, C) float32, the largest activation of the map on the picture.
     row, column
-        (N, C) int16, where in the map it lies; the first place in reading order if there are several.
+        (N, C) int32, where in the map it lies; the first place in reading order if there are several.
     """
 
     maximum: NDArray[np.float32]
-    row: NDArray[np.int16]
-    column: NDArray[np.int16]
+    row: NDArray[np.int32]
+    column: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.maximum)
 
     def of(self, pictures: ArrayLike) -> Responses:
-        """Select the responses to these pictures only, (n,) indices, in this order."""
+        """Select the responses to these pictures only, (n,) indices or (N,) a mask, in this order."""
         index = np.asarray(pictures)
+        if index.dtype != bool or index.shape != (len(self),):
+            index = whole_numbers("pictures", index)
+            if index.size and not (-len(self) <= index.min() and index.max() < len(self)):
+                raise FerError(
+                    f"pictures reach from {index.min()} to {index.max()}: there are responses to {len(self)}"
+                )
         return Responses(self.maximum[index], self.row[index], self.column[index])
 
     def save(self, folder: Path) -> None:
@@ -119,8 +131,10 @@ class Exemplars:
 
     def renumbered(self, pictures: ArrayLike) -> Exemplars:
         """Rename picture i to ``pictures[i]``; -1 stays -1."""
-        names = np.asarray(pictures, np.int64)
-        return replace(self, picture=np.where(self.picture >= 0, names[self.picture], -1))
+        names = whole_numbers("pictures", pictures)
+        if self.picture.max(initial=-1) >= len(names):
+            raise FerError(f"picture {self.picture.max()} has no name: {len(names)} are given")
+        return replace(self, picture=np.append(names, -1)[self.picture])
 
 
 def exemplars(responses: Responses, n: int = 9, groups: ArrayLike | None = None) -> Exemplars:

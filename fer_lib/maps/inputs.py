@@ -1,0 +1,104 @@
+"""Pictures as users have them, for networks that want (N, C, H, W): arrays, tensors, batches of a data loader."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fer_lib.errors import FerError
+from fer_lib.network.stack import Step
+
+
+def tensor_of(pictures: Any) -> Tensor:
+    """Pictures as a tensor, without copying them if torch can read their memory.
+
+    Parameters
+    ----------
+    pictures
+        Tensor, array in any layout and byte order, or a sequence of such of one shape.
+
+    Raises
+    ------
+    FerError
+        If they have no values, no common shape, or are no numbers that torch knows.
+    """
+    if isinstance(pictures, Tensor):
+        if pictures.is_meta or pictures.layout is not torch.strided:
+            how = "on the meta device, without values" if pictures.is_meta else f"{pictures.layout}"
+            raise FerError(f"pictures are {how}: give an ordinary tensor (N, C, H, W)")
+        return pictures.detach()
+    try:
+        if isinstance(pictures, list | tuple):
+            return torch.stack([tensor_of(picture) for picture in pictures])
+        array = np.asarray(pictures)
+    except (ValueError, RuntimeError) as error:
+        raise FerError(f"pictures do not fit each other ({error}): give an array (N, C, H, W)") from error
+    if array.dtype.kind not in "biufc" or array.dtype == np.longdouble:
+        raise FerError(f"pictures are {array.dtype}: give an array (N, C, H, W) of numbers")
+    # torch reads no negative strides and no other byte order.
+    array = np.require(array, array.dtype.newbyteorder("="), "C")
+    with warnings.catch_warnings():
+        # Nothing here writes to the pictures of others.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def pictures_in(batch: Any) -> Tensor:
+    """Find the pictures (n, C, H, W) in what a data loader yields: alone, or the only such thing beside labels.
+
+    Raises
+    ------
+    FerError
+        If there are none, or more than one.
+    """
+    if not isinstance(batch, Mapping | list | tuple):
+        pictures = tensor_of(batch)
+        if pictures.ndim != 4:
+            raise FerError(f"a batch has shape {tuple(pictures.shape)}: give (n, C, H, W)")
+        return pictures
+    items = list(batch.values() if isinstance(batch, Mapping) else batch)
+    found = [item for item in items if isinstance(item, Tensor | np.ndarray) and item.ndim == 4]
+    if len(found) != 1:
+        raise FerError(
+            f"a batch is {type(batch).__name__} with {len(found)} arrays of shape (n, C, H, W): "
+            "give the pictures alone, or with nothing else of four dimensions"
+        )
+    return tensor_of(found[0])
+
+
+def extents_of(pictures: Tensor, steps: Sequence[Step], kind: torch.dtype | None) -> list[tuple[int, int]]:
+    """Height and width of pictures and of the output of every step of a stack with weights of this type.
+
+    Raises
+    ------
+    FerError
+        If the stack cannot take pictures of this shape or type.
+    """
+    channels = next((s.module.in_channels for s in steps if isinstance(s.module, nn.Conv2d)), None)
+    if pictures.ndim != 4 or not all(pictures.shape[1:]):
+        raise FerError(f"pictures have shape {tuple(pictures.shape)}: give (N, C, H, W)")
+    if channels is not None and pictures.shape[1] != channels:
+        raise FerError(f"pictures have {pictures.shape[1]} channels: the network wants {channels}")
+    if not pictures.is_floating_point() or (kind is not None and pictures.dtype != kind):
+        wanted = "a floating type" if kind is None else f"the network's {kind}"
+        raise FerError(f"pictures are {pictures.dtype}: convert them to {wanted}")
+    extents = [(int(pictures.shape[2]), int(pictures.shape[3]))]
+    for step in steps:
+        extents.append(step.out(extents[-1]))
+        if min(extents[-1]) < 1:
+            raise FerError(f"pictures {extents[0]} are too small for layer {step.name!r}: enlarge them")
+    return extents
+
+
+def check_finite(pictures: Tensor, numbers: Sequence[int] | NDArray[np.int64]) -> None:
+    """Refuse the first of these pictures, by its number, that has infinite or undefined values."""
+    finite = pictures.isfinite().flatten(1).all(1)
+    if not bool(finite.all()):
+        wrong = numbers[int((~finite).nonzero()[0])]
+        raise FerError(f"picture {wrong} has infinite or undefined values: leave it out or mend it")
