@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from own_tables import KINDS, write_table
 
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
@@ -232,3 +233,16 @@ def test_relative_store_is_refused_in_one_line(monkeypatch, capsys):
         assert run(monkeypatch, *words) == 2
         said = capsys.readouterr().err
         assert said.startswith("fer: FER_STORE='store' is relative") and said.count("\n") == 1
+
+
+def test_a_run_leaves_out_what_the_faces_lack(monkeypatch, capsys, tmp_path):
+    table = write_table(tmp_path / "table", KINDS["nothing but pictures"])
+    monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr("fer_lib.experiment.study.Study.atlas", None)
+    assert run(monkeypatch, "run", "--preset", "smoke", "--faces", str(table)) == 0
+    said = capsys.readouterr().err
+    for step in ("training", "responses", "projections", "verdicts", "interventions"):
+        assert f"{step}: left out: no picture has an expression label" in said
+    assert "left out" not in said.partition("training ...")[0]
+    assert run(monkeypatch, "train", "--preset", "smoke", "--faces", str(table)) == 2
+    assert capsys.readouterr().err.count("\n") == 1

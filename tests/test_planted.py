@@ -1,9 +1,10 @@
 """The simulation tells the measures apart as their equations say it must."""
 
+import numpy as np
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.planted import MEASURES, detection_rates, find_planted
+from fer_lib.evidence.planted import MEASURES, Noise, detection_rates, find_planted
 from fer_lib.facs import AUS
 
 
@@ -17,8 +18,23 @@ def test_the_papers_distance_follows_the_gain_and_auc_finds_the_detector():
 
 
 def test_with_equal_gains_and_equal_sets_the_distance_works_too():
-    table = find_planted(300, pictures=600, shift=3, gain_sd=0, runs=8)
+    alike = Noise(level=0.0, level_sd=0.0, gain_sd=0.0)
+    table = find_planted(300, pictures=600, shift=3, noise=alike, runs=8)
     assert (table["found"] == 1).all()
+
+
+def test_noise_is_that_of_real_maps():
+    """Mean over standard deviation near 3.3 and one zero in thirty, not 0.68 and a half as of rectified standard noise."""
+    responses, gain = Noise().draw(600, 256, np.random.default_rng(0))
+    maxima = gain * np.maximum(responses, 0)
+    assert 2.8 < np.mean(maxima.mean(axis=0) / maxima.std(axis=0)) < 3.8
+    assert 0.02 < (maxima == 0).mean() < 0.06
+    measured = Noise.measured(maxima)
+    assert measured.level == pytest.approx(3.3, abs=0.3)
+    assert measured.level_sd == pytest.approx(1.5, abs=0.3)
+    assert measured.gain_sd == pytest.approx(1.0, abs=0.15)
+    with pytest.raises(FerError, match="1 of 3 maps vary"):
+        Noise.measured(np.array([[0.0, 1, 2], [0.0, 1, 3]]))
 
 
 def test_without_a_shift_every_measure_is_at_chance_and_a_seed_decides():
@@ -33,8 +49,9 @@ def test_bad_input_is_refused():
 
 
 def test_rates_of_every_measure_and_setting():
-    table = detection_rates(aus=(16, 1, 25), gains=(0.0, 1.0), runs=2)
-    assert len(table) == 5 * len(MEASURES) and table["found"].between(0, 1).all()
+    table = detection_rates(aus=(16, 1, 25), shifts=(1.0, 3.0), gains=(0.0, 1.0), runs=2)
+    assert len(table) == 7 * len(MEASURES) and table["found"].between(0, 1).all()
+    assert set(table.loc[table["vary"] == "shift", "value"]) == {1, 3}
     assert set(table.loc[table["vary"] == "positives", "value"]) == {
         AUS[au].ckplus_count for au in (16, 1, 25)
     }

@@ -77,8 +77,9 @@ def _say(
     from IPython.display import publish_display_data
 
     sentence = f"Left out: {error}."
+    page = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(sentence))
     publish_display_data(
-        {"text/html": f'<p class="left-out">{html.escape(sentence)}</p>', "text/plain": sentence},
+        {"text/html": f'<p class="left-out">{page}</p>', "text/plain": sentence},
         {_MARK: str(error)},
     )
 

@@ -98,6 +98,7 @@ def map_effects(study: Study) -> pd.DataFrame:
 
     A face is cropped by its own landmarks, as everywhere (section 2.2), so that a dropped jaw also shrinks the rest.
     """
+    trained = study.training.key  # first, as without a network nothing needs to be rendered
     control = control_faces(study)
 
     def compute(folder: Path) -> None:
@@ -118,7 +119,7 @@ def map_effects(study: Study) -> pd.DataFrame:
         "effects",
         compute,
         settings={"layer": "relu3"},
-        upstream=[study.training.key, control.key],
+        upstream=[trained, control.key],
         sources=["experiment.interventions", "maps.activations", "faces.preprocess"],
     )
     return pd.read_parquet(artifact.path / "effects.parquet").rename(columns=int)
