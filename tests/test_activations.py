@@ -270,6 +270,28 @@ def test_killed_while_joining(small, tmp_path, monkeypatch):
     assert np.array_equal(found.row, record(features, [pictures]).row)
 
 
+def test_full_disk_while_recording_and_joining(small, small_disk):
+    features, pictures = small
+    wanted = record(features, [pictures], folder=small_disk.path / "wanted")
+    size = sum(path.stat().st_size for path in (small_disk.path / "wanted").iterdir())
+    folder = small_disk.path / "responses"
+    for share in (
+        0,
+        0.5,
+        1.5,
+    ):  # nothing fits; half of the chunks; the chunks, but not the arrays that they become
+        small_disk.leave(int(share * size))
+        with pytest.raises(OSError, match="No space left"):
+            record(features, [pictures], folder=folder)
+        assert not [path for path in folder.glob("*") if path.suffix == ".partial"]
+    small_disk.leave(-1)
+    found = record(features, [pictures], folder=folder)
+    for name in ("maximum", "row", "column"):
+        assert np.array_equal(getattr(found, name), getattr(wanted, name))
+        same = [(place / f"{name}.npy").read_bytes() for place in (folder, small_disk.path / "wanted")]
+        assert same[0] == same[1]
+
+
 def test_folder_of_another_network_is_refused(small, tmp_path):
     features, pictures = small
     record(features, [pictures], folder=tmp_path)

@@ -2,6 +2,8 @@ import dataclasses
 import hashlib
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -272,6 +274,14 @@ def test_an_earlier_set_is_replaced_and_survives_a_failure(fake_core, tmp_path, 
 
 def test_processes_keep_the_order():
     assert list(in_processes(abs, range(-9, 0), 2)) == list(range(9, 0, -1))
+
+
+def test_a_failing_task_is_all_that_is_said():
+    code = "import time\nfrom fer_lib.render.workers import in_processes\nlist(in_processes(time.sleep, [0, 'x', *[0.1] * 30], 2))"
+    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    # Its own traceback, and none of the pool's.
+    assert ended.returncode == 1 and "\nTypeError: " in ended.stderr
+    assert "InvalidStateError" not in ended.stderr
 
 
 def test_real_faces_do_not_depend_on_the_number_of_processes(tmp_path):

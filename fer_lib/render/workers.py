@@ -1,5 +1,6 @@
 """Work spread over processes with results in order, whatever their number."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -40,8 +41,11 @@ def in_processes(
         yield from map(function, tasks)
         return
     pool = ProcessPoolExecutor(min(processes, len(tasks)), env=_ONE_THREAD)
+    # Not pool.map: it cancels what still waits when a task fails, and its manager then prints a traceback of its own.
+    waiting = deque(pool.submit(function, task) for task in tasks)
     try:
-        yield from pool.map(function, tasks)
+        while waiting:
+            yield waiting.popleft().result()
     except TerminatedWorkerError as error:
         raise FerError(
             "a rendering process died, most often for want of memory; processes=1 needs less"
