@@ -33,13 +33,15 @@ def toy(detector: bool = True, unseen: int = 6) -> Any:
     study.responses = SimpleNamespace(maximum=maximum)
     held_out = subject >= people - unseen
     study.people = SimpleNamespace(train=np.flatnonzero(~held_out), test=np.flatnonzero(held_out))
+    study.matchable = lambda: AUS
+    study.moves = position > 0
     study.apexes = lambda rows: rows[position[rows] == frames - 1]
     return study
 
 
 def infinite(study: Any) -> Any:
     """The same with every map silent on some picture with and some without each unit, and the rule "infinite"."""
-    study.settings = study.settings.but(zero_rule="infinite", strongest=200)
+    study.settings = study.settings.but(zero_rule="infinite")
     study.responses.maximum[study.present[1].to_numpy() == 0, :] = 0.0
     return study
 
