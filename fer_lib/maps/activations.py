@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fer_lib.errors import FerError
 from fer_lib.maps.inputs import check_finite, extents_of, pictures_in
 from fer_lib.maps.responses import ARRAYS, Exemplars, Responses, Units, exemplars
-from fer_lib.network.repeatable import usable_device
+from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type, read_stack
 from fer_lib.network.weights import calculated_in
 
@@ -268,7 +268,7 @@ def record(
     if isinstance(batches, Tensor | np.ndarray):
         batches = [batches]
     done, waiting, digests = 0, list[Responses](), list[NDArray[np.uint8]]()
-    with torch.autocast(target.type, enabled=False):
+    with whole_float32(target):
         # A copy, so that moving it and its faster memory layout leave the caller's network alone.
         steps = [step.fast(target) for step in steps]
         disk = (

@@ -33,7 +33,7 @@ from fer_lib.errors import FerError
 from fer_lib.maps.inputs import check_finite, extents_of, tensor_of
 from fer_lib.maps.responses import Units, whole_numbers
 from fer_lib.maps.windows import project_batch
-from fer_lib.network.repeatable import usable_device
+from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
 from fer_lib.network.weights import calculated_in
 
@@ -242,7 +242,7 @@ def project(
     fields = [field_of(steps, axis).size for axis in (0, 1)]
     patch = np.zeros((len(units), given.shape[1], *fields), torch.zeros(0, dtype=used.dtype).numpy().dtype)
     value = np.zeros(len(units), patch.dtype)
-    with torch.autocast(device.type, enabled=False):
+    with whole_float32(device):
         steps = [step.fast(device) for step in steps]
         for i in range(0, len(units), batch_size):
             some = slice(i, i + batch_size)
