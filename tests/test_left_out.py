@@ -156,6 +156,24 @@ def test_a_sentence_ends_its_section() -> None:
     assert shown(found) == [*above, "## Two", "full", "c", "more", "### Three", "x", "[d]", "## Four", "last"]
 
 
+def test_the_sentence_that_takes_a_paragraphs_place_is_the_last_one_met() -> None:
+    found = left_out.pruned(
+        *page(
+            "# Title\n\n## One\n\nintro",
+            ("a", "no AUs"),
+            ("nothing to see", ""),
+            ("seen", "glue:k"),
+            "## Two",
+            ("b", "no landmarks", "remove-cell"),
+            "{glue:text}`x`\n\n{glue:text}`y`\n\nrest\n\n## Three",
+            ("c", ""),
+        )
+    )
+    assert shown(found) == (
+        "# Title|## One|intro|[a]|seen|## Two|b|**Left out**: no landmarks.|rest|## Three|c".split("|")
+    )
+
+
 def test_one_above_all_headings_ends_the_page() -> None:
     found = left_out.pruned(
         *page(
@@ -177,7 +195,8 @@ def test_numbers_that_were_not_computed_take_their_paragraph_along() -> None:
             "and {glue:}`there`",
         )
     )
-    assert shown(found) == ["# Title", "{glue:text}`there:.2f` is\nknown", "x", "y", "and {glue:}`there`"]
+    there = "{glue:text}`there:.2f` is\nknown"
+    assert shown(found) == ["# Title", there, "**Left out**: no AUs.", "x", "y", "and {glue:}`there`"]
 
 
 def test_exercises_go_one_by_one_with_their_solutions() -> None:

@@ -36,6 +36,7 @@ def toy(detector: bool = True, unseen: int = 6) -> Any:
     study.matchable = lambda: AUS
     study.moves = position > 0
     study.apexes = lambda rows: rows[position[rows] == frames - 1]
+    study.moves, study.matchable = position > 0, lambda: AUS
     return study
 
 

@@ -228,6 +228,8 @@ def _hide(app: Sphinx, doctree: nodes.document) -> None:
             for part in list(cell.findall(nodes.container)):
                 if part.get("nb_element") == "cell_code_source":
                     part.parent.remove(part)
+            for caption in list(cell.findall(nodes.caption)):
+                caption.parent.remove(caption)
 
 
 def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -174,7 +174,8 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
 
     A sentence under a heading ends what follows it there, headings below it included; one above the first heading ends
     the page. Exercises are kept or dropped one by one, with their solutions. A paragraph with a number that was not
-    computed goes wherever it stands.
+    computed goes wherever it stands, and the sentence takes its place where the section does not have it yet. Code that
+    shows nothing goes with the prose around it.
 
     Parameters
     ----------
@@ -190,6 +191,7 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
     cells = [nbformat.from_dict(dict(cell)) for cell in source.cells]
     level, ended, exercise = 1, 7, ""  # of the heading above; of the heading whose rest is dropped, 7: none
     gone, said, told = set[int](), set[int](), set[str]()
+    reason = next(iter(reasons(executed)), "")  # the last one met
     for place, (cell, run) in enumerate(zip(cells, executed.cells, strict=True)):
         if cell.cell_type == "markdown":
             kept = []
@@ -204,10 +206,14 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
                 whole = all(key in known for key in _LOCAL.findall(block))
                 if named[1] not in lost if named and ended > 1 else whole and ended == 7:
                     kept.append(block)
+                elif not whole and ended == 7 and reason not in told:
+                    kept.append(f"**Left out**: {reason}.")
+                    told.add(reason)
             cell.source = "\n\n".join(kept)
         elif cell.cell_type == "code":
             sentences = reasons(_alone(run))
-            if exercise in lost or ended == 1:
+            reason = sentences[-1] if sentences else reason
+            if exercise in lost or ended == 1 or (ended < 7 and not run.get("outputs")):
                 gone.add(place)
             elif sentences and _visible(cell):
                 (gone if told.issuperset(sentences) else said).add(place)

@@ -99,7 +99,7 @@ class SeedRuns:
             return self
         raise Lacking(
             f"the verdicts of several seeds that are kept were made on {made['date']} with {what}: make them anew with "
-            "`fer seeds 0 1 2 --out book/seeds.json`"
+            "`fer seeds 0 1 2 --out book/seeds.json`, with the faces and settings of this book"
         )
 
     def save(self, file: Path) -> None:
