@@ -111,7 +111,7 @@ def leak_gain(table: pd.DataFrame) -> float:
         If it was not run under both divisions.
     """
     right, lacking = table["traditional"].to_dict(), table["lacking"].to_dict()
-    for name in (LEAK, BY_SUBJECT):
+    for name in (BY_SUBJECT, LEAK):
         if not np.isfinite(right[name]):
             raise Lacking(lacking[name])
     return float(right[LEAK] - right[BY_SUBJECT])
