@@ -256,7 +256,7 @@ def published_table(found: Judged) -> str:
     for row in PUBLISHED:
         value = "—" if row.value is None else f"{row.value:g} {row.unit}"
         known = here.get((row.judge, row.question))
-        own = "—" if known is None else f"{known:.0f} %"
+        own = "—" if known is None else f"{known:.1f} %"
         rows.append((NAMES.get(row.judge, f"`{row.judge}`"), row.question, value, row.photographs, own))
     columns = ["judge", "question", "photographs", "which, or what is known", "here"]
     text: str = pd.DataFrame(rows, columns=columns).to_markdown(
