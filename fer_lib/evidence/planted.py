@@ -33,8 +33,8 @@ MEASURES: dict[str, Callable[[Floats, Floats], Floats]] = {
 class Noise:
     """How the maps of a network answer to faces, whatever these show.
 
-    A map's response is ``gain * max(level + z, 0)`` with standard normal z. The defaults were measured on the network of the
-    default preset.
+    A map's response is ``gain * max(level + z, 0)`` with standard normal z. With the defaults a map's mean is 3.3 of its standard
+    deviations and 3.5 % of responses are zero, both on average, as on the network of the default preset.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Noise:
 
     level: float = 3.3
     level_sd: float = 1.5
-    gain_sd: float = 1.0
+    gain_sd: float = 0.6
 
     @classmethod
     def measured(cls, maxima: ArrayLike) -> Noise:
