@@ -299,9 +299,10 @@ def seeds(
     settings = _settings(preset, faces, given)
     if out is not None:
         _check_out(out)
-    from fer_lib.experiment.seeds import run_seeds
+    from fer_lib.experiment.seeds import run_seeds, with_seeds
     from fer_lib.experiment.study import Study
 
+    with_seeds(settings, seeds)
     _say_problems(Study(settings))
     found = run_seeds(settings, seeds)
     typer.echo(f"{found.markdown()}\n\n{found.agreement()}")

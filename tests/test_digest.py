@@ -200,7 +200,8 @@ def _folder_elsewhere(root: Path) -> None:
         (lambda root: (root / "cohn-kanade-images/S010").unlink(), False),
         (lambda root: (root / "FACS/.DS_Store").write_bytes(b"1"), True),
         (lambda root: (root / "readme.txt").write_text("x"), True),
-        (lambda root: (root / "cohn-kanade-images/S005/loop").symlink_to(root / "cohn-kanade-images"), True),
+        # A loop is not followed, but the audit names it.
+        (lambda root: (root / "cohn-kanade-images/S005/loop").symlink_to(root / "cohn-kanade-images"), False),
     ],
     ids="picture landmarks codes archive folder removed unlinked litter stranger loop".split(),
 )

@@ -73,4 +73,4 @@ def test_dropout_acts():
     pictures = torch.randn(2, 1, 36, 36)
     assert not torch.equal(training_scores(model, pictures), training_scores(model, pictures))
     model.eval()
-    torch.testing.assert_close(training_scores(model, pictures), model(pictures))
+    torch.testing.assert_close(training_scores(model, pictures), model(pictures), rtol=1e-4, atol=1e-4)

@@ -62,7 +62,8 @@ def drawn_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         for j in range(len(aus)):
             pictures[j, 1:, 3 * j : 3 * j + 6] = 200
             regions[j, 3 * j : 3 * j + 6] = 1
-        return Atlas(aus, np.array(levels, float), pictures, regions)
+        masks = np.stack([np.asarray(Image.fromarray(r).resize((96, 96))) for r in np.uint8(255 * regions)])
+        return Atlas(aus, np.array(levels, float), pictures, regions, masks)
 
     def interventions(out: Path, *, people: int, **_: object) -> None:
         out.mkdir(parents=True)
@@ -183,11 +184,10 @@ def test_few_people_still_have_divisions(tmp_path: Path) -> None:
     assert "2.0" not in protocols.markdown(division)
 
 
-def test_the_easiest_unit_needs_one_that_was_judged() -> None:
-    def result(auc: list[float]) -> Traditional:
-        detection = pd.DataFrame({"au": [1, 4, 12], "auc": auc})
-        return Traditional(detection, pd.DataFrame(), pd.DataFrame(), np.zeros((0, 4, 4, 2)))
-
-    assert result([np.nan, 0.9, 0.7]).easiest == 4
-    with pytest.raises(Lacking):
-        _ = result([np.nan] * 3).easiest
+def test_detectors_are_judged_on_enough_pictures_of_both_kinds() -> None:
+    detection = pd.DataFrame({"au": [1, 4, 12], "positives": [1, 3, 8], "negatives": [9, 7, 2]})
+    result = Traditional(detection, pd.DataFrame(), pd.DataFrame(), np.zeros((0, 4, 4, 2)))
+    assert result.judged(3)["au"].tolist() == result.judged(3).index.tolist() == [4]
+    assert result.judged(1)["au"].tolist() == [1, 4, 12]
+    with pytest.raises(Lacking, match="in 4 of the judged test pictures"):
+        result.judged(4)

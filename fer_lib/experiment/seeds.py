@@ -136,6 +136,19 @@ def code_digest() -> str:
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:12]
 
 
+def with_seeds(settings: Settings, seeds: Sequence[int]) -> list[Settings]:
+    """Return the settings with each of some seeds, all checked.
+
+    Raises
+    ------
+    FerError
+        If there is no seed, one comes twice, or one is not possible.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise FerError(f"seeds are {list(seeds)}: give at least one, none of them twice")
+    return [settings.but(seed=seed) for seed in seeds]
+
+
 def run_seeds(
     settings: Settings, seeds: Sequence[int], store: Store | None = None, *, progress: bool = True
 ) -> SeedRuns:
@@ -153,12 +166,10 @@ def run_seeds(
     Raises
     ------
     FerError
-        If there is no seed, or one comes twice.
+        As `with_seeds`, before the first one runs.
     """
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise FerError(f"seeds are {list(seeds)}: give at least one, none of them twice")
     tables = []
-    for chosen in [settings.but(seed=seed) for seed in seeds]:  # all are checked before the first one runs
+    for chosen in with_seeds(settings, seeds):
         seed, study = chosen.seed, Study(chosen, store, progress=progress)
         right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
         verdict = judge_claims(study).assign(seed=seed, accuracy=float(right.mean()))
