@@ -61,10 +61,8 @@ def whole_float32(device: torch.device) -> Iterator[None]:
         # Torch 2.9 brought settings of its own for this, and refuses to read the older ones beside them.
         new = hasattr(torch.backends, "fp32_precision")
         name, exact = ("fp32_precision", "ieee") if new else ("allow_tf32", False)
-        kinds: list[Any] = [
-            torch.backends.cuda.matmul,
-            torch.backends.cudnn.conv if new else torch.backends.cudnn,
-        ]
+        convolutions: Any = torch.backends.cudnn
+        kinds: list[Any] = [torch.backends.cuda.matmul, convolutions.conv if new else convolutions]
         before = [getattr(kind, name) for kind in kinds]
         try:
             for kind in kinds:
