@@ -495,3 +495,20 @@ def test_wrong_questions_are_refused():
     assert len(good.of(np.array([True, False, True]))) == 2
     with pytest.raises(FerError, match="picture 1 has no name"):
         exemplars(responses_of(np.array([[0], [5]])), n=1).renumbered([7])
+
+
+@pytest.mark.parametrize("size", [1, 8, 31, 64])
+def test_a_loader_may_fill_the_same_memory_again(size):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3))
+    pictures = torch.randn(64, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    expected = record(network, [pictures], layer="0").maximum
+
+    def refilled():
+        buffer = torch.empty(size, 1, 6, 6)
+        for part in pictures.split(size):
+            buffer[: len(part)] = part
+            yield buffer[: len(part)]
+
+    assert np.array_equal(record(network, refilled(), layer="0").maximum, expected)
+    as_arrays = (part.numpy() for part in refilled())
+    assert np.array_equal(record(network, as_arrays, layer="0").maximum, expected)

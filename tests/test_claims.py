@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from fer_lib.errors import FerError
 from fer_lib.evidence import claims
 from fer_lib.evidence.claims import Comparison
 
@@ -56,3 +57,12 @@ def test_what_could_not_be_measured_is_said_in_words():
     nothing = claims.Comparison(float("nan"), float("nan"))
     row = claims.verdict_row("C3", "mean AUC", float("nan"), {"chance": nothing})
     assert row["verdict"] == "not decided" and "nan" not in f"{row['measure']} {row['above its controls by']}"
+
+
+def test_infinite_values_and_claims_without_a_control_decide_nothing():
+    infinite = claims.paired([np.inf, 0, 0, 0], [0, 0, 0, 0])
+    assert np.isnan(infinite.difference) and claims.decide({"x": infinite}) == "not decided"
+    assert np.isnan(claims.unpaired([np.inf, 1.0], [0.0, 1.0]).p)
+    assert claims.decide({}) == "not decided"
+    with pytest.raises(FerError, match="one of each per item"):
+        claims.paired([1.0, 2.0, 3.0], [1.0])

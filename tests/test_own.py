@@ -368,7 +368,7 @@ def test_minus_one_beside_other_codes_means_present(folder):
 
 def test_minus_one_among_occurrences_is_asked_about(folder):
     said = refusal(folder, "path,subject,AU1,AU2\n0.png,a,1,0\n1.png,a,0,1\n2.png,a,-1,0\n")
-    assert "column AU1 holds -1 beside 1 alone" in said
+    assert "column AU1 holds -1 in a table of 0 and 1" in said
 
 
 def test_occurrence_is_never_read_as_intensity_a(folder):
@@ -710,3 +710,44 @@ def test_any_table_is_read_or_refused_in_one_line(folder, names, rows, quoted):
 def test_of_very_many_columns_a_few_are_named(folder):
     said = refusal(folder, ",".join(f"pose_{i}" for i in range(400)) + "\n")
     assert "no column 'path'; found pose_0, " in said and "pose_11 and 388 more" in said
+
+
+def test_minus_one_in_a_rare_column_of_a_table_of_occurrences_is_asked_about(folder):
+    said = refusal(folder, "path,subject,AU12,AU1\n0.png,a,-1,1\n1.png,b,0,0\n2.png,c,0,1\n")
+    assert "column AU12 holds -1 in a table of 0 and 1" in said
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "NULL", "#N/A"])
+def test_words_for_missing_values_are_no_names(folder, word):
+    assert "subject" in refusal(folder, f"path,subject\n0.png,{word}\n")
+    said = refusal(folder, f"path,subject,sequence,frame\n0.png,a,{word},1\n1.png,a,{word},2\n")
+    assert f"row 1: sequence {word!r} is a word for a missing value; leave it empty" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;subject;AU12\n0.png;a;2,0\n1.png;b;0,0\n",
+        "sep=;\npath;subject\n0.png;a\n",
+        "sep=,\npath,subject\n0.png,a\n",
+    ],
+)
+def test_spreadsheets_with_other_separators_are_named(folder, text):
+    assert "cells are to be separated by commas, decimals by points" in refusal(folder, text)
+
+
+def test_films_that_restart_for_each_subject_are_asked_about(folder):
+    said = refusal(
+        folder, "path,subject,sequence,frame\n0.png,a,1,1\n1.png,a,1,2\n2.png,b,1,1\n3.png,b,1,2\n"
+    )
+    assert "pictures of more than one subject" in said
+
+
+@pytest.mark.parametrize("nowhere", ["0", "-1"])
+def test_landmarks_that_were_not_found_do_not_stretch_the_face(folder, nowhere):
+    names = [f"{axis}{i}" for axis in "xy" for i in range(1, 69)]
+    values = [str(10 + i // 4) for i in range(68)] * 2
+    values[30] = values[98] = nowhere
+    faces = read(table(folder, f"path,subject,{','.join(names)}\n0.png,a,{','.join(values)}\n"))
+    assert faces.table[["left", "top"]].isna().all(axis=None)
+    assert any("1 of 68 landmarks" in problem for problem in faces.problems["problem"])

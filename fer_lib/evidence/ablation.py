@@ -309,9 +309,9 @@ def _parts(classifier: nn.Sequential) -> tuple[nn.Linear, nn.Module]:
         layers = layers[1:]
     if not layers or not isinstance(layers[0], nn.Linear):
         raise FerError("the classifier does not begin with a linear layer; maps' shares cannot be told apart")
-    if classifier.training:
+    if any(module.training for module in classifier.modules()):
         raise FerError("the classifier is in training mode, where dropout is random; call eval() first")
-    return layers[0], nn.Sequential(*layers[1:]).eval()
+    return layers[0], nn.Sequential(*layers[1:])
 
 
 def _shares(linear: nn.Linear, planes: Tensor) -> Tensor:

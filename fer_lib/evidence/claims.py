@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fer_lib.errors import FerError
+
 VERDICTS = ("holds", "holds in part", "does not hold", "not decided")
 STATEMENTS = {
     "C1": "The nine strongest squares of a conv3 map look alike.",
@@ -55,11 +57,18 @@ def paired(
     Returns
     -------
     Comparison
-        NaN where no item is left.
+        NaN where no item is left, or a difference is infinite.
+
+    Raises
+    ------
+    FerError
+        If there are not as many controls as measures.
     """
+    if np.shape(measure) != np.shape(control):
+        raise FerError(f"{np.shape(measure)} measures and {np.shape(control)} controls; one of each per item")
     difference = np.asarray(measure, float) - np.asarray(control, float)
     difference = difference[~np.isnan(difference)]
-    if len(difference) == 0:
+    if len(difference) == 0 or not np.isfinite(difference).all():
         return Comparison(float("nan"), float("nan"))
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations, len(difference)))
     null = signs @ difference / len(difference)
@@ -85,10 +94,10 @@ def unpaired(
     Returns
     -------
     Comparison
-        NaN where a group is empty.
+        NaN where a group is empty, or a value infinite.
     """
     a, b = (values[~np.isnan(values)] for values in (np.asarray(measure, float), np.asarray(control, float)))
-    if not len(a) or not len(b):
+    if not len(a) or not len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return Comparison(float("nan"), float("nan"))
     both = np.concatenate([a, b])
     order = np.random.default_rng(seed).permuted(np.tile(np.arange(len(both)), (permutations, 1)), axis=1)
@@ -102,10 +111,10 @@ def unpaired(
 def decide(comparisons: Mapping[str, Comparison]) -> str:
     """Turn the comparisons of a claim into one of :data:`VERDICTS`.
 
-    All controls beaten: it holds; some: in part; none: it does not. A comparison that could not be made leaves the
-    claim undecided.
+    All controls beaten: it holds; some: in part; none: it does not. A comparison that could not be made, or none at all,
+    leaves the claim undecided.
     """
-    if any(np.isnan(c.difference) for c in comparisons.values()):
+    if not comparisons or not all(np.isfinite(c.difference) for c in comparisons.values()):
         return "not decided"
     beaten = [c.beaten for c in comparisons.values()]
     return "holds" if all(beaten) else "holds in part" if any(beaten) else "does not hold"

@@ -34,6 +34,7 @@ from fer_lib.facs import EXPRESSIONS
 _TEXT = ("path", "subject", "expression", "sequence")
 _CODES = (NOT_GIVEN, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 _LOST = "the picture cannot be cropped and is left out"
+_MISSING = frozenset({"na", "nan", "null", "none", "n/a", "#n/a", "<na>"})
 _LISTED = 12
 _LARGEST_FRAME = 10**15
 _LONG_SIDE = 2.0
@@ -140,10 +141,12 @@ def _codes(path: Path, given: dict[str, list[str]], rows: int, problems: Problem
     columns = [[number for number in np.unique(column[~np.isnan(column)])] for column in codes.T]
     graded = bool((codes > 1).any())
     occurrence = []
+    ones = any(1 in values for values in columns)
     for name, values in zip(AU_COLUMNS, columns, strict=True):
-        if {NOT_GIVEN, 1} <= set(values) and not graded:
+        # Also where this column has no 1 itself: a rare unit of a set that writes -1 for "not annotated".
+        if NOT_GIVEN in values and ones and not graded:
             raise FerError(
-                f"{path}: column {name} holds -1 beside 1 alone; leave it empty where nobody coded it, write 1 where it is present"
+                f"{path}: column {name} holds -1 in a table of 0 and 1; leave it empty where nobody coded it, write 1 where it is present"
             )
         if values in ([0, 1], [1]):
             occurrence.append(name)
@@ -164,6 +167,14 @@ def _check_names(path: Path, table: pd.DataFrame) -> None:
         empty = np.flatnonzero(table[column] == "")
         if len(empty):
             raise FerError(f"{path}: row {empty[0] + 1} has no {column}")
+    for column, remedy in (
+        ("subject", "write who it is"),
+        ("sequence", "leave it empty for a single picture"),
+    ):
+        for row in np.flatnonzero(table[column].str.lower().isin(_MISSING))[:1]:
+            raise FerError(
+                f"{path}: row {row + 1}: {column} {table[column][row]!r} is a word for a missing value; {remedy}"
+            )
     for row, name in enumerate(table["expression"], 1):
         if name and name not in EXPRESSIONS:
             raise FerError(f"{path}: row {row}: expression {name!r} is not one of {', '.join(EXPRESSIONS)}")
@@ -206,6 +217,15 @@ def _places(
     corners = np.stack([_numbers(path, given, name, rows) for name in BOX], axis=1)
     points = np.stack([_numbers(path, given, name, rows) for name in POINTS], axis=1)
     points = points.reshape(-1, LANDMARKS, 2)
+    # Finders write the picture's corner, or a point before it, for a landmark that they have not found.
+    lost = (points == 0).all(axis=2) | (points == -1).all(axis=2)
+    for row in np.flatnonzero(lost.any(axis=1)).tolist():
+        problems.add(
+            pictures[row],
+            f"{lost[row].sum()} of {LANDMARKS} landmarks at (0, 0) or (-1, -1)",
+            "landmarks not used",
+        )
+        points[row] = np.nan
     _check_units(path, given, corners, points)
     outside = _outside(corners, points)
     if (outside > LANDMARKS / 2).mean() > 0.5:
@@ -308,12 +328,12 @@ def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     expression = table["expression"].to_numpy(object, copy=True)
     for key, rows in groups.indices.items():
         name = shown(str(key))
-        if table["frame"].iloc[rows].duplicated().any():
-            raise FerError(f"{path}: sequence {name} has two pictures of the same frame")
         if table["subject"].iloc[rows].nunique() > 1:
             raise FerError(
                 f"{path}: sequence {name} has pictures of more than one subject; give each subject's sequences names of their own"
             )
+        if table["frame"].iloc[rows].duplicated().any():
+            raise FerError(f"{path}: sequence {name} has two pictures of the same frame")
         said = sorted({e for e in expression[rows] if e})
         strong = [e for e in said if e != "neutral"] or said
         if len(strong) > 1:

@@ -87,6 +87,11 @@ def _csv(path: Path) -> Sheet:
     if not lines:
         raise FerError(f"{path}: an empty file; a header line and a row for each picture are expected")
     names, *rows = map(_without_empty_end, lines)
+    if len(names) == 1 and (names[0].lower().startswith("sep=") or any(mark in names[0] for mark in ";\t|")):
+        raise FerError(
+            f"{path}: its first line is {names[0][:40]!r}; cells are to be separated by commas, decimals by points, and the names "
+            "of the columns come first"
+        )
     full = []
     for number, (row, line) in enumerate(zip(rows, lines[1:], strict=True), 1):
         if len(row) > len(names):

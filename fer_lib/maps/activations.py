@@ -65,6 +65,8 @@ def _regular(batches: Iterable[Tensor]) -> Iterator[Tensor]:
             rest = [packs.pop()] if count % _PACK else []
             count %= _PACK
             yield from packs
+        elif len(batch):
+            rest[-1] = batch.clone()  # whoever gives the batches may fill the same memory again
     if count:
         yield torch.cat(rest)
 
