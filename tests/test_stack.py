@@ -394,3 +394,22 @@ def test_devices_that_cannot_be_used(device, pictures):
 def test_a_number_is_no_name():
     with pytest.raises(FerError, match="layer 0 is int: give its name, such as '0'"):
         read_stack(nn.Sequential(conv(1)), 0)
+
+
+def test_calculations_patched_onto_a_layer_are_refused():
+    patched = conv(1)
+    patched._conv_forward = lambda *given: 2 * nn.Conv2d._conv_forward(patched, *given)
+    with pytest.raises(FerError, match="with a forward of its own"):
+        read_stack(nn.Sequential(patched, nn.ReLU()))
+
+    class Louder(nn.Sequential):
+        def _call_impl(self, *given):
+            return 5 * super()._call_impl(*given)
+
+    with pytest.raises(FerError, match="with a forward of its own"):
+        read_stack(Louder(conv(1), nn.ReLU()))
+
+
+def test_a_negative_padding_is_refused():
+    with pytest.raises(FerError, match=r"padding=\(-1, -1\): it must not be negative"):
+        read_stack(nn.Sequential(nn.Conv2d(1, 3, 3, padding=-1), nn.ReLU()))

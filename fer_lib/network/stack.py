@@ -99,9 +99,9 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _check_plain(where: str, module: nn.Module, base: type[nn.Module]) -> None:
     """Refuse a module that calculates something else than its class in torch does."""
-    methods = ("__call__", "forward", "_conv_forward", "__iter__")
+    methods = ("__call__", "_call_impl", "_wrapped_call_impl", "forward", "_conv_forward", "__iter__")
     own = [m for m in methods if getattr(type(module), m, None) is not getattr(base, m, None)]
-    if own or "forward" in vars(module):
+    if own or vars(module).keys() & set(methods):
         kind = type(module)
         twin = kind is not base and kind.__name__ == base.__name__
         called = f"{kind.__module__}.{kind.__name__}" if twin else kind.__name__
@@ -173,6 +173,8 @@ def _convolution(name: str, module: nn.Conv2d) -> Step:
         after = (kernel[0] - 1 - before[0], kernel[1] - 1 - before[1])
     else:
         before = after = (0, 0) if module.padding == "valid" else _pair(module.padding)
+    if min(before) < 0:
+        raise FerError(f"layer {name!r} has padding={module.padding}: it must not be negative")
     return Step(name, "conv", module, kernel, (1, 1), before, after)
 
 
