@@ -76,3 +76,11 @@ def test_bad_input_is_refused_by_name():
     ]:
         with pytest.raises(FerError, match=words):
             call()
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3])
+def test_a_constant_map_is_nowhere_above_itself(value):
+    region = np.zeros((1, 20, 15))
+    region[:, 5:12, 5:12] = 1
+    maps = torch.full((10, 1, 6, 5), value)
+    assert region_iou(lambda: [maps], Field(5, 3, 0), region, np.ones((10, 1))) == 0

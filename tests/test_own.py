@@ -751,3 +751,24 @@ def test_landmarks_that_were_not_found_do_not_stretch_the_face(folder, nowhere):
     faces = read(table(folder, f"path,subject,{','.join(names)}\n0.png,a,{','.join(values)}\n"))
     assert faces.table[["left", "top"]].isna().all(axis=None)
     assert any("1 of 68 landmarks" in problem for problem in faces.problems["problem"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "startX,startY,endX,endY",
+        "xtl,ytl,xbr,ybr",
+        "left_x,top_y,right_x,bottom_y",
+        "upper_left_x,upper_left_y,lower_right_x,lower_right_y",
+    ],
+)
+def test_corners_under_other_names_are_not_passed_over(folder, names):
+    said = refusal(folder, f"path,subject,{names}\n0.png,a,1,2,6,7\n")
+    assert "looks like a part of the face's box" in said
+
+
+def test_expressions_under_another_name_are_not_passed_over(folder):
+    said = refusal(folder, "path,subject,emotion\n0.png,a,happy\n1.png,b,fear\n")
+    assert "column 'emotion' holds expressions and is not read; name it 'expression'" in said
+    faces = read(table(folder, "path,subject,expression,emotion\n0.png,a,happy,fear\n1.png,b,fear,fear\n"))
+    assert faces.table["expression"].tolist() == ["happy", "fear"]

@@ -56,3 +56,9 @@ def test_rates_of_every_measure_and_setting():
         AUS[au].ckplus_count for au in (16, 1, 25)
     }
     assert set(table.loc[table["vary"] == "gain", "value"]) == {0, 1}
+
+
+def test_a_constant_map_is_no_noise_however_it_is_rounded():
+    maxima = np.random.default_rng(0).random((50, 4))
+    maxima[:, 3] = 0.1
+    assert Noise.measured(maxima) == Noise.measured(maxima[:, :3])

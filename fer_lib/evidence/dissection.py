@@ -61,7 +61,9 @@ def region_iou(
         raise FerError(
             f"regions have shape {inside.shape} for {labels.shape[1]} action units; (J, H, W) is expected"
         )
+    # What rounding adds between equal places of a map is not above it.
     threshold = _thresholds(activations(), len(labels), quantile)
+    threshold = threshold + 1e-5 * threshold.abs()
     height, width = inside.shape[-2:]
     overlap, active, area = (np.zeros((labels.shape[1], len(threshold))) for _ in range(3))
     start = 0

@@ -197,7 +197,7 @@ def distances(
     if scale_free:
         spread = values.std(axis=0)
         # A constant map carries no information on any unit: D is 0 whatever it is divided by.
-        values = values / np.where(spread > 0, spread, 1.0)
+        values = values / np.where(np.ptp(values, axis=0) > 0, spread, 1.0)
     out = np.full((labels.shape[1], values.shape[1]), np.nan)
     for row, label in enumerate(labels.T):
         sets = values[label == 1], values[label == 0]

@@ -59,7 +59,7 @@ class Noise:
         """
         values = np.asarray(maxima, dtype=np.float64)
         spread = values.std(axis=0)
-        alive = spread > 0
+        alive = np.ptp(values, axis=0) > 0  # the spread of a constant may be rounded to more than 0
         if alive.sum() < 2:
             raise FerError(f"{alive.sum()} of {values.shape[1]} maps vary; noise is measured on at least two")
         level = values.mean(axis=0)[alive] / spread[alive]

@@ -43,6 +43,17 @@ _LIKE_BOX = re.compile(
 _BOXES = (
     *(frozenset(corner + size) for corner in (["x", "y"], ["cx", "cy"], [*BOX[:2]]) for size in _SIZES),
     frozenset("ltrb"),
+    # Two opposite corners, as image libraries and annotation tools write them.
+    *(
+        frozenset(f"{low}{axis}" for axis in "xy" for low in pair)
+        for pair in (("start", "end"), ("tl", "br"), ("topleft", "bottomright"), ("upperleft", "lowerright"))
+    ),
+    *(
+        frozenset(f"{axis}{end}" for axis in "xy" for end in pair)
+        for pair in (("start", "end"), ("tl", "br"), ("low", "high"))
+    ),
+    frozenset(["leftx", "topy", "rightx", "bottomy"]),
+    frozenset(["x", "y", "dx", "dy"]),
 )
 _LISTED = 12
 _INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+|")

@@ -27,7 +27,7 @@ from fer_lib.errors import FerError
 from fer_lib.faces.columns import POINTS, understand
 from fer_lib.faces.disk import Disk, PictureFacts, Problems, expanded, inspect_picture, shown
 from fer_lib.faces.labels import LANDMARKS, NUMBER
-from fer_lib.faces.sheet import read_sheet
+from fer_lib.faces.sheet import Sheet, read_sheet
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
 from fer_lib.facs import EXPRESSIONS
 
@@ -68,6 +68,11 @@ def read_own(file: Path | str) -> Faces:
     given = {name: sheet.column(place) for name, place in columns.place.items()}
     problems = Problems()
     _note_unused(path, columns.unused, given, problems)
+    for place, name in enumerate(sheet.names):
+        if "expression" not in given and name in columns.unused and _are_expressions(sheet, place):
+            raise FerError(
+                f"{path}: column {name!r} holds expressions and is not read; name it 'expression', or remove it"
+            )
 
     nothing = [""] * sheet.rows
     table = pd.DataFrame({name: given.get(name, nothing) for name in _TEXT}, dtype=str)
@@ -92,6 +97,15 @@ def named_pictures(file: Path) -> list[str]:
     sheet = read_sheet(file)
     place = understand(file, sheet.names).place.get("path")
     return [] if place is None else [name for name in sheet.column(place) if name]
+
+
+def _are_expressions(sheet: Sheet, place: int) -> bool:
+    """Whether a column holds names of expressions alone; one that cannot be read as text does not."""
+    try:
+        words = {word for word in sheet.column(place) if word}
+    except FerError:
+        return False
+    return bool(words) and words <= set(EXPRESSIONS)
 
 
 def _note_unused(path: Path, unused: list[str], given: dict[str, list[str]], problems: Problems) -> None:
