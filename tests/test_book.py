@@ -330,7 +330,13 @@ def test_everything_can_be_seen_or_reached(browser, name: str) -> None:
             for width in (1300, 1000, 390):
                 visit.page.set_viewport_size({"width": width, "height": 844})
                 visit.settle()
-                assert visit.page.evaluate(UNREACHABLE) == [], f"{width} pixels, letters {letters}"
+                found = visit.page.evaluate(UNREACHABLE)
+                for _ in range(300):  # a busy machine may measure its tables anew a little later
+                    if not found:
+                        break
+                    visit.page.wait_for_timeout(100)
+                    found = visit.page.evaluate(UNREACHABLE)
+                assert found == [], f"{width} pixels, letters {letters}"
 
 
 @pytest.mark.browser
