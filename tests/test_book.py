@@ -342,13 +342,15 @@ def test_everything_can_be_seen_or_reached(browser, name: str) -> None:
 @pytest.mark.browser
 def test_tables_are_set_smaller_and_then_as_cards(browser) -> None:
     """A table of many columns: its cells keep their column's title, its parts their roles, and it comes back."""
+    from playwright.sync_api import expect
+
     with Visit(browser, f"{HTML.as_uri()}/notebooks/07_distance.html") as visit:
         table = visit.page.locator("table", has_text="p within").first
         titles = table.locator("th").all_text_contents()
         rows = table.locator("tbody tr").count()
         visit.page.set_viewport_size({"width": 240, "height": 844})
         visit.settle()
-        assert "cards" in table.get_attribute("class").split()
+        expect(table).to_have_class(re.compile(r"\bcards\b"), timeout=PATIENCE)
         assert table.get_attribute("role") == "table"
         assert table.locator("[role=row]").count() == rows + 1
         cells = table.locator("tbody tr").first.locator("[role=cell]")
@@ -358,7 +360,7 @@ def test_tables_are_set_smaller_and_then_as_cards(browser) -> None:
         assert said == [f'"{title.strip()}"' for title in titles]
         visit.page.set_viewport_size({"width": 1300, "height": 844})
         visit.settle()
-        assert "cards" not in table.get_attribute("class").split()
+        expect(table).not_to_have_class(re.compile(r"\bcards\b"), timeout=PATIENCE)
         assert table.locator("th").first.is_visible()
 
 
