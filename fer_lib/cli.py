@@ -186,6 +186,7 @@ def render(
     aus: AusOption = "",
     strongest: Annotated[float, _number("Largest intensity, A to E", Bounds(1, 5), float)] = 5,
     yaw: Annotated[float, _number("Spread of the head's turn, in degrees", Bounds(0, 30), float)] = 2.5,
+    oldest: Annotated[float, _number("Age of the oldest people, in years", Bounds(25, 90), float)] = 50,
     seed: Seed = 0,
 ) -> None:
     """Render faces with exact action units into OUT, in CK+'s layout."""
@@ -203,6 +204,7 @@ def render(
             aus=shown,
             strongest=strongest,
             yaw=yaw,
+            oldest=oldest,
             seed=seed,
             processes=os.cpu_count() or 1,
         )

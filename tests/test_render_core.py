@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from fer_lib.errors import FerError
 from fer_lib.render import muscles, paint
@@ -247,21 +248,67 @@ def test_eyes_lie_as_far_apart_as_peoples_do():
 
 
 @pytest.mark.parametrize(
-    ("points", "axis", "least", "most"),
+    ("points", "axis", "least", "most", "spread"),
     [
-        ((27, 8), 1, 0.6, 1.0),  # root of the nose to chin
-        ((4, 12), 0, 0.65, 0.95),  # jaw
-        ((48, 54), 0, 0.25, 0.45),  # mouth
-        ((19, 37), 1, 0.04, 0.25),  # brow above the eye: hair and brows leave the eyes free
+        ((27, 8), 1, 0.66, 0.98, 0.09),  # root of the nose to chin
+        ((4, 12), 0, 0.70, 0.93, 0.07),  # jaw
+        ((48, 54), 0, 0.27, 0.42, 0.09),  # mouth
+        ((31, 35), 0, 0.12, 0.26, 0.16),  # nose
+        ((36, 45), 0, 0.55, 0.68, 0.05),  # outer corners of the eyes
+        ((19, 37), 1, 0.07, 0.22, 0.25),  # brow above the eye: hair and brows leave the eyes free
     ],
 )
-def test_faces_keep_to_human_proportions(points, axis, least, most):
+def test_faces_keep_to_human_proportions(points, axis, least, most, spread):
+    """Shares of a face's width, and how far people differ in them relative to their mean."""
     shares = []
-    for number in range(12):
+    for number in range(16):
         marks = Person.of_set(0, number, 5).neutral[head().landmarks]
         one, other = marks[list(points), axis]
         shares.append(abs(one - other) / (marks[16, 0] - marks[0, 0]))
     assert least < min(shares) < max(shares) < most, shares
+    assert 0.01 < np.std(shares) / np.mean(shares) < spread, shares
+
+
+def test_long_faces_have_long_noses():
+    """Proportions go together as people's do."""
+    lengths = []
+    for number in range(60):
+        marks = Person.of_set(0, number, 6).neutral[head().landmarks]
+        lengths.append((marks[27, 1] - marks[8, 1], marks[27, 1] - marks[33, 1]))
+    assert np.corrcoef(np.transpose(lengths))[0, 1] > 0.3
+
+
+def test_people_are_as_old_as_asked_for():
+    ages = [Person.of_set(0, number, 0).age for number in range(1, 9)]
+    assert min(ages) >= 0 and max(ages) <= (50 - 25) / (90 - 25)
+    older = [Person.of_set(0, number, 0, oldest=90).age for number in range(1, 9)]
+    assert max(older) > max(ages) and np.allclose(np.divide(older, ages), 65 / 25)
+    assert Person(3, oldest=25).age == 0
+
+
+def test_nothing_of_the_mouth_shows_through_the_chin(straight):
+    """Drawn-in chins come near the inside of the mouth, which is black."""
+    for number in (15, 3, 8):
+        frame = render(Person.of_set(0, number, 0), {15: 0.9, 17: 0.9}, straight)
+        lip, chin = frame.landmarks[57], frame.landmarks[8]
+        rows = slice(int(lip[1]) + 4, int(chin[1]) - 2)
+        skin = frame.image[rows, int(lip[0]) - 12 : int(lip[0]) + 12]
+        assert skin.min() > 0.3 * np.median(skin), number
+
+
+def test_a_compressed_picture_is_the_same_but_for_the_compression(person, straight, neutral):
+    frame = render(person, {}, replace(straight, quality=40))
+    assert np.array_equal(frame.landmarks, neutral.landmarks)
+    change = abs(frame.image.astype(float) - neutral.image)
+    assert 0 < change.mean() < 6 and change.max() < 80
+
+
+def test_softer_shadows_are_means_on_the_neck_alone():
+    soften, template = head().soften, head().template
+    assert np.allclose(soften.sum(1), 1, atol=1e-5) and soften.min() >= 0
+    face = template[:, 1] > 6.4
+    assert abs(soften - sp.identity(len(template)))[face].max() < 1e-6
+    assert (soften.diagonal()[~face] < 0.9).any()
 
 
 def test_skin_that_folds_below_an_eye_is_not_black(straight):

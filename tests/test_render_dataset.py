@@ -23,7 +23,7 @@ class Sitter:
     sex: str = "f"
 
     @classmethod
-    def of_set(cls, kind, number, seed):
+    def of_set(cls, kind, number, seed, *, oldest=50):
         return cls(hash((seed, kind, number)))
 
 
@@ -110,6 +110,7 @@ def test_other_sets_can_be_asked_for(fake_core, tmp_path):
         ({"aus": {1, 99}}, "AU 99 cannot be rendered"),
         ({"strongest": 6}, "strongest is 6"),
         ({"yaw": 45}, "yaw is 45"),
+        ({"oldest": 18}, "oldest is 18"),
     ],
 )
 def test_sets_that_cannot_be(fake_core, tmp_path, wrong, message):

@@ -114,3 +114,17 @@ def test_too_few_frames():
 def test_aus_that_cannot_be_shown_are_left_out():
     plans = plan(unlabelled=266, aus=set(AUS) - {38, 39, 43, 21})
     assert not {38, 39, 43, 21} & {au for sequence in plans for au in sequence.peak}
+
+
+def test_posers_reach_c_and_d_and_seldom_e():
+    """What carries an expression is coded C or D mostly, as in CK+."""
+    codes = [
+        sequence.codes[au]
+        for sequence in plan(seed=3)
+        for au in {"anger": (4, 24), "disgust": (9,), "happy": (12,), "sadness": (1, 15)}.get(
+            sequence.expression, ()
+        )
+        if au in sequence.codes
+    ]
+    share = {letter: np.mean(np.array(codes) == number) for number, letter in enumerate("ABCDE", 1)}
+    assert share["C"] + share["D"] > 0.75 and 0 < share["E"] < 0.15, share

@@ -148,15 +148,16 @@ def catmull_clark(quads: np.ndarray, count: int) -> tuple[sp.csr_matrix, np.ndar
     return sp.csr_matrix(sp.vstack([old, edge, face])), fine, means
 
 
-def _widen_locks(vertices: np.ndarray, quads: np.ndarray) -> None:
-    """Widen each lock of the long hair about its own middle, in place: light shines through the gaps otherwise."""
+def _behind(vertices: np.ndarray, quads: np.ndarray) -> None:
+    """Move the long hair behind ears and neck and widen each lock, in place: it hangs like boards, with gaps, otherwise."""
     links = (np.ones(quads.size), (quads.ravel(), np.roll(quads, -1, 1).ravel()))
     _, lock = connected_components(sp.coo_matrix(links, (VERTICES, VERTICES)), directed=False)
     hair = np.unique(quads)
     for name in np.unique(lock[hair]):
         its = hair[lock[hair] == name]
         middle = vertices[its].mean(0)
-        vertices[its] = middle + (vertices[its] - middle) * [1.2, 1.0, 1.2]
+        vertices[its] = middle + (vertices[its] - middle) * [1.3, 1.0, 1.3]
+    vertices[hair, 0] *= 0.8 - 0.22 * smoothstep(7.0, 5.2, vertices[hair, 1])
 
 
 class Head:
@@ -177,6 +178,8 @@ class Head:
         Takes what is known at some refined vertices to all: where the base is dense, to a new vertex from the old ones around.
     fine_parts : int array
         Vertices of eyes, teeth and tongue.
+    soften : (m, m) sparse matrix
+        Averages what is known at neighbouring vertices of neck and shoulders, whose mesh is too coarse for a shadow's edge.
     template : (m, 3) array
         Refined mean neutral head; neither identity nor expression moves it.
     masks : (m, 4) array
@@ -192,7 +195,7 @@ class Head:
         base, texture, groups = _read_obj(data / "mpfb2/3dobjs/base.obj")
         for name, offset in _MOUTH_OFFSETS.items():
             base[np.unique(groups[name][..., 0])] += [0.0, *offset]
-        _widen_locks(base, groups["helper-hair"][..., 0])
+        _behind(base, groups["helper-hair"][..., 0])
         self.base = base
         self.mean = base + sum(target(f"macrodetails/{a}-{s}-young") for a in ANCESTRIES for s in SEXES) / 6
         self.mean += (
@@ -208,7 +211,7 @@ class Head:
             (groups["helper-upper-teeth"], UPPER_TEETH),
             (groups["helper-lower-teeth"], LOWER_TEETH),
             (groups["helper-tongue"], TONGUE),
-            (long_hair[base[long_hair[..., 0], 2].mean(1) < 0.75], HAIR),  # its front would hide the face
+            (long_hair[base[long_hair[..., 0], 2].mean(1) < 0.4], HAIR),  # its front would hide the face
         ]
         quads = np.concatenate([quad for quad, _ in parts])
         kind = np.concatenate([np.full(len(quad), k) for quad, k in parts])
@@ -224,6 +227,7 @@ class Head:
         dense = sp.diags((apart < _FINE).astype(np.float32))
         self.spread = dense @ means @ sp.eye(len(here), len(apart)) + sp.identity(len(apart)) - dense
         self.spread = self.spread.astype(np.float32).tocsr()
+        self.soften = self._soften(fine, kind)
         count = len(self.triangles)
         corners = (np.ones(3 * count, np.float32), (self.triangles.ravel(), np.repeat(np.arange(count), 3)))
         self._around = sp.csr_matrix(corners, (len(self.template), count))
@@ -242,6 +246,18 @@ class Head:
         for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):  # numpy's cross product is three times slower
             face[:, i] = one[:, j] * two[:, k] - one[:, k] * two[:, j]
         return unit(self._around @ face)
+
+    def _soften(self, quads: np.ndarray, kind: np.ndarray) -> sp.csr_matrix:
+        count = len(self.template)
+        skin = quads[np.tile(kind == SKIN, 4)]
+        pairs = (np.ones(skin.size, np.float32), (skin.ravel(), np.roll(skin, -1, 1).ravel()))
+        links = sp.coo_matrix(pairs, (count, count)).tocsr()
+        links = links + links.T
+        mean = sp.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links
+        y, z = self.template[:, 1:].T
+        low = smoothstep(6.35, 6.1, y) * smoothstep(1.05, 0.9, z) * (np.asarray(links.sum(1)).ravel() > 0)
+        once = sp.diags(1 - 0.6 * low) + sp.diags(0.6 * low) @ mean
+        return sp.csr_matrix((once @ once @ once @ once).astype(np.float32))
 
     def _masks(
         self,

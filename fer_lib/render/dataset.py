@@ -27,7 +27,7 @@ from fer_lib.render.output import (
     save_regions,
     save_text,
 )
-from fer_lib.render.person import Person
+from fer_lib.render.person import MODEL_OLDEST, OLDEST, YOUNGEST, Person
 from fer_lib.render.plan import SequencePlan, levels, plan, subject_name
 from fer_lib.render.scene import Shot, render
 from fer_lib.render.shot import YAW
@@ -45,6 +45,7 @@ def render_faces(
     aus: Collection[int] | None = None,
     strongest: float = 5,
     yaw: float = YAW,
+    oldest: float = OLDEST,
     seed: int = 0,
     processes: int = 2,
     progress: bool = True,
@@ -73,6 +74,8 @@ def render_faces(
         Largest intensity at the peak, 1 to 5 (A to E): a set of subtle faces.
     yaw : float
         Standard deviation of the head's turn to the side, 0 to 30 degrees.
+    oldest : float
+        Age of the oldest people in years, 25 to 90. The youngest look about 25.
     seed : int
         Chooses everything, not negative: the same arguments give the same bytes.
     processes : int
@@ -96,6 +99,8 @@ def render_faces(
     rise = levels(frames)
     if not 0 <= yaw <= 30:
         raise FerError(f"yaw is {yaw}: a standard deviation from 0 to 30 degrees is expected")
+    if not YOUNGEST <= oldest <= MODEL_OLDEST:
+        raise FerError(f"oldest is {oldest}: an age from {YOUNGEST:g} to {MODEL_OLDEST:g} years is expected")
     able, shown = drawable(None), drawable(aus)
     plans = plan(
         subjects=subjects,
@@ -115,13 +120,16 @@ def render_faces(
         "aus": sorted(shown),
         "strongest": strongest,
         "yaw": yaw,
+        "oldest": oldest,
         "seed": seed,
     }
     by_subject: dict[int, list[SequencePlan]] = {}
     for sequence in plans:
         by_subject.setdefault(sequence.subject, []).append(sequence)
     with new_folder(out, settings) as folder:
-        work = partial(_render_subject, root=folder, able=able, rise=rise, size=size, yaw=yaw, seed=seed)
+        work = partial(
+            _render_subject, root=folder, able=able, rise=rise, size=size, yaw=yaw, oldest=oldest, seed=seed
+        )
         collect(
             in_processes(work, [tuple(group) for group in by_subject.values()], processes),
             folder,
@@ -141,10 +149,11 @@ def _render_subject(
     rise: tuple[float, ...],
     size: int,
     yaw: float,
+    oldest: float,
     seed: int,
 ) -> Part:
     """Render all sequences of one subject."""
-    person = Person.of_set(0, plans[0].subject, seed)
+    person = Person.of_set(0, plans[0].subject, seed, oldest=oldest)
     rows: list[dict[str, Any]] = []
     masks: dict[int, tuple[np.ndarray, int]] = {}
     for sequence in plans:

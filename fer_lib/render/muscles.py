@@ -17,14 +17,14 @@ _X = "expression/units/caucasian/"
 TARGETS: dict[int, dict[str, float]] = {
     1: {"unit:browInnerUp": 2.2, _X + "eyebrows-{side}-inner-up": 1.4},
     2: {"unit:browOuterUp{Side}": 1.6, _X + "eyebrows-{side}-extern-up": 0.6},
-    4: {"unit:browDown{Side}": 1.7, _X + "eyebrows-{side}-down": 1.4},
+    4: {"unit:browDown{Side}": 1.5, _X + "eyebrows-{side}-down": 1.3},
     5: {"unit:eyeWide{Side}": 2.2},
     6: {"unit:cheekSquint{Side}": 1.1, "cheek/{s}-cheek-trans-up": 0.15, "eyes/{s}-eye-bag-incr": 0.3},
     7: {_X + "eye-{side}-slit": 0.75},
     9: {
-        "unit:noseSneer{Side}": 1.4,
-        _X + "nose-{side}-elevation": 1.8,
-        "unit:mouthUpperUp{Side}": 1.2,
+        "unit:noseSneer{Side}": 1.6,
+        _X + "nose-{side}-elevation": 0.7,
+        "unit:mouthUpperUp{Side}": 1.4,
         "unit:cheekSquint{Side}": 1.2,
         _X + "eye-{side}-slit": 0.9,
     },
@@ -36,7 +36,7 @@ TARGETS: dict[int, dict[str, float]] = {
     16: {"unit:mouthLowerDown{Side}": 1.1, _X + "mouth-depression-retraction": 0.25},
     17: {"unit:mouthShrugLower": 0.9, "chin/chin-prominent-incr": 0.35, "chin/chin-height-decr": 0.3},
     18: {_X + "mouth-pursing": 0.8},
-    20: {"unit:mouthStretch{Side}": 1.8, "unit:mouthFrown{Side}": 0.7, _X + "mouth-retraction": 0.3},
+    20: {"unit:mouthStretch{Side}": 1.8, "unit:mouthFrown{Side}": 0.45, _X + "mouth-retraction": 0.3},
     22: {_X + "mouth-protusion": 0.6},
     23: {
         "unit:mouthRollLower": 0.35,
@@ -65,12 +65,12 @@ BELOW: dict[int, float] = {11: 7.15}
 
 # Wrinkle layers (see paint.wrinkles) that a unit carves, and how deep.
 WRINKLES: dict[int, dict[str, float]] = {
-    1: {"forehead_middle": 0.8},
+    1: {"forehead_middle": 0.5},
     2: {"forehead": 0.6},
-    4: {"glabella": 1.2},
+    4: {"glabella": 0.9},
     6: {"crow": 0.7, "underlid": 0.6},
     7: {"underlid": 0.5},
-    9: {"nose_root": 1.6, "nasolabial_upper": 1.3, "underlid": 0.8},
+    9: {"nose_root": 1.3, "nasolabial_upper": 1.1, "underlid": 0.8},
     10: {"nasolabial_upper": 0.6},
     11: {"nasolabial": 0.5},
     12: {"nasolabial": 0.7, "dimple": 0.3},

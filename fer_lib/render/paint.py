@@ -218,19 +218,20 @@ def brows(
     )
     hairs: list[tuple[Points, float, float]] = []
     for mirror in (1, -1):
-        for t in rng.beta(1.1, 1.25, size=density):
+        for t in rng.beta(1.25, 1.25, size=density):
             cx, cy = np.array(middle[int(t * 58)]) + rng.normal(0, 0.004, 2)
-            width = thickness * (0.55 + 0.45 * float(smoothstep(0, 0.18, np.array(t)))) * (1 - 0.7 * t**1.6)
+            width = thickness * (0.45 + 0.55 * float(smoothstep(0, 0.25, np.array(t)))) * (1 - 0.75 * t**1.6)
             rise = rng.uniform(-0.55, 0.55) * width
             angle = np.deg2rad(
                 78 - 85 * float(smoothstep(0, 0.55, np.array(t))) - (rise > 0) * 18 * t + rng.normal(0, 11)
             )
             reach = rng.uniform(0.035, 0.065) * (1 - 0.35 * t)
+            dark = float(rng.uniform(0.35, 0.8) * (0.5 + 0.5 * smoothstep(0, 0.2, np.array(t))))
             x0, y0 = cx, cy + rise
             x1, y1 = x0 + reach * np.cos(angle), y0 + 0.75 * reach * np.sin(angle)
-            hairs.append(([(mirror * x0, y0), (mirror * x1, y1)], 0.0055, float(rng.uniform(0.5, 1))))
+            hairs.append(([(mirror * x0, y0), (mirror * x1, y1)], 0.0055, dark))
     sharp = gaussian_filter(strokes(hairs), 0.8)
-    return np.clip(0.85 * sharp + 0.55 * gaussian_filter(sharp, 3), 0, 0.95)
+    return np.clip(0.75 * sharp + 0.6 * gaussian_filter(sharp, 3), 0, 0.9)
 
 
 def skin(rng: np.random.Generator, *, beard: float, style: str, freckled: bool) -> np.ndarray:
@@ -261,12 +262,12 @@ def skin(rng: np.random.Generator, *, beard: float, style: str, freckled: bool) 
     if beard:
         stubble = gaussian_filter(rng.random(x.shape, np.float32), 0.7)
         stubble = (stubble - stubble.mean()) / stubble.std()
-        jaw = smoothstep(6.98, 6.80, y + 0.35 * np.maximum(across - 0.33, 0))
-        jaw *= smoothstep(0, 0.03, abs(y - 6.69) + np.maximum(across - 0.24, 0)) * smoothstep(
-            0.70, 0.55, across
+        patchy = 0.05 * fractal(rng, x.shape, 3, 10)  # a beard has no edge, it thins out
+        jaw = smoothstep(7.02, 6.74, y + patchy + 0.4 * np.maximum(across - 0.30, 0))
+        jaw *= smoothstep(0, 0.05, abs(y - 6.69) + np.maximum(across - 0.24, 0)) * smoothstep(
+            0.72, 0.50, across
         )
-        cheek, moustache = 1 - 0.8 * blob(0.36, 6.86, 0.10, 0.10), blob(0.10, 6.82, 0.16, 0.055)
-        grown = {"full": jaw * cheek + moustache, "goatee": jaw * smoothstep(0.34, 0.22, across) + moustache}
-        area = np.clip(grown.get(style, moustache), 0, 1) * (1 + 0.25 * fractal(rng, x.shape, 3, 8))
-        tone *= 1 - np.clip(beard * area * (0.55 + 0.22 * stubble), 0, 0.9)
+        cheek, moustache = 1 - 0.9 * blob(0.34, 6.88, 0.14, 0.12), blob(0.09, 6.815, 0.15, 0.045)
+        area = moustache if style == "moustache" else jaw * cheek + moustache
+        tone *= 1 - np.clip(beard * np.clip(area, 0, 1) * (0.6 + 0.14 * stubble), 0, 0.85)
     return (1 + (tone - 1) * fade()).astype(np.float32)

@@ -19,6 +19,7 @@ PEAK_LEVELS = (0.85, 0.95, 1.0)
 MAXIMUM_SUBJECTS = 999
 """CK+ writes subjects with three digits."""
 _HALF_STEP = 0.45
+_USUAL = 0.4
 _LETTERS = (1, 5)
 
 
@@ -271,7 +272,7 @@ def _perform(
 ) -> SequencePlan:
     """Draw intensities, sides and tempo; they depend on seed, subject, number and the AUs alone."""
     chance = np.random.default_rng([seed, 2, subject, number])
-    vigour = chance.normal(0, 0.35)
+    vigour = chance.normal(0, 0.25)
     side = 1.0 if chance.uniform() < 0.5 else -1.0
     one_sided = expression == "contempt" and chance.uniform() < 0.7
     peak: dict[int, float] = {}
@@ -279,8 +280,10 @@ def _perform(
     tempo: dict[int, float] = {}
     for au in sorted(what):
         low, high = prototype.strength.get(au, DEFAULT_STRENGTH)
-        drawn = chance.uniform(low - _HALF_STEP, high + _HALF_STEP) + vigour
-        drawn = np.clip(drawn, low - _HALF_STEP, min(high + _HALF_STEP, _LETTERS[1]))
+        # Posers reach the top of a range now and then only.
+        least, most = low - _HALF_STEP, min(high + _HALF_STEP, _LETTERS[1])
+        drawn = chance.triangular(least, least + _USUAL * (most - least), most) + vigour
+        drawn = np.clip(drawn, least, most)
         peak[au] = round(float(min(drawn, strongest)), 3)
         lopsided = side * chance.uniform(0.2, 0.5) if chance.uniform() < 0.08 else chance.normal(0, 0.07)
         if one_sided and au in (12, 14):

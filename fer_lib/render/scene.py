@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 
 import numpy as np
 import scipy.sparse as sp
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from fer_lib.render import muscles, paint
@@ -159,7 +161,7 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     at = np.unique(shared.spread[used].indices)
     view = unit(surface[at] - start[0])
     light[at] = incoming(surface[at], normals[at], view, shot.light, 0.15, _open_sky(scene))
-    lit = carry @ (shared.spread @ light)
+    lit = carry @ (shared.soften @ (shared.spread @ light))
     # Eyes and mouth are too fine for shadows that are known at vertices only: there each pixel has its own.
     small = np.flatnonzero((kind != SKIN) & (kind != HAIR))
     row, column = np.divmod(np.flatnonzero(hit)[small], size * _SAMPLES)
@@ -179,7 +181,7 @@ def render(person: Person, aus: Mapping[int | str, float], shot: Shot, size: int
     )  # no strand reaches farther
     wave, hair = np.zeros((2, len(kind)), np.float32)
     wave[hairy] = person.strands_at(template[hairy])
-    hair[hairy] = smoothstep(-0.03, 0.05, seen[hairy, 13] + 0.05 * wave[hairy])
+    hair[hairy] = smoothstep(-0.04, 0.12, seen[hairy, 13] + 0.018 * wave[hairy])
     hair[kind == HAIR] = 1
     front = np.clip(normal[:, 2], 0, 1) * (kind == SKIN) * (hair < 0.5)
     slope = (painted[:, 1:3] @ turn[:, :2].T.astype(np.float32)) * (7 * front)[:, None]
@@ -230,4 +232,12 @@ def _photograph(
     film = gaussian_filter(film + shot.contrast * (film * film * (3 - 2 * film) - film), shot.blur)
     grain = np.random.default_rng(shot.seed).standard_normal(film.shape, np.float32)
     film = film + gaussian_filter(grain, 0.45) * shot.noise
-    return (film * 255).clip(0, 255).astype(np.uint8)
+    picture = (film * 255).clip(0, 255).astype(np.uint8)
+    return _compressed(picture, shot.quality) if shot.quality else picture
+
+
+def _compressed(picture: np.ndarray, quality: int) -> np.ndarray:
+    """Return a picture as JPEG would keep it."""
+    file = BytesIO()
+    Image.fromarray(picture).save(file, "jpeg", quality=quality)
+    return np.asarray(Image.open(file))

@@ -61,7 +61,7 @@ def albedo(person: Person, seen: Surface, pupil: float) -> tuple[np.ndarray, np.
     )
     tone = tone * (1 - inside) + 0.25 * person.albedo * inside
     tone = tone * (1 - brow) + 0.9 * person.hair * brow
-    tone = tone * (1 - seen.hair) + person.hair * np.exp(0.55 * np.minimum(seen.strands, 1.2)) * seen.hair
+    tone = tone * (1 - seen.hair) + person.hair * np.exp(0.35 * np.minimum(seen.strands, 1.2)) * seen.hair
     tone = np.where(face & (y < 5.75), 0.12, tone)  # shirt
     upper, lower = seen.kind == UPPER_TEETH, seen.kind == LOWER_TEETH
     tooth = _teeth(person, x, y, z, upper, lower)

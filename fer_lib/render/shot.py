@@ -33,6 +33,8 @@ class Shot:
         Of camera and eye.
     zoom : float
         Size of the head in the picture, about 1.
+    quality : int
+        Of the JPEG that the picture was kept as, 1 to 95; 0 for one that was never compressed.
     """
 
     seed: int
@@ -46,6 +48,7 @@ class Shot:
     noise: float
     pupil: float
     zoom: float = 1.0
+    quality: int = 0
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, yaw: float = YAW) -> Shot:
@@ -57,16 +60,17 @@ class Shot:
             light=light,
             boxes=boxes,
             background=(
-                float(rng.uniform(0.03, 0.5)),
+                float(rng.uniform(0.08, 0.5)),
                 float(rng.uniform(-0.1, 0.1)),
                 float(rng.uniform(-0.1, 0.1)),
             ),
-            exposure=float(np.exp(rng.normal(np.log(0.34), 0.18))),
+            exposure=float(np.exp(rng.normal(np.log(0.42), 0.14))),
             contrast=float(rng.uniform(0.3, 0.8)),
-            blur=float(rng.uniform(0.45, 0.9)),
+            blur=float(rng.uniform(0.5, 0.95)),
             noise=float(rng.uniform(0.004, 0.012)),
             pupil=float(rng.uniform(0.13, 0.22)),
-            zoom=float(rng.uniform(0.82, 0.92)),
+            zoom=float(rng.uniform(0.86, 0.95)),
+            quality=int(rng.integers(70, 93)) if rng.random() < 0.25 else 0,
         )
 
     def jitter(self, rng: np.random.Generator) -> Shot:
