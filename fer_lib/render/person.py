@@ -78,12 +78,12 @@ _TRAITS: dict[str, tuple[float, float, float]] = {
 }
 # Where people centre off the body model's average, whose small eyes and mouth look tired and sad to networks and people.
 _CENTRES = {
-    "mouth-angles": 0.5,
+    "mouth-angles": 0.45,
     "mouth-scale-horiz": 0.1,
-    "eye-height1": 0.2,
-    "eye-height2": 0.25,
-    "eye-height3": 0.2,
-    "eye-scale": 0.15,
+    "eye-height1": 0.12,
+    "eye-height2": 0.15,
+    "eye-height3": 0.12,
+    "eye-scale": 0.12,
 }
 _HEAD_SHAPES = ("oval", "round", "square", "rectangular", "invertedtriangular", "diamond")
 # Proportions by which people's faces are measured: two landmarks, the axis (0 across, 1 up) of the distance between them

@@ -19,7 +19,7 @@ PEAK_LEVELS = (0.85, 0.95, 1.0)
 MAXIMUM_SUBJECTS = 999
 """CK+ writes subjects with three digits."""
 _HALF_STEP = 0.45
-_USUAL = 0.4
+_USUAL = 0.6
 _LETTERS = (1, 5)
 
 

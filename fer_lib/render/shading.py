@@ -60,7 +60,7 @@ def albedo(person: Person, seen: Surface, pupil: float) -> tuple[np.ndarray, np.
         1 - np.clip(lash, 0, 1) * person.lash * np.where(y > 7.345, np.float32(1), np.float32(0.4))
     )
     tone = tone * (1 - inside) + 0.25 * person.albedo * inside
-    tone = tone * (1 - brow) + 0.9 * person.hair * brow
+    tone = tone * (1 - brow) + min(0.9 * person.hair, 0.35 * person.albedo) * brow
     tone = tone * (1 - seen.hair) + person.hair * np.exp(0.35 * np.minimum(seen.strands, 1.2)) * seen.hair
     tone = np.where(face & (y < 5.75), 0.12, tone)  # shirt
     upper, lower = seen.kind == UPPER_TEETH, seen.kind == LOWER_TEETH
