@@ -15,7 +15,7 @@ import torch
 from benchmarks.measure import Row, in_turns
 from fer_lib.faces.preprocess import Evaluate
 from fer_lib.network.model import ExpressionNet
-from fer_lib.views.live import Live
+from fer_lib.plot.live import Live
 
 _PAGE, _UNIT = 2.0, 0.1  # seconds that a reader is asked to wait at most
 

@@ -13,8 +13,8 @@ from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
 from torch import Tensor, nn
 
 from benchmarks.measure import Row, in_turns
-from fer_lib.maps.activations import exemplars, record
-from fer_lib.maps.deconv import Units, project
+from fer_lib.probe.activations import exemplars, record
+from fer_lib.probe.deconv import Units, project
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import Step, field_of, read_stack
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.measure import Row, in_turns
-from fer_lib.maps.activations import Responses, exemplars, record
+from fer_lib.probe.activations import Responses, exemplars, record
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import read_stack
 

@@ -23,8 +23,8 @@ from torch.nn.functional import grid_sample
 
 from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError, Lacking
-from fer_lib.evidence.ranks import auc, average_precision
 from fer_lib.faces.hog import hog
+from fer_lib.measures.ranks import auc, average_precision
 
 Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.ablation import ablate, keep_only, logits_without, loudness, matched_sets
+from fer_lib.measures.ablation import ablate, keep_only, logits_without, loudness, matched_sets
 
 
 def network(maps=12, side=3, hidden=20, classes=4, seed=0):

@@ -10,9 +10,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from fer_lib.errors import FerError
-from fer_lib.maps import activations
-from fer_lib.maps.activations import Responses, Units, exemplars, record
-from fer_lib.maps.deconv import project
+from fer_lib.probe import activations
+from fer_lib.probe.activations import Responses, Units, exemplars, record
+from fer_lib.probe.deconv import project
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ FLOORS = [
     {"facs", "artifacts"},
     {"render", "faces"},
     {"judges", "network", "book"},
-    {"maps"},
-    {"evidence"},
+    {"probe"},
+    {"measures"},
     {"traditional"},
     {"experiment"},
-    {"views", "cli", "book"},
+    {"plot", "cli", "book"},
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = {

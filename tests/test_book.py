@@ -74,11 +74,11 @@ def test_key_sees_what_pages_read(tmp_path: Path) -> None:
 
 
 def test_makers_of_a_cell() -> None:
-    known = {"fer_lib.views.figures.confusion", "fer_lib.views.tables.au_table"}
+    known = {"fer_lib.plot.figures.confusion", "fer_lib.plot.tables.au_table"}
     source = "figures.confusion(a, b)\ntables.au_table(study)\nfigures.confusion(c)\nfigures.unknown(d)\nnp.figures.x()"
     assert extension.makers(source, known) == [
-        "fer_lib.views.figures.confusion",
-        "fer_lib.views.tables.au_table",
+        "fer_lib.plot.figures.confusion",
+        "fer_lib.plot.tables.au_table",
     ]
 
 

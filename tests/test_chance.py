@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.chance import largest_by_chance
-from fer_lib.evidence.distance import distances
+from fer_lib.measures.chance import largest_by_chance
+from fer_lib.measures.distance import distances
 
 
 def faces(seed=0, subjects=12, sequences=4, frames=3, maps=16):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.evidence import claims
-from fer_lib.evidence.claims import Comparison
+from fer_lib.measures import claims
+from fer_lib.measures.claims import Comparison
 
 
 def test_a_constant_gain_beats_its_control_and_noise_does_not():

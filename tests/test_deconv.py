@@ -14,12 +14,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.vgg import cfgs, make_layers
 
 from fer_lib.errors import FerError
-from fer_lib.maps import deconv
-from fer_lib.maps.activations import exemplars, record
-from fer_lib.maps.deconv import Projections, Units, crops, project, receptive_fields
 from fer_lib.network import stack
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import read_stack
+from fer_lib.probe import deconv
+from fer_lib.probe.activations import exemplars, record
+from fer_lib.probe.deconv import Projections, Units, crops, project, receptive_fields
 
 
 def places(features):

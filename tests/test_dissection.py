@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.dissection import pointing_game, region_iou
+from fer_lib.measures.dissection import pointing_game, region_iou
 from fer_lib.network.stack import Field
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.distance import best_maps, distance, distances, expected_strongest, strongest
+from fer_lib.measures.distance import best_maps, distance, distances, expected_strongest, strongest
 
 POSITIVE = st.floats(1e-3, 1e3)
 RESPONSE = st.one_of(st.just(0.0), POSITIVE)

@@ -9,8 +9,8 @@ from scipy.stats import binom, false_discovery_control
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fer_lib.errors import FerError
-from fer_lib.evidence import detectors
-from fer_lib.evidence.detectors import (
+from fer_lib.measures import detectors
+from fer_lib.measures.detectors import (
     Null,
     auc,
     average_precision,

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from fer_lib.book.execution import execute_ahead, make_impersonal
-from fer_lib.views import charts
+from fer_lib.plot import charts
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -91,7 +91,7 @@ backend: svg
 
 SHOW = """
 import numpy as np
-from fer_lib.views import charts
+from fer_lib.plot import charts
 charts.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["happy", "fear"])
 """
 

@@ -18,8 +18,8 @@ from conftest import PATIENCE
 from PIL import Image, features
 
 from fer_lib.errors import FerError
-from fer_lib.views import explorer
-from fer_lib.views.explorer import LayerView, explorer_html, slider
+from fer_lib.plot import explorer
+from fer_lib.plot.explorer import LayerView, explorer_html, slider
 
 SIDE = 96
 AUS = (1, 4, 12)

@@ -16,13 +16,13 @@ import torch
 from matplotlib.figure import Figure
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.distance import best_maps
 from fer_lib.faces.preprocess import Crops
-from fer_lib.maps.activations import exemplars, record
-from fer_lib.maps.deconv import project
+from fer_lib.measures.distance import best_maps
 from fer_lib.network.model import ExpressionNet, describe
-from fer_lib.views import charts, figures, layers
-from fer_lib.views.pictures import HIDDEN
+from fer_lib.plot import charts, figures, layers
+from fer_lib.plot.pictures import HIDDEN
+from fer_lib.probe.activations import exemplars, record
+from fer_lib.probe.deconv import project
 
 NAMES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 

@@ -11,9 +11,9 @@ from fer_lib.artifacts.files import aside, plain_refusals, save_array, write_asi
 from fer_lib.errors import FerError
 from fer_lib.experiment.seeds import SeedRuns
 from fer_lib.faces.preprocess import Crops
-from fer_lib.maps.deconv import Projections
-from fer_lib.maps.responses import Responses
 from fer_lib.network import model
+from fer_lib.probe.deconv import Projections
+from fer_lib.probe.responses import Responses
 
 resource = pytest.importorskip("resource")
 

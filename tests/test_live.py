@@ -17,9 +17,9 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Evaluate
-from fer_lib.maps.deconv import Units, project
 from fer_lib.network.model import ExpressionNet
-from fer_lib.views.live import Live, look, planes, read_upload
+from fer_lib.plot.live import Live, look, planes, read_upload
+from fer_lib.probe.deconv import Units, project
 
 pytest.importorskip("anywidget")
 EXPRESSIONS = tuple("abcdefgh")
@@ -161,7 +161,7 @@ def test_view_answers_to_clicks_and_keys(browser: Any, live: Live) -> None:
 
     names = ("side", "face", "plane", "extent", "field", "geometry", "unit", "wanted", "box", "square")
     traits = {name: text(getattr(live.view, name)) for name in (*names, "projection", "text")}
-    script = base64.b64encode(resources.files("fer_lib.views").joinpath("live.js").read_bytes()).decode()
+    script = base64.b64encode(resources.files("fer_lib.plot").joinpath("live.js").read_bytes()).decode()
     tab = browser.new_page()
     tab.set_default_timeout(PATIENCE)
     problems: list[str] = []

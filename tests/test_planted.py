@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.planted import MEASURES, Noise, detection_rates, find_planted
 from fer_lib.facs import AUS
+from fer_lib.measures.planted import MEASURES, Noise, detection_rates, find_planted
 
 
 def test_the_papers_distance_follows_the_gain_and_auc_finds_the_detector():

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from fer_lib.errors import FerError
 from fer_lib.faces import preprocess
-from fer_lib.maps import regions
 from fer_lib.network.stack import Field
+from fer_lib.probe import regions
 
 
 def face() -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib.evidence import detectors
-from fer_lib.evidence.distance import distances
 from fer_lib.experiment import matching, sensitivity, trial
 from fer_lib.experiment.settings import make_settings
+from fer_lib.measures import detectors
+from fer_lib.measures.distance import distances
 
 AUS = (1, 4)
 

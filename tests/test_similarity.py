@@ -12,10 +12,10 @@ from skimage.feature import hog
 from torch import nn
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.similarity import cut, likeness, place_level
 from fer_lib.experiment.likeness import exemplar_likeness
-from fer_lib.maps import activations
-from fer_lib.maps.deconv import receptive_fields
+from fer_lib.measures.similarity import cut, likeness, place_level
+from fer_lib.probe import activations
+from fer_lib.probe.deconv import receptive_fields
 
 
 def patches(seed=0, sets=4, n=5, size=32):

@@ -12,9 +12,9 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torchvision.ops import Conv2dNormActivation
 
 from fer_lib.errors import FerError
-from fer_lib.maps.activations import exemplars, record
-from fer_lib.maps.deconv import Units, project
 from fer_lib.network.stack import read_stack, receptive_field
+from fer_lib.probe.activations import exemplars, record
+from fer_lib.probe.deconv import Units, project
 
 
 def executed(features, pictures):

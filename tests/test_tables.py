@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from test_figures import Pictured
 
-from fer_lib.views import tables
-from fer_lib.views.pictures import grey, signed_grey, strip
+from fer_lib.plot import tables
+from fer_lib.plot.pictures import grey, signed_grey, strip
 
 ATLAS = SimpleNamespace(
     aus=(1, 12),

@@ -50,12 +50,12 @@ REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issu
 
 
 MAKERS = {
-    "charts": "fer_lib.views.charts",
-    "explorer": "fer_lib.views.explorer",
-    "figures": "fer_lib.views.figures",
+    "charts": "fer_lib.plot.charts",
+    "explorer": "fer_lib.plot.explorer",
+    "figures": "fer_lib.plot.figures",
     "judged": "fer_lib.judges.judged",
     "speed": "fer_lib.book.speed",
-    "tables": "fer_lib.views.tables",
+    "tables": "fer_lib.plot.tables",
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 

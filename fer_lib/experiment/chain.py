@@ -22,11 +22,11 @@ from fer_lib.faces import table as frames
 from fer_lib.faces.digest import MEMORY, digest_of_faces
 from fer_lib.faces.disk import is_system_file
 from fer_lib.faces.reader import read
-from fer_lib.maps import activations, deconv, regions
 from fer_lib.network import model, splits, training
 from fer_lib.network.repeatable import arithmetic
 from fer_lib.network.stack import receptive_field
 from fer_lib.network.training import Trained
+from fer_lib.probe import activations, deconv, regions
 
 RENDERED = ("subjects", "sequences", "unlabelled", "frames", "size", "faces_seed")
 SELECTED = ("last_frames",)
@@ -347,7 +347,7 @@ class Chain:
             compute,
             settings={"layer": layer},
             upstream=[self.training.key],
-            sources=["maps.activations", "faces.preprocess"],
+            sources=["probe.activations", "faces.preprocess"],
             resumes=True,
         )
         return activations.Responses.load(artifact.path)
@@ -385,7 +385,7 @@ class Chain:
             settings={"layer": layer, "rule": rule, **self.settings.part("strongest", "one_per_subject")}
             | arithmetic(),
             upstream=[self.training.key],
-            sources=["maps.deconv", "maps.activations", "faces.preprocess"],
+            sources=["probe.deconv", "probe.activations", "faces.preprocess"],
         )
         return deconv.Projections.load(artifact.path)
 

@@ -20,7 +20,7 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces.disk import Disk, picture_on
 from fer_lib.faces.table import BOX
-from fer_lib.maps import activations
+from fer_lib.probe import activations
 
 if TYPE_CHECKING:
     from fer_lib.experiment.study import Study
@@ -120,7 +120,7 @@ def map_effects(study: Study) -> pd.DataFrame:
         compute,
         settings={"layer": "relu3"},
         upstream=[trained, control.key],
-        sources=["experiment.interventions", "maps.activations", "faces.preprocess"],
+        sources=["experiment.interventions", "probe.activations", "faces.preprocess"],
     )
     return pd.read_parquet(artifact.path / "effects.parquet").rename(columns=int)
 

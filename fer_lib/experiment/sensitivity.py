@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_lib.evidence.detectors import by_sequence
-from fer_lib.evidence.distance import Floats, best_maps, distances
-from fer_lib.evidence.ranks import auc
 from fer_lib.experiment.matching import LEAST
+from fer_lib.measures.detectors import by_sequence
+from fer_lib.measures.distance import Floats, best_maps, distances
+from fer_lib.measures.ranks import auc
 
 if TYPE_CHECKING:
     from fer_lib.experiment.study import Study
@@ -99,7 +99,7 @@ def one_per_person(
     people
         Person of every picture, (N,).
     n, zero
-        As in `fer_lib.evidence.distance.distances`.
+        As in `fer_lib.measures.distance.distances`.
 
     Returns
     -------

@@ -15,8 +15,8 @@ import torch
 
 from fer_lib import traditional
 from fer_lib.errors import Lacking
-from fer_lib.evidence import ablation, distance
 from fer_lib.experiment.chain import SPLIT, TRAINED, Chain
+from fer_lib.measures import ablation, distance
 from fer_lib.network import folds, splits, starts
 from fer_lib.network.repeatable import arithmetic
 from fer_lib.render.atlas import Atlas, render_atlas

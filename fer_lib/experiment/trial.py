@@ -10,13 +10,13 @@ import pandas as pd
 import torch
 
 from fer_lib.errors import Lacking
-from fer_lib.evidence import claims, dissection
 from fer_lib.experiment.likeness import exemplar_likeness
 from fer_lib.experiment.matching import LEAST, verdicts
 from fer_lib.experiment.study import Study
-from fer_lib.maps import regions
-from fer_lib.maps.deconv import Projections
+from fer_lib.measures import claims, dissection
 from fer_lib.network.stack import Field, receptive_field
+from fer_lib.probe import regions
+from fer_lib.probe.deconv import Projections
 
 BAR = 0.04  # intersection over union above which Network Dissection calls a map a detector
 
@@ -200,7 +200,7 @@ def judge_claims(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a claim: statement, measure, difference to each control, verdict (see `fer_lib.evidence.claims.decide`).
+        One row a claim: statement, measure, difference to each control, verdict (see `fer_lib.measures.claims.decide`).
         A claim whose test needs what the faces lack is not decided, and its row says what they lack.
     """
     tests = {"C1": _look_alike, "C2": _on_the_region, "C3": _detects, "C4": _decides}

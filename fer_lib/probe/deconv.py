@@ -30,12 +30,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError
-from fer_lib.maps.inputs import check_finite, extents_of, tensor_of
-from fer_lib.maps.responses import Units, whole_numbers
-from fer_lib.maps.windows import project_batch
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
 from fer_lib.network.weights import calculated_in
+from fer_lib.probe.inputs import check_finite, extents_of, tensor_of
+from fer_lib.probe.responses import Units, whole_numbers
+from fer_lib.probe.windows import project_batch
 
 __all__ = ["RULES", "Projections", "Units", "crops", "project", "receptive_fields"]
 
@@ -209,7 +209,7 @@ def project(
     The strongest unit of every map of another network, and what it sees in the pictures:
 
     >>> from torchvision.models import vgg11
-    >>> from fer_lib.maps.activations import exemplars, record
+    >>> from fer_lib.probe.activations import exemplars, record
     >>> features = vgg11(weights=None).features.eval()
     >>> pictures = torch.rand(6, 3, 64, 64)
     >>> units = exemplars(record(features, pictures.split(2), layer="9"), n=1).units()

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.distance import Floats
-from fer_lib.maps.regions import centres
+from fer_lib.measures.distance import Floats
 from fer_lib.network.stack import Field
+from fer_lib.probe.regions import centres
 
 _PACK = 2  # pictures whose maps are upsampled at a time: small packs stay in the processor's cache
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_lib.evidence.distance import distances
-from fer_lib.views.explorer import LayerView
-from fer_lib.views.pictures import HIDDEN, exemplar_tiles, grey
+from fer_lib.measures.distance import distances
+from fer_lib.plot.explorer import LayerView
+from fer_lib.plot.pictures import HIDDEN, exemplar_tiles, grey
 
 if TYPE_CHECKING:
     from fer_lib.experiment.study import Study

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.evidence.distance import Floats, best_maps, check_table
-from fer_lib.evidence.ranks import auc, average_precision, centred_ranks, coding_groups, twice_pairs
+from fer_lib.measures.distance import Floats, best_maps, check_table
+from fer_lib.measures.ranks import auc, average_precision, centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
 __all__ = ["Null", "auc", "average_precision", "benjamini_hochberg"]

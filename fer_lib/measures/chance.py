@@ -7,8 +7,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.detectors import shuffles_within
-from fer_lib.evidence.distance import Floats, Zero, check_table, distance
+from fer_lib.measures.detectors import shuffles_within
+from fer_lib.measures.distance import Floats, Zero, check_table, distance
 
 _CHUNK = 2**25  # responses that are looked at in one go
 
@@ -41,7 +41,7 @@ def largest_by_chance(
     moves
         Whether a picture carries its sequence's action units, shape (N,); neutral first frames keep their labels.
     n, zero
-        As in `fer_lib.evidence.distance.distances`.
+        As in `fer_lib.measures.distance.distances`.
     permutations, seed
         How many, and their seed.
 

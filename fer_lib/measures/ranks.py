@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.evidence.distance import Floats, check_table
+from fer_lib.measures.distance import Floats, check_table
 
 
 def auc(scores: ArrayLike, present: ArrayLike) -> Floats:

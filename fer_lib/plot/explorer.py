@@ -215,7 +215,7 @@ def explorer_html(
 
 
 def _asset(name: str) -> str:
-    return resources.files("fer_lib.views").joinpath(name).read_text(encoding="utf-8").strip()
+    return resources.files("fer_lib.plot").joinpath(name).read_text(encoding="utf-8").strip()
 
 
 def _layer_data(layer: LayerView) -> dict[str, Any]:

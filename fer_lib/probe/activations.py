@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError
-from fer_lib.maps.inputs import check_finite, extents_of, pictures_in
-from fer_lib.maps.responses import ARRAYS, Exemplars, Responses, Units, exemplars
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type, read_stack
 from fer_lib.network.weights import calculated_in
+from fer_lib.probe.inputs import check_finite, extents_of, pictures_in
+from fer_lib.probe.responses import ARRAYS, Exemplars, Responses, Units, exemplars
 
 __all__ = ["Exemplars", "Responses", "Units", "exemplars", "record"]
 

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
-from fer_lib.evidence.distance import Floats, best_maps, distances
-from fer_lib.evidence.ranks import auc
 from fer_lib.facs import AUS
+from fer_lib.measures.distance import Floats, best_maps, distances
+from fer_lib.measures.ranks import auc
 
 MEASURES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "D (paper)": lambda maxima, present: distances(maxima, present),

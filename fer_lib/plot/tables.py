@@ -14,7 +14,7 @@ from IPython.display import Markdown
 
 from fer_lib import facs
 from fer_lib.errors import Lacking
-from fer_lib.views.pictures import data_uri, enlarge, exemplar_tiles, strip
+from fer_lib.plot.pictures import data_uri, enlarge, exemplar_tiles, strip
 
 if TYPE_CHECKING:
     from fer_lib.experiment.study import Study

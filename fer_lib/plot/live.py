@@ -18,9 +18,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from fer_lib.errors import FerError
-from fer_lib.maps.deconv import Units, crops, project, receptive_fields
 from fer_lib.network.stack import read_stack, receptive_field
-from fer_lib.views.pictures import grey, signed_grey
+from fer_lib.plot.pictures import grey, signed_grey
+from fer_lib.probe.deconv import Units, crops, project, receptive_fields
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -81,7 +81,7 @@ def look(
     unit
         Map, row and column.
     rule
-        Backward rule, see `fer_lib.maps.deconv`.
+        Backward rule, see `fer_lib.probe.deconv`.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def _view() -> ipywidgets.DOMWidget:
     import traitlets
 
     class View(anywidget.AnyWidget):
-        _esm = resources.files("fer_lib.views").joinpath("live.js").read_text(encoding="utf-8")
+        _esm = resources.files("fer_lib.plot").joinpath("live.js").read_text(encoding="utf-8")
         side = traitlets.Int(0).tag(sync=True)
         face = traitlets.Bytes(b"").tag(sync=True)
         plane = traitlets.Bytes(b"").tag(sync=True)

@@ -20,8 +20,8 @@ from matplotlib.ticker import MaxNLocator
 
 from fer_lib import facs
 from fer_lib.errors import Lacking
-from fer_lib.evidence.ablation import Ablation
-from fer_lib.evidence.distance import best_maps
+from fer_lib.measures.ablation import Ablation
+from fer_lib.measures.distance import best_maps
 
 INK, ACCENT, SECOND, PALE = "#222222", "#c1440e", "#1f6f8b", "#b8b8b8"
 STYLE: dict[str, object] = {
@@ -321,7 +321,7 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
 
 @styled
 def planted(rates: pd.DataFrame) -> Figure:
-    """Share of simulations in which each measure finds the planted detector, from `fer_lib.evidence.planted.detection_rates`."""
+    """Share of simulations in which each measure finds the planted detector, from `fer_lib.measures.planted.detection_rates`."""
     figure, axes = panels(1, 3, 9, 3.1, sharey=True)
     looks = zip(rates["measure"].unique(), (ACCENT, "#777777", "#777777", SECOND), "Dxso", strict=False)
     for measure, colour, marker in looks:

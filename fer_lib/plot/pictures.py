@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from fer_lib.maps.deconv import crops
+from fer_lib.probe.deconv import crops
 
 if TYPE_CHECKING:
     from fer_lib.experiment.study import Study

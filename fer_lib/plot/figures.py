@@ -1,6 +1,6 @@
 """The paper's figures and the plots beside them, in one restrained style; every function returns a matplotlib figure.
 
-Pictures of faces and networks are drawn here, charts of numbers in `fer_lib.views.charts`; both are found here.
+Pictures of faces and networks are drawn here, charts of numbers in `fer_lib.plot.charts`; both are found here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from skimage.transform import resize as scale
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.preprocess import Augment, Crops, picture_generator
-from fer_lib.maps.regions import most_distinct
 from fer_lib.network.stack import receptive_field
-from fer_lib.views.charts import (
+from fer_lib.plot.charts import (
     ACCENT,
     INK,
     PALE,
@@ -34,7 +33,8 @@ from fer_lib.views.charts import (
     styled,
     training_curve,
 )
-from fer_lib.views.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, strip
+from fer_lib.plot.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, strip
+from fer_lib.probe.regions import most_distinct
 
 if TYPE_CHECKING:
     from fer_lib.experiment.settings import Settings
