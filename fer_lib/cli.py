@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 import typer
 
 from fer_lib.artifacts.files import FULL, plain_refusals, write_aside
-from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.settings import (
+from fer_lib.config import (
     PRESETS,
     Bounds,
     Settings,
@@ -28,6 +27,7 @@ from fer_lib.experiment.settings import (
     describe_settings,
     make_settings,
 )
+from fer_lib.errors import FerError, Lacking
 
 if TYPE_CHECKING:
     from fer_lib.experiment.chain import Chain

@@ -10,10 +10,10 @@ from own_tables import KINDS, write_table
 
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
+from fer_lib.config import describe_settings, make_settings
 from fer_lib.errors import FerError
 from fer_lib.experiment import seeds
 from fer_lib.experiment.chain import Chain
-from fer_lib.experiment.settings import describe_settings, make_settings
 
 
 def run(monkeypatch, *words):

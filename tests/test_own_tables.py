@@ -16,9 +16,9 @@ from conftest import face_picture
 from own_tables import KINDS, NOTEBOOKS, run_notebook, shell_in_process, write_table
 from PIL import Image
 
+from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
 from fer_lib.experiment import matching, protocols, trial
-from fer_lib.experiment.settings import make_settings
 from fer_lib.experiment.study import Study
 from fer_lib.render.atlas import Atlas
 from fer_lib.traditional import Traditional
@@ -135,7 +135,7 @@ def test_classes_are_those_that_the_faces_show(tmp_path: Path) -> None:
     assert study.expressions == ("anger", "happy")
     assert set(study.labels) == {0, 1} and study.hyperparameters.classes == 2
     assert study.trained.predictions.shape[1] == 2
-    more = Study(study.settings.but(neutral=False), progress=False)
+    more = Study(study.settings.replace(neutral=False), progress=False)
     assert more.expressions == study.expressions
     assert study.learned("seed") == {"seed": 0, "classes": ["anger", "happy"]}
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fer_lib.config import Settings, make_settings
 from fer_lib.experiment import protocols
 from fer_lib.experiment.protocols import BY_SUBJECT, COPIES, IN_FOLDS, LEAK
-from fer_lib.experiment.settings import Settings, make_settings
 from fer_lib.network import splits
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment import seeds
-from fer_lib.experiment.settings import make_settings
 from fer_lib.experiment.study import Study
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_lib.config import make_settings
 from fer_lib.experiment import matching, sensitivity, trial
-from fer_lib.experiment.settings import make_settings
 from fer_lib.measures import detectors
 from fer_lib.measures.distance import distances
 
@@ -42,7 +42,7 @@ def toy(detector: bool = True, unseen: int = 6) -> Any:
 
 def infinite(study: Any) -> Any:
     """The same with every map silent on some picture with and some without each unit, and the rule "infinite"."""
-    study.settings = study.settings.but(zero_rule="infinite")
+    study.settings = study.settings.replace(zero_rule="infinite")
     study.responses.maximum[study.present[1].to_numpy() == 0, :] = 0.0
     return study
 

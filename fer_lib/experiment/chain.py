@@ -15,8 +15,8 @@ import torch
 
 from fer_lib import facs
 from fer_lib.artifacts.store import Artifact, Store, default_root
+from fer_lib.config import Settings
 from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.settings import Settings
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
 from fer_lib.faces.digest import MEMORY, digest_of_faces
@@ -318,7 +318,7 @@ class Chain:
     @cached_property
     def untrained(self) -> Self:
         """The same study with the network as it was before the first step: the control of every claim."""
-        return type(self)(self.settings.but(epochs=0), self.store, progress=self.progress)
+        return type(self)(self.settings.replace(epochs=0), self.store, progress=self.progress)
 
     # --------------------------------------------------------------- responses
 

@@ -59,7 +59,7 @@ def traditional_by_protocol(study: Study, folds: int = FOLDS) -> pd.DataFrame:
     table = study.table.iloc[labelled]
 
     def alone(split: str) -> Study:
-        return type(study)(study.settings.but(split=split), study.store, progress=study.progress)
+        return type(study)(study.settings.replace(split=split), study.store, progress=study.progress)
 
     def in_folds() -> list[Split]:
         parts = splits.subject_folds(table, min(folds, table["subject"].nunique()))

@@ -16,9 +16,9 @@ from fer_lib import __version__
 from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store
+from fer_lib.config import Settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.chain import RENDERED
-from fer_lib.experiment.settings import Settings
 from fer_lib.experiment.study import Study
 from fer_lib.experiment.trial import judge_claims
 
@@ -146,7 +146,7 @@ def with_seeds(settings: Settings, seeds: Sequence[int]) -> list[Settings]:
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise FerError(f"seeds are {list(seeds)}: give at least one, none of them twice")
-    return [settings.but(seed=seed) for seed in seeds]
+    return [settings.replace(seed=seed) for seed in seeds]
 
 
 def run_seeds(

@@ -37,7 +37,7 @@ from fer_lib.plot.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, str
 from fer_lib.probe.regions import most_distinct
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.settings import Settings
+    from fer_lib.config import Settings
     from fer_lib.experiment.study import Study
 
 __all__ = [
