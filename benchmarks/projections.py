@@ -49,7 +49,7 @@ def _rows(rate: float, quick: bool, padding: int, rule: str) -> Iterator[Row]:
     units = exemplars(record(features, [pictures]), n=n).units()
     peer = PEERS[rule](features, features.relu3)
     chosen = np.random.default_rng(0).choice(len(units), 2 * batch, replace=False)
-    some = Units(*(getattr(units, name)[chosen] for name in Units.NAMES))
+    some = units[chosen]
 
     def batched() -> None:
         for start in (0, batch):
