@@ -30,7 +30,7 @@ from fer_lib.config import (
 from fer_lib.errors import FerError, Lacking
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.chain import Chain
+    from fer_lib.study import Study
 
 # Commands import what they need after they have read what they are given: a slip is told at once.
 cli = typer.Typer(
@@ -117,7 +117,7 @@ def _check_out(out: Path, *, folder: bool = False) -> None:
         raise FerError(f"--out {out}: nothing can be written there ({error.strerror})") from None
 
 
-def _say_problems(study: Chain) -> None:
+def _say_problems(study: Study) -> None:
     """Say in one line whether anything is wrong with the files of the faces."""
     note = study.problems_note()
     if note:
@@ -130,7 +130,7 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
     settings = _settings(preset, faces, given)
     from fer_lib.experiment import matching
     from fer_lib.experiment.interventions import map_effects
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
     study = Study(settings)
     steps: dict[str, Callable[[], object]] = {
@@ -277,7 +277,7 @@ def audit(folder: Folder) -> None:
 def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Train the network (or find it trained) and print its folder and its accuracy on the test pictures."""
     settings = _settings(preset, faces, given)
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
     study = Study(settings)
     _say_problems(study)
@@ -302,7 +302,7 @@ def seeds(
     if out is not None:
         _check_out(out)
     from fer_lib.experiment.seeds import run_seeds, with_seeds
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
     with_seeds(settings, seeds)
     _say_problems(Study(settings))

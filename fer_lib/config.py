@@ -12,8 +12,8 @@ from __future__ import annotations
 import difflib
 import numbers
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_type_hints
 
@@ -87,8 +87,9 @@ class _Config:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in fields(self):
-            value = _plain(getattr(self, f.name), hints[f.name])
-            _check(f.name, value, hints[f.name], f.metadata["choices"], f.metadata["bounds"])
+            given = getattr(self, f.name)
+            value = _plain(given, hints[f.name])
+            _check(f.name, given, value, hints[f.name], f.metadata["choices"], f.metadata["bounds"])
             object.__setattr__(self, f.name, value)
 
     def replace(self, **changes: Any) -> Self:
@@ -340,7 +341,7 @@ def make_settings(preset: str = DEFAULT_PRESET, **given: Any) -> Settings:
     FerError
         If a name is unknown, or a value has the wrong type or range; the message names it.
     """
-    _check("preset", preset, str, PRESETS, None)
+    _check("preset", preset, preset, str, PRESETS, None)
     known(given, Settings)
     values = {f.name: f.metadata["presets"][preset] for f in fields(Settings) if f.name != "preset"}
     values |= {name: value for name, value in given.items() if value is not None}
@@ -400,23 +401,27 @@ def _plain(value: Any, kind: type[Any]) -> Any:
     """Return a number of any library as Python's own, where it fits the type; anything else as it is."""
     wanted = {int: numbers.Integral, float: numbers.Real}.get(kind)
     if wanted and isinstance(value, wanted) and not isinstance(value, bool):
-        with suppress(OverflowError):
+        try:
             return kind(value)
+        except OverflowError:
+            return inf  # larger than any bound
     return value
 
 
-def _check(name: str, value: Any, kind: type, choices: tuple[Any, ...], bounds: Bounds | None) -> None:
+def _check(
+    name: str, given: Any, value: Any, kind: type, choices: tuple[Any, ...], bounds: Bounds | None
+) -> None:
     if type(value) is not kind:
-        why = f"{kind.__name__} expected, {type(value).__name__} given"
+        why = f"{kind.__name__} expected, {type(given).__name__} given"
         if kind is str and isinstance(value, int | float):
             why += f" (papermill's -p takes digits for a number; -r {name} keeps them)"
         elif isinstance(value, str):
             why += f": {_allowed(kind, choices, bounds)}"
-        raise _refusal(name, value, why)
+        raise _refusal(name, given, why)
     if choices and value not in choices:
-        raise _refusal(name, value, f"{_allowed(kind, choices, bounds)} expected")
+        raise _refusal(name, given, f"{_allowed(kind, choices, bounds)} expected")
     if bounds is not None and value not in bounds:
-        raise _refusal(name, value, f"a number {bounds} expected")
+        raise _refusal(name, given, f"a number {bounds} expected")
 
 
 def _refusal(name: str, value: Any, why: str) -> FerError:

@@ -33,8 +33,9 @@ from fer_lib.network.training import Trained, load_trained
 from fer_lib.parameters import settings_from_notebook
 from fer_lib.probe import activations, deconv, regions
 from fer_lib.render.atlas import Atlas
-from fer_lib.steps import networks, probes, rendered
+from fer_lib.steps import networks, probes, rendered, routes
 from fer_lib.steps import pictures as selected
+from fer_lib.traditional import Traditional
 
 
 class Study:
@@ -314,6 +315,10 @@ class Study:
                     break
         return x
 
+    def plane(self, picture: int, layer: str, map: int) -> np.ndarray:
+        """One feature map of one picture, (h, w)."""
+        return self.planes(np.array([picture]), layer)[0, map].numpy()
+
     def centres(self, layer: str = "relu3") -> np.ndarray:
         """Centres of the exemplars' receptive fields in the network's input, (C, n, 2) x and y; NaN where there is none."""
         found = self.exemplars_of(layer)
@@ -405,3 +410,17 @@ class Study:
         """One rendered person with one action unit at a time, whatever the faces are."""
         levels = (0.0, 5.0) if self.settings.preset == "smoke" else (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
         return Atlas.load(rendered.atlas(self.store, levels, progress=self.progress).path)
+
+    @cached_property
+    def traditional(self) -> Traditional:
+        """The traditional route on the same people: one detector an AU, then a decision."""
+        s = self.settings
+        found = routes.traditional(
+            self.store, self.pictures, s.division, self.matchable(), s.resize, s.crop, s.seed
+        )
+        return Traditional.load(found.path)
+
+    def traditional_on(self, split: splits.Split) -> Traditional:
+        """The traditional route trained and tested on other pictures."""
+        s = self.settings
+        return routes.fit_on(self.pictures, split, self.labels, self.matchable(), s.resize, s.crop, s.seed)

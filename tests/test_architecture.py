@@ -13,11 +13,14 @@ LIBRARY = Path(__file__).parents[1] / "fer_lib"
 FLOORS = [
     {"errors"},
     {"facs", "artifacts"},
-    {"render", "faces"},
+    {"config"},
+    {"environment", "parameters", "render", "faces"},
     {"judges", "network", "book"},
     {"probe"},
     {"measures"},
     {"traditional"},
+    {"steps"},
+    {"study"},
     {"experiment"},
     {"plot", "cli", "book"},
 ]

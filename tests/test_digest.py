@@ -15,9 +15,9 @@ from PIL import Image
 
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError
-from fer_lib.experiment.study import Study
 from fer_lib.faces import digest
 from fer_lib.faces.digest import digest_of_faces
+from fer_lib.study import Study
 
 
 def picture(file: Path, grey: int) -> None:

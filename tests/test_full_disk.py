@@ -8,7 +8,7 @@ from fer_lib.artifacts.store import Store
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError
 from fer_lib.experiment.matching import verdicts
-from fer_lib.experiment.study import Study
+from fer_lib.study import Study
 
 STEPS = {
     "pictures": lambda study: study.pictures,

@@ -19,8 +19,8 @@ from PIL import Image
 from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
 from fer_lib.experiment import matching, protocols, trial
-from fer_lib.experiment.study import Study
 from fer_lib.render.atlas import Atlas
+from fer_lib.study import Study
 from fer_lib.traditional import Traditional
 
 QUICK = {"preset": "smoke", "epochs": 1, "crop": 48, "resize": 49, "strongest": 2, "permutations": 20}
@@ -76,7 +76,7 @@ def drawn_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                 rows.append({"path": name, "person": person, "au": au, **box})
         pd.DataFrame(rows).to_parquet(out / "table.parquet")
 
-    monkeypatch.setattr("fer_lib.experiment.study.render_atlas", atlas)
+    monkeypatch.setattr("fer_lib.study.render_atlas", atlas)
     monkeypatch.setattr("fer_lib.render.controls.render_interventions", interventions)
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     matplotlib.use("agg")

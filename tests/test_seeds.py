@@ -11,7 +11,7 @@ from PIL import Image
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment import seeds
-from fer_lib.experiment.study import Study
+from fer_lib.study import Study
 
 
 class Runs:

@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 from fer_lib.artifacts.store import Store
 from fer_lib.config import make_settings
-from fer_lib.experiment.study import Study
 from fer_lib.network.repeatable import arithmetic
+from fer_lib.study import Study
 
 
 @pytest.fixture

@@ -333,7 +333,7 @@ def test_convergence(losses, expected):
 def test_wrong_input(tmp_path, change, message):
     given = {"labels": LABELS, "train_idx": TRAIN, "test_idx": TEST, **change}
     with pytest.raises(FerError, match=message):
-        train(CROPS, given["labels"], given["train_idx"], given["test_idx"], HP, folder=tmp_path)
+        train(CROPS, given["labels"], given["train_idx"], given["test_idx"], HP, classes=2, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -441,9 +441,9 @@ def test_hyperparameters_are_plain_numbers(finished, tmp_path):
 
 
 def test_networks_that_no_memory_holds_are_refused(tmp_path):
-    for change in ({"classes": 10**12}, {"classes": 2**70}, {"padding": 10**6}):
-        with pytest.raises(FerError, match=f"no memory for a network with .*{next(iter(change))}="):
-            run(tmp_path, replace(HP, **change))
+    for classes in (10**12, 2**70):
+        with pytest.raises(FerError, match=r"no memory for a network with .*classes="):
+            run(tmp_path, classes=classes)
 
 
 def test_without_momentum_each_step_is_the_gradients(tmp_path, monkeypatch):
@@ -500,7 +500,11 @@ def test_seeds_of_any_size(seed, tmp_path):
 def test_divergence_in_the_last_step_is_an_error(tmp_path, rate, what):
     """The loss of a batch is that before its step, so the last step's harm is not in it."""
     with pytest.raises(FerError, match=f"{what}.* in epoch 1; .*lower learning_rate"):
-        run(tmp_path, replace(HP, epochs=1, batch_size=100, learning_rate=rate))
+        hp = replace(HP, epochs=1, batch_size=100)
+        object.__setattr__(
+            hp, "learning_rate", rate
+        )  # far beyond what a config allows, to get there in a step
+        run(tmp_path, hp)
     assert not (tmp_path / "training.json").exists()
 
 

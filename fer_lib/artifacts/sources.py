@@ -19,7 +19,8 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
 
     Comments, docstrings and layout do not count: only a change that can change a result does. The package's
     own ``__init__`` (its version), the store and the configs, whose values are in every key, do not count either.
-    Files are read once per process, because a process goes on running the code that it has loaded. Data files beside the modules of a subpackage count as they are.
+    Files are read once per process, because a process goes on running the code that it has loaded. Data files
+    beside the modules of a subpackage count as they are.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from fer_lib.faces.table import BOX
 from fer_lib.probe import activations
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
 INTENSITY = 5.0
 """Intensity E, at which a unit is switched on."""

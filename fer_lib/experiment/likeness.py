@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_lib.errors import Lacking
-from fer_lib.experiment.study import Study
 from fer_lib.measures.similarity import Floats, Measure, cut, likeness, place_level
 from fer_lib.probe.deconv import receptive_fields
+from fer_lib.study import Study
 
 
 def exemplar_likeness(

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.errors import Lacking
-from fer_lib.experiment.study import Study
 from fer_lib.measures import chance, detectors
+from fer_lib.study import Study
 
 MOST = 300  # permutations of D, which cost more than those of AUC
 LEAST = 3  # test sequences with and without an AU below which its AUC says nothing

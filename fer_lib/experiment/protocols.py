@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.chain import SPLIT
-from fer_lib.experiment.study import Study
 from fer_lib.network import splits
 from fer_lib.network.splits import Split
+from fer_lib.study import Study
 
 _COLUMNS = ("same person", "same sequence", "same picture", "traditional")
 FOLDS = 3  # of people, for the traditional route
@@ -38,7 +37,9 @@ def by_protocol(study: Study) -> pd.DataFrame:
     artifact = study.store.fetch(
         "protocols",
         compute,
-        settings=study.learned("strongest", "resize", "crop", *(p for p in SPLIT if p != "split")),
+        settings=study.settings.part(
+            "strongest", "resize", "crop", "test_fraction", "test_pictures", "seed", "neutral"
+        ),
         upstream=[study.pictures.key],
         sources=["experiment.protocols", "faces.preprocess"],
     )

@@ -16,11 +16,10 @@ from fer_lib import __version__
 from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store
-from fer_lib.config import Settings
+from fer_lib.config import Rendering, Settings
 from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.chain import RENDERED
-from fer_lib.experiment.study import Study
 from fer_lib.experiment.trial import judge_claims
+from fer_lib.study import Study
 
 COLUMNS = ("seed", "accuracy", "claim", "verdict", "measure")
 
@@ -36,7 +35,7 @@ class SeedRuns:
         ``claim``, ``verdict``, ``measure``.
     made : dict
         ``date``, ``version``, ``settings`` (all that may shape a verdict, but for the seed), ``faces`` (see
-        `fer_lib.experiment.chain.Chain.faces_record`) and ``code``, a digest of the code.
+        `fer_lib.study.Study.faces_record`) and ``code``, a digest of the code.
     """
 
     table: pd.DataFrame
@@ -185,6 +184,12 @@ def run_seeds(
 
 def _described(study: Study) -> dict[str, Any]:
     """Return faces and settings of a study, as far as they shape the verdicts of every seed."""
-    apart = {"seed", "faces", "publish", "folds", *RENDERED}  # RENDERED is part of what the faces are
+    apart = {
+        "seed",
+        "faces",
+        "publish",
+        "folds",
+        *(f.name for f in fields(Rendering)),
+    }  # the faces are noted apart
     settings = study.settings.part(*(f.name for f in fields(Settings) if f.name not in apart))
     return {"faces": study.faces_record, "settings": settings}

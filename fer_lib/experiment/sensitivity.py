@@ -15,7 +15,7 @@ from fer_lib.measures.distance import Floats, best_maps, distances
 from fer_lib.measures.ranks import auc
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
 
 def distance_choices(study: Study) -> pd.DataFrame:

@@ -12,11 +12,11 @@ import torch
 from fer_lib.errors import Lacking
 from fer_lib.experiment.likeness import exemplar_likeness
 from fer_lib.experiment.matching import LEAST, verdicts
-from fer_lib.experiment.study import Study
 from fer_lib.measures import claims, dissection
 from fer_lib.network.stack import Field, receptive_field
 from fer_lib.probe import regions
 from fer_lib.probe.deconv import Projections, overlap
+from fer_lib.study import Study
 
 BAR = 0.04  # intersection over union above which Network Dissection calls a map a detector
 

@@ -38,7 +38,7 @@ from fer_lib.probe.regions import most_distinct
 
 if TYPE_CHECKING:
     from fer_lib.config import Settings
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
 __all__ = [
     "ablation",

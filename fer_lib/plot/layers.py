@@ -11,7 +11,7 @@ from fer_lib.plot.explorer import LayerView
 from fer_lib.plot.pictures import HIDDEN, exemplar_tiles, grey
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
 
 def layer_view(study: Study, layer: str) -> LayerView:

@@ -25,7 +25,7 @@ from fer_lib.probe.deconv import Units, crops, project, receptive_fields
 if TYPE_CHECKING:
     import ipywidgets
 
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
 LAYERS = {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3"}
 _LARGEST_UPLOAD = 40_000_000  # pixels: a photograph, but no decompression bomb

@@ -15,7 +15,7 @@ from PIL import Image
 from fer_lib.probe.deconv import crops
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
 GAP = 2
 HIDDEN = 235  # grey of a face that may not be shown

@@ -17,8 +17,8 @@ from fer_lib.errors import Lacking
 from fer_lib.plot.pictures import data_uri, enlarge, exemplar_tiles, strip
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.study import Study
     from fer_lib.render.atlas import Atlas
+    from fer_lib.study import Study
 
 
 def _image(picture: np.ndarray, alt: str) -> str:
