@@ -1,0 +1,152 @@
+"""Whether the projections of a map lie where its action unit moves the face (claim C2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError
+from fer_lib.measures.distance import Floats
+from fer_lib.network.stack import Field
+from fer_lib.probe.deconv import Projections
+
+
+def projected_energy(projections: Projections, maps: ArrayLike, count: int, side: int) -> Floats:
+    """Return the sum of squared projections of each map, where they lie in the network's input.
+
+    Parameters
+    ----------
+    projections
+        Of n units.
+    maps
+        Map of each projected unit, shape (n,).
+    count
+        Number of maps, C.
+    side
+        Of the network's input, in pixels.
+
+    Returns
+    -------
+    ndarray
+        Shape (C, side, side), not negative.
+    """
+    own = np.asarray(maps)
+    if own.shape != (len(projections),):
+        raise FerError(
+            f"maps have shape {own.shape} for {len(projections)} projections; give one for each of them"
+        )
+    energy = np.zeros((count, side, side))
+    k = projections.patch.shape[-1]
+    for i, c in enumerate(own):
+        top, left = int(projections.top[i]), int(projections.left[i])
+        y, x = slice(max(top, 0), min(top + k, side)), slice(max(left, 0), min(left + k, side))
+        patch = projections.patch[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left]
+        energy[c, y, x] += (np.asarray(patch, float) ** 2).sum(axis=0)
+    return energy
+
+
+def energy_at_random(projections: Projections, field: Field, shape: tuple[int, int], side: int) -> Floats:
+    """Return the energy that units at random places would project: the mean square of all patches at every place of a map.
+
+    Parameters
+    ----------
+    projections
+        Of any units of a layer.
+    field
+        Receptive field of the layer.
+    shape
+        Height and width of its maps.
+    side
+        Of the network's input, in pixels.
+
+    Returns
+    -------
+    ndarray
+        Shape (side, side).
+    """
+    patch = (np.asarray(projections.patch, float) ** 2).sum(axis=1).mean(axis=0)
+    rows, columns = ([field.offset + field.stride * i for i in range(count)] for count in shape)
+    energy = np.zeros((side, side))
+    for top in rows:
+        for left in columns:
+            y, x = (slice(max(start, 0), min(start + len(patch), side)) for start in (top, left))
+            energy[y, x] += patch[y.start - top : y.stop - top, x.start - left : x.stop - left]
+    return energy
+
+
+def energy_in_regions(energy: ArrayLike, regions: ArrayLike) -> Floats:
+    """Return the share of each map's projected energy that falls on each action unit's region.
+
+    Parameters
+    ----------
+    energy
+        Projected energy of each map in the network's input, shape (C, h, w), not negative.
+    regions
+        1 where the unit moves the skin, 0 elsewhere, shape (J, h, w).
+
+    Returns
+    -------
+    ndarray
+        Shape (J, C), 0 to 1; NaN for a map without energy. The region's share of the input is what a blind map would reach.
+    """
+    flat = np.asarray(energy, dtype=np.float64).reshape(len(np.asarray(energy)), -1)
+    area = np.asarray(regions, dtype=np.float64).reshape(len(np.asarray(regions)), -1)
+    if flat.shape[1] != area.shape[1]:
+        raise FerError(f"energy {np.shape(energy)} and regions {np.shape(regions)} are not of the same input")
+    total = flat.sum(axis=1)
+    return np.where(total > 0, (area @ flat.T) / np.where(total > 0, total, 1), np.nan)
+
+
+def region_alignment(
+    energy: ArrayLike,
+    untrained_energy: ArrayLike,
+    random_energy: ArrayLike,
+    regions: ArrayLike,
+    *,
+    aus: Sequence[int],
+    matched: ArrayLike,
+    untrained_matched: ArrayLike,
+) -> pd.DataFrame:
+    """Compare how much of the matched maps' projected energy lies in the regions of their action units with three controls.
+
+    Parameters
+    ----------
+    energy, untrained_energy
+        Projected energy of each map, shape (C, h, w), of the network and of the same network before training.
+    random_energy
+        What units at random places would project, shape (h, w); see `energy_at_random`.
+    regions
+        Where each action unit moves the skin, shape (J, h, w).
+    aus
+        Numbers of the J action units.
+    matched, untrained_matched
+        Map that was matched to each action unit in either network, shape (J,); -1 for none.
+
+    Returns
+    -------
+    DataFrame
+        Index `AU`, those with a matched map that projects anything; columns `matched` (share of the matched map's energy inside
+        the unit's region), `other maps` (mean over all maps), `untrained` (of the map matched in the untrained network; NaN for
+        none), `random place`. All from 0 to 1.
+    """
+    inside = energy_in_regions(energy, regions)
+    before = energy_in_regions(untrained_energy, regions)
+
+    def own(shares: Floats, maps: ArrayLike) -> Floats:
+        best = np.asarray(maps)
+        return np.where(best >= 0, shares[np.arange(len(shares)), best], np.nan)
+
+    alive = ~np.isnan(inside).all(axis=0)
+    table = pd.DataFrame(
+        {
+            "matched": own(inside, matched),
+            "other maps": inside[:, alive].mean(axis=1) if alive.any() else np.nan,
+            "untrained": own(before, untrained_matched),
+            "random place": energy_in_regions(np.asarray(random_energy)[None], regions)[:, 0],
+        },
+        index=pd.Index(list(aus), name="AU"),
+    )
+    return table.dropna(subset=["matched"])
