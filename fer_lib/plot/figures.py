@@ -276,19 +276,16 @@ def active_value(study: Study, *, layer: str, map: int) -> Figure:
     FerError
         If no picture activates the map.
     """
-    strongest, projected = study.exemplars_of(layer), study.projections_of(layer)
-    units = strongest.units()
-    at = np.flatnonzero(units.map == map)
-    if not at.size:
+    projected = study.projections_of(layer).of_map(map)[:1]
+    if not len(projected):
         raise FerError(
             f"map {map} of {layer} is never active, so it has no value to show: choose another map"
         )
-    i = int(at[0])
-    picture = int(units.picture[i])
+    picture, _, row, column = (int(getattr(projected.units, name)[0]) for name in projected.units.NAMES)
     x = study.inputs(np.array([picture]))
     plane = study.plane(picture, layer, map)
     field = receptive_field(study.network.features, layer)
-    top, left = int(projected.top[i]), int(projected.left[i])
+    top, left = int(projected.top[0]), int(projected.left[0])
     frame = grey(x[0, 0].numpy())
     if not study.shown[picture]:
         frame = np.full_like(frame, HIDDEN)
@@ -298,14 +295,12 @@ def active_value(study: Study, *, layer: str, map: int) -> Figure:
         Rectangle((left - 0.5, top - 0.5), field.size, field.size, fill=False, edgecolor=ACCENT, lw=1.8)
     )
     axes[0, 1].imshow(plane, cmap="magma", interpolation="nearest")
-    axes[0, 1].add_patch(
-        Rectangle((units.column[i] - 0.5, units.row[i] - 0.5), 1, 1, fill=False, edgecolor="white", lw=1.8)
-    )
+    axes[0, 1].add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", lw=1.8))
     axes[0, 1].set_title(f"{layer.replace('relu', 'conv')} map {map}, unit marked", loc="center", fontsize=8)
     axes[0, 1].set_axis_off()
     square = frame[max(top, 0) : top + field.size, max(left, 0) : left + field.size]
     _picture(axes[0, 2], square, "block a: the pixels")
-    _picture(axes[0, 3], signed_grey(projected.patch[i, 0]), "block b: their projection")
+    _picture(axes[0, 3], signed_grey(projected.patch[0, 0]), "block b: their projection")
     return figure
 
 
@@ -338,9 +333,9 @@ def trained_and_untrained(study: Study, *, layer: str, maps: int = 3) -> Figure:
 def landing(study: Study, maps: int = 6) -> Figure:
     """Six loud maps that look at different shapes: the squares that excite them, above their projections."""
     originals, projections = exemplar_tiles(study)
-    units, projected = study.exemplars.units(), study.projections_of("relu3")
+    projected = study.projections_of("relu3")
     mean = np.zeros((len(originals), *projected.patch.shape[2:]))
-    np.add.at(mean, units.map, projected.patch[:, 0])
+    np.add.at(mean, projected.units.map, projected.patch[:, 0])
     loud = np.argsort(-study.exemplars.value[:, 0], kind="stable")[:40]
     chosen = most_distinct(mean, loud[~study.exemplars.dead[loud]], maps)
     figure, axes = panels(2, maps, 10, 3.6)

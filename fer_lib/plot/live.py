@@ -93,7 +93,7 @@ def look(
     side = picture.shape[2:]
     box = receptive_fields(features, layer, row, column, shape=(int(side[0]), int(side[1])))[0]
     top, left, bottom, right = (int(edge) for edge in box)
-    square = crops(picture.numpy(), [0], projected)[0, 0]
+    square = crops(picture, projected)[0, 0]
     return Look(
         float(projected.value[0]),
         (top, left, bottom, right),

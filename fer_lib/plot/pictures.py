@@ -95,16 +95,14 @@ def exemplar_tiles(
     """
     strongest = study.exemplars_of(layer)
     projected = study.projections_of(layer, rule)
-    units = strongest.units()
-    needed, where = np.unique(units.picture, return_inverse=True)
-    squares = crops(study.inputs(needed).numpy(), where, projected)[:, 0]
+    squares = crops(study.inputs, projected)[:, 0]
     k = squares.shape[-1]
     maps, n = strongest.picture.shape
     originals = np.full((maps, n, k, k), HIDDEN, np.uint8)
     projections = np.full((maps, n, k, k), 128, np.uint8)
     at = np.nonzero(strongest.picture >= 0)
     for i, (c, rank) in enumerate(zip(*at, strict=True)):
-        if study.shown[units.picture[i]]:
+        if study.shown[projected.units.picture[i]]:
             originals[c, rank] = grey(squares[i])
         projections[c, rank] = signed_grey(projected.patch[i, 0])
     return originals, projections
