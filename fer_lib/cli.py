@@ -301,13 +301,13 @@ def seeds(
     if out is not None:
         _check_out(out)
     from fer_lib.experiment.study import Study
-    from fer_lib.plot import words
+    from fer_lib.plot.words import agreement, seeds_table
     from fer_lib.seeds import run_seeds, with_seeds
 
     with_seeds(settings, seeds)
     _say_problems(Study(settings))
     found = run_seeds(settings, seeds)
-    typer.echo(f"{words.seeds_table(found.table)}\n\n{words.agreement(found.table)}")
+    typer.echo(f"{seeds_table(found.table)}\n\n{agreement(found.table)}")
     if out is not None:
         found.save(out)
         typer.echo(out)

@@ -22,7 +22,7 @@ from fer_lib.faces import preprocess
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import au_present, with_box
 from fer_lib.measures import ablation, choices, detectors, distance, interventions, nulls
-from fer_lib.measures.alignment import energy_at_random, projected_energy, region_alignment
+from fer_lib.measures.alignment import energy_at_random, region_alignment
 from fer_lib.measures.dissection import dissect
 from fer_lib.measures.distance import Floats
 from fer_lib.measures.likeness import exemplar_likeness
@@ -35,7 +35,7 @@ from fer_lib.traditional import Traditional
 
 LAYER = "relu3"
 """Layer whose maps the paper reads, behind its rectifier."""
-INTENSITY = 5.0
+INTENSITY = 5
 """Intensity E, at which a unit is switched on."""
 MOST = 300
 """Most permutations of D, which cost more than those of AUC."""
@@ -198,9 +198,9 @@ class Study(Chain):
         aus = [au for au in self._with_region() if au in self.winners()]
         projections, side = self.projections_of(LAYER), self.settings.crop
         return region_alignment(
-            self._energy,
-            self.untrained._energy,
-            energy_at_random(projections, self.field, self.map_shape, side),
+            self._energy(),
+            self.untrained._energy(),
+            energy_at_random(projections, self.field, self.map_shape, side, side),
             self.regions(aus),
             aus=aus,
             matched=self.matched.loc[aus],
@@ -221,7 +221,7 @@ class Study(Chain):
         for suffix, of in (("", self), (", untrained", self.untrained)):
             table = dissect(
                 partial(of._batches, test),
-                of.responses.of(test),
+                of.responses.select(test),
                 self.field,
                 self.regions(aus),
                 present,
@@ -357,8 +357,8 @@ class Study(Chain):
     def protocols(self) -> pd.DataFrame:
         """Four ways to divide the pictures, and what they lead to; see `fer_lib.protocols.by_protocol`.
 
-        ``traditional`` is the accuracy of the traditional route, ``network`` that of the network under the divisions that it was
-        trained under, NaN elsewhere.
+        ``accuracy`` is that of the traditional route; ``network`` that of the network under the divisions that it was trained under,
+        NaN elsewhere.
         """
         s = self.trainable().settings
 
@@ -384,7 +384,7 @@ class Study(Chain):
         if s.folds:
             tested = self.cross_validation
             network[protocols.IN_FOLDS] = float((tested["label"] == tested["predicted"]).mean())
-        return table.rename(columns={"accuracy": "traditional"}).assign(network=pd.Series(network))
+        return table.assign(network=pd.Series(network))
 
     @cached_property
     def claims(self) -> tuple[claims.Verdict, ...]:
@@ -420,11 +420,10 @@ class Study(Chain):
             )
         return aus
 
-    @property
     def _energy(self) -> Floats:
-        """Projected energy of every conv3 map."""
-        units, maps = self.exemplars.units(), len(self.exemplars.dead)
-        return projected_energy(self.projections_of(LAYER), units.map, maps, self.settings.crop)
+        """Projected energy of every conv3 map, (C, crop, crop)."""
+        side = self.settings.crop
+        return self.projections_of(LAYER).energy(len(self.exemplars.dead), side, side)
 
     def _batches(self, pictures: np.ndarray) -> Iterator[torch.Tensor]:
         """Maps of conv3 on some pictures, a few at a time."""

@@ -11,44 +11,12 @@ from numpy.typing import ArrayLike
 from fer_lib.errors import FerError
 from fer_lib.measures.distance import Floats
 from fer_lib.network.stack import Field
-from fer_lib.probe.deconv import Projections
+from fer_lib.probe.deconv import Projections, overlap
 
 
-def projected_energy(projections: Projections, maps: ArrayLike, count: int, side: int) -> Floats:
-    """Return the sum of squared projections of each map, where they lie in the network's input.
-
-    Parameters
-    ----------
-    projections
-        Of n units.
-    maps
-        Map of each projected unit, shape (n,).
-    count
-        Number of maps, C.
-    side
-        Of the network's input, in pixels.
-
-    Returns
-    -------
-    ndarray
-        Shape (C, side, side), not negative.
-    """
-    own = np.asarray(maps)
-    if own.shape != (len(projections),):
-        raise FerError(
-            f"maps have shape {own.shape} for {len(projections)} projections; give one for each of them"
-        )
-    energy = np.zeros((count, side, side))
-    k = projections.patch.shape[-1]
-    for i, c in enumerate(own):
-        top, left = int(projections.top[i]), int(projections.left[i])
-        y, x = slice(max(top, 0), min(top + k, side)), slice(max(left, 0), min(left + k, side))
-        patch = projections.patch[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left]
-        energy[c, y, x] += (np.asarray(patch, float) ** 2).sum(axis=0)
-    return energy
-
-
-def energy_at_random(projections: Projections, field: Field, shape: tuple[int, int], side: int) -> Floats:
+def energy_at_random(
+    projections: Projections, field: Field, shape: tuple[int, int], height: int, width: int
+) -> Floats:
     """Return the energy that units at random places would project: the mean square of all patches at every place of a map.
 
     Parameters
@@ -59,21 +27,21 @@ def energy_at_random(projections: Projections, field: Field, shape: tuple[int, i
         Receptive field of the layer.
     shape
         Height and width of its maps.
-    side
+    height, width
         Of the network's input, in pixels.
 
     Returns
     -------
     ndarray
-        Shape (side, side).
+        Shape (height, width).
     """
     patch = (np.asarray(projections.patch, float) ** 2).sum(axis=1).mean(axis=0)
     rows, columns = ([field.offset + field.stride * i for i in range(count)] for count in shape)
-    energy = np.zeros((side, side))
+    energy = np.zeros((height, width))
     for top in rows:
         for left in columns:
-            y, x = (slice(max(start, 0), min(start + len(patch), side)) for start in (top, left))
-            energy[y, x] += patch[y.start - top : y.stop - top, x.start - left : x.stop - left]
+            (y, in_y), (x, in_x) = overlap(top, len(patch), height), overlap(left, len(patch), width)
+            energy[y, x] += patch[in_y, in_x]
     return energy
 
 
@@ -115,7 +83,8 @@ def region_alignment(
     Parameters
     ----------
     energy, untrained_energy
-        Projected energy of each map, shape (C, h, w), of the network and of the same network before training.
+        Projected energy of each map, shape (C, h, w), of the network and of the same network before training; see
+        `fer_lib.probe.deconv.Projections.energy`.
     random_energy
         What units at random places would project, shape (h, w); see `energy_at_random`.
     regions

@@ -52,13 +52,13 @@ def distance_choices(
         show any AU, or no map was chosen).
     """
     values, labels = check_table(maximum, present)
-    train, test, peak = np.asarray(train), np.asarray(test), np.asarray(apex, dtype=bool)
-    seen, marks = values[train], labels[train]
-    last, moving = peak[train], np.asarray(moves, dtype=bool)[train]
-    who, film = np.asarray(subject)[train], np.asarray(sequence)[train]
+    rows, held_out, peak = np.asarray(train), np.asarray(test), np.asarray(apex, dtype=bool)
+    seen, marks = values[rows], labels[rows]
+    last, moving = peak[rows], np.asarray(moves, dtype=bool)[rows]
+    who, film = np.asarray(subject)[rows], np.asarray(sequence)[rows]
 
-    def by_d(rows: NDArray[np.bool_] | slice = slice(None), **other: Any) -> Floats:
-        return distances(seen[rows], marks[rows], **({"n": n, "zero": zero} | other))
+    def by_d(some: NDArray[np.bool_] | slice = slice(None), **other: Any) -> Floats:
+        return distances(seen[some], marks[some], **({"n": n, "zero": zero} | other))
 
     def films() -> tuple[Floats, Floats]:
         """One row for each sequence, without neutral first frames: mean response and labels."""
@@ -80,21 +80,22 @@ def distance_choices(
         "AUC of apex frames": lambda: auc(seen[last], marks[last]),
         "AUC of sequences": lambda: auc(*films()),
     }
-    test = test[peak[test]]
-    scores = auc(values[test], labels[test])
-    enough = np.minimum((labels[test] == 1).sum(axis=0), (labels[test] == 0).sum(axis=0)) >= LEAST
+    tested_on = held_out[peak[held_out]]
+    unseen = labels[tested_on]
+    scores = auc(values[tested_on], unseen)
+    enough = np.minimum((unseen == 1).sum(axis=0), (unseen == 0).sum(axis=0)) >= LEAST
     chosen = {name: best_maps(measure()) for name, measure in measures.items()}
     own = chosen["the study's own"]
-    rows = {}
+    found = {}
     for name, maps in chosen.items():
         tested = np.flatnonzero(enough & (maps >= 0))
-        rows[name] = {
+        found[name] = {
             "changed": int((maps != own).sum()),
             "units": len(own),
             "without": int((maps < 0).sum()),
             "auc": float(scores[tested, maps[tested]].mean()) if len(tested) else np.nan,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("choice")
+    return pd.DataFrame.from_dict(found, orient="index").rename_axis("choice")
 
 
 def one_per_person(
