@@ -145,7 +145,10 @@ def test_bad_input_is_refused_by_name():
         (lambda: mean_similarity(np.ones((3, 16, 16))), "is expected"),
         (lambda: mean_similarity(patches(), np.ones((4, 4))), "one person per patch"),
         (lambda: mean_similarity(patches(), similarity="ssim"), "unknown"),
-        (lambda: similarity_at_place(np.ones((3, 32, 32)), [[0] * 9], [[0] * 9], 16, np.arange(3)), "impossible"),
+        (
+            lambda: similarity_at_place(np.ones((3, 32, 32)), [[0] * 9], [[0] * 9], 16, np.arange(3)),
+            "impossible",
+        ),
     ]:
         with pytest.raises(FerError, match=words):
             call()

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from fer_lib.errors import FerError, Lacking
-
 from fer_lib.measures.distance import distances
 from fer_lib.measures.nulls import above_null, largest_distances
 

@@ -24,7 +24,9 @@ def memory(part: Split) -> float:
 
 
 def by_protocol(accuracy=memory, **options):
-    return protocols.by_protocol(TABLE, LABELLED, accuracy, **{"test_fraction": 0.3, "test_pictures": 12} | options)
+    return protocols.by_protocol(
+        TABLE, LABELLED, accuracy, **{"test_fraction": 0.3, "test_pictures": 12} | options
+    )
 
 
 def test_a_route_that_knows_people_gains_by_the_leak_and_one_that_does_not_gains_nothing() -> None:

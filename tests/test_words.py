@@ -114,6 +114,8 @@ def test_what_depends_on_the_seed_is_said() -> None:
 
 def test_provenance_says_whether_the_code_has_changed() -> None:
     made = {"date": "today", "version": "1", "code": "a", "settings": {"preset": "smoke"}, "faces": {}}
-    assert "is the same as here" in words.provenance(made, "a") and "these faces" in words.provenance(made, "a")
+    assert "is the same as here" in words.provenance(made, "a") and "these faces" in words.provenance(
+        made, "a"
+    )
     changed = words.provenance({**made, "faces": {"rendered": {}}}, "b")
     assert "**changed since then**" in changed and "preset `smoke`, rendered faces" in changed
