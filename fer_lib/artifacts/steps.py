@@ -94,4 +94,4 @@ def _plain(value: Any) -> Any:
     """Return a config as a dictionary; the store refuses what has no stable text."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    return dict(value) if isinstance(value, Mapping) else value
+    return {str(name): part for name, part in value.items()} if isinstance(value, Mapping) else value

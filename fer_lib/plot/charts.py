@@ -296,7 +296,7 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     Parameters
     ----------
     effect : DataFrame
-        From :func:`fer_lib.experiment.interventions.effects`.
+        From :func:`fer_lib.measures.interventions.effects`.
     chosen : Series
         The matched map of each AU.
     """

@@ -243,7 +243,7 @@ def detection_table(detection: pd.DataFrame) -> str:
 
 
 def dissection_table(dissected: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.experiment.trial.dissected`."""
+    """Markdown of `fer_lib.study.Study.dissection`."""
     head = {
         "iou": "mean IoU",
         "above": "IoU above 0.04",

@@ -11,7 +11,7 @@ from fer_lib.render.atlas import render_atlas
 from fer_lib.render.controls import render_interventions
 from fer_lib.render.dataset import render_faces
 
-INTENSITY = 5.0
+INTENSITY = 5
 """Intensity E, at which the controls switch a unit on."""
 FACES = "faces"
 """Folder, below the artifact's own, that holds a rendered set."""

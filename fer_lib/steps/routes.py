@@ -1,4 +1,4 @@
-"""The traditional route on the pictures of a study, under one division of them."""
+"""The traditional route on the pictures of a study, under one division of them or several."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_lib import protocols as divisions
 from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
@@ -61,3 +62,28 @@ def traditional(
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
     split = divide(table, labels, division, seed)
     fit_on(pictures, split, labels, aus, resize, crop, seed).save(folder)
+
+
+@step()
+def protocols(
+    folder: Path,
+    pictures: Artifact,
+    neutral: bool,
+    aus: tuple[int, ...],
+    test_fraction: float,
+    test_pictures: int,
+    resize: int,
+    crop: int,
+    seed: int,
+) -> None:
+    """Run the traditional route under four divisions of the pictures; write ``protocols.parquet``."""
+    table = frames.saved_table(pictures.path)
+    labels = frames.labels_of(table, frames.expressions_of(table, neutral=neutral))
+    divisions.by_protocol(
+        table,
+        np.flatnonzero(labels >= 0),
+        lambda split: fit_on(pictures, split, labels, aus, resize, crop, seed).accuracy,
+        test_fraction=test_fraction,
+        test_pictures=test_pictures,
+        seed=seed,
+    ).to_parquet(folder / "protocols.parquet")
