@@ -6,8 +6,10 @@ A notebook asks for what it needs (``study.distances``); whatever lies before it
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ import torch
 from fer_lib import traditional
 from fer_lib.errors import Lacking
 from fer_lib.experiment.chain import SPLIT, TRAINED, Chain
+from fer_lib.experiment.settings import settings_from_notebook
 from fer_lib.measures import ablation, distance
 from fer_lib.network import folds, splits, starts
 from fer_lib.network.repeatable import arithmetic
@@ -25,6 +28,11 @@ from fer_lib.traditional import Traditional
 
 class Study(Chain):
     """Everything that one set of parameters leads to, computed when asked for; parameters as for `Chain`."""
+
+    @classmethod
+    def from_notebook(cls, namespace: Mapping[str, Any], own: Collection[str] = ()) -> Self:
+        """Make the study of a notebook's parameters cell; see `fer_lib.experiment.settings.settings_from_notebook`."""
+        return cls(settings_from_notebook(namespace, own))
 
     @cached_property
     def coded_aus(self) -> tuple[int, ...]:

@@ -65,7 +65,7 @@ function render({ model, el }) {
   }
   function draw() {
     const side = model.get("side"), [rows, columns] = model.get("extent"), field = model.get("field");
-    const [row, column] = model.get("unit"), [top, left, bottom, right] = model.get("box");
+    const [row, column] = model.get("unit"), [left, top, right, bottom] = model.get("box");
     let pen = paint(face, "face", side, side, 4, grey);
     if (pen) frame(pen, left * 4, top * 4, (right - left) * 4, (bottom - top) * 4, 3);
     const zoom = Math.max(4, Math.round(384 / (columns || 1)));
