@@ -13,10 +13,10 @@ from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
 from torch import Tensor, nn
 
 from benchmarks.measure import Row, in_turns
-from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import Units, project
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import Step, field_of, read_stack
+from fer_lib.probe.activations import exemplars, record
+from fer_lib.probe.deconv import Units, project
 
 PEERS: dict[str, Any] = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop}
 
@@ -49,7 +49,7 @@ def _rows(rate: float, quick: bool, padding: int, rule: str) -> Iterator[Row]:
     units = exemplars(record(features, [pictures]), n=n).units()
     peer = PEERS[rule](features, features.relu3)
     chosen = np.random.default_rng(0).choice(len(units), 2 * batch, replace=False)
-    some = Units(*(getattr(units, name)[chosen] for name in Units.NAMES))
+    some = units[chosen]
 
     def batched() -> None:
         for start in (0, batch):

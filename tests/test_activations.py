@@ -311,7 +311,7 @@ def test_responses_survive_the_disk(small, tmp_path):
     found.save(tmp_path)
     again = Responses.load(tmp_path)
     assert np.array_equal(again.maximum, found.maximum)
-    assert np.array_equal(again.of([3, 1]).column, found.column[[3, 1]])
+    assert np.array_equal(again.select([3, 1]).column, found.column[[3, 1]])
     np.save(tmp_path / "row.npy", found.row[:-1])
     with pytest.raises(FerError, match=r"row\.npy does not fit"):
         Responses.load(tmp_path)
@@ -464,14 +464,36 @@ def test_exemplars_equal_a_plain_sort(maximum, n, grouped, data):
         assert found.dead[c] == (not expected)
 
 
-def test_units_and_other_names_of_pictures():
+def test_units_of_exemplars():
     found = exemplars(responses_of(np.array([[0, 3], [0, 5], [0, 0]])), n=3)
     assert found.dead.tolist() == [True, False]
     units = found.units()
     assert units.picture.tolist() == [1, 0]
     assert units.map.tolist() == [1, 1]
     assert (units.row.tolist(), units.column.tolist()) == ([1, 1], [2, 2])
-    assert found.renumbered([70, 80, 90]).picture.tolist() == [[-1, -1, -1], [80, 70, -1]]
+    assert units[units.picture == 0].map.tolist() == units[1].map.tolist() == [1]
+    assert (len(units[:0]), units[[1, 0]].picture.tolist()) == (0, [0, 1])
+
+
+@settings(max_examples=60, derandomize=True)
+@given(
+    hnp.arrays(np.int8, (9, 2), elements=st.integers(-1, 3)),
+    st.lists(st.integers(0, 8), min_size=1, unique=True),
+    st.one_of(st.none(), st.lists(st.integers(0, 3), min_size=9, max_size=9)),
+)
+def test_exemplars_among_some_pictures_have_the_numbers_of_all(maximum, among, groups):
+    responses = responses_of(maximum)
+    found = exemplars(responses, n=3, groups=groups, among=among)
+    alone = exemplars(responses.select(among), n=3, groups=None if groups is None else np.take(groups, among))
+    there = found.picture >= 0
+    assert np.array_equal(there, alone.picture >= 0)
+    assert np.array_equal(found.picture[there], np.take(among, alone.picture[there]))
+    maps = np.nonzero(there)[0]
+    assert np.array_equal(found.value[there], responses.maximum[found.picture[there], maps])
+    mask = np.isin(np.arange(9), among)
+    assert np.array_equal(
+        exemplars(responses, 3, groups, mask).picture, exemplars(responses, 3, groups, sorted(among)).picture
+    )
 
 
 def test_wrong_questions_are_refused():
@@ -489,12 +511,12 @@ def test_wrong_questions_are_refused():
             Units(wrong, [1], [1], [1])
     for wrong in ([3], [-4]):
         with pytest.raises(FerError, match="there are responses to 3"):
-            good.of(wrong)
+            good.select(wrong)
     with pytest.raises(FerError, match="give integers"):
-        good.of([True, False])
-    assert len(good.of(np.array([True, False, True]))) == 2
-    with pytest.raises(FerError, match="picture 1 has no name"):
-        exemplars(responses_of(np.array([[0], [5]])), n=1).renumbered([7])
+        good.select([True, False])
+    assert len(good.select(np.array([True, False, True]))) == 2
+    with pytest.raises(FerError, match="reach from 3 to 3"):
+        exemplars(good, among=[3])
 
 
 @pytest.mark.parametrize("size", [1, 8, 31, 64])

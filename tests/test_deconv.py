@@ -153,7 +153,7 @@ def test_equals_captum_on_the_papers_network(faces, rule, peer, layer):
     model, pictures = faces
     found = exemplars(record(model.features, [pictures], layer), n=1).units()
     some = np.linspace(0, len(found) - 1, 5).astype(int)
-    units = Units(*(getattr(found, name)[some] for name in Units.NAMES))
+    units = found[some]
     ours = project(model.features, pictures, units, layer, rule)
     attribution = peer(model.features, getattr(model.features, layer))
     for i in range(len(units)):
@@ -259,7 +259,7 @@ RULES = ("deconvnet", "guided", "gradient")
 def test_batch_size_changes_nothing_but_rounding(faces, rule):
     model, pictures = faces
     units = exemplars(record(model.features, [pictures], "relu3"), n=1).units()
-    units = Units(*(getattr(units, name)[::4] for name in Units.NAMES))
+    units = units[::4]
     whole = project(model.features, pictures, units, "relu3", rule, batch_size=1000)
     parts = project(model.features, pictures, units, "relu3", rule, batch_size=37)
     assert abs(whole.patch - parts.patch).max() <= 1e-5 * abs(whole.patch).max()
@@ -280,6 +280,7 @@ def test_patches_lie_on_the_receptive_field_and_save(faces, tmp_path):
     found.save(tmp_path)
     again = Projections.load(tmp_path)
     assert np.array_equal(again.patch, found.patch)
+    assert all(np.array_equal(getattr(again.units, name), getattr(units, name)) for name in Units.NAMES)
     assert (again.rule, again.layer) == ("deconvnet", "relu3")
     (tmp_path / "projections.npz").write_bytes(b"no")
     with pytest.raises(FerError, match="compute them again"):
@@ -290,7 +291,7 @@ def test_crops_are_what_the_units_see(faces):
     model, pictures = faces
     units = Units([0, 3], [3, 7], [0, 2], [0, 2])
     found = project(model.features, pictures, units, "relu3")
-    cut = crops(pictures.numpy(), units.picture, found)
+    cut = crops(pictures, found)
     padding = model.options["padding"]
     hidden = 14 if padding else 0
     assert cut.shape == found.patch.shape
@@ -301,16 +302,57 @@ def test_crops_are_what_the_units_see(faces):
 def test_crops_of_pictures_that_do_not_fit_are_refused(faces):
     model, pictures = faces
     found = project(model.features, pictures, Units([0, 3], [3, 7], [0, 2], [0, 2]), "relu3")
-    shown = pictures.numpy()
-    for many, numbers, message in (
-        (shown, [0, 4], "reaches from 0 to 4: there are 4"),
-        (shown, [-1, 0], "reaches from -1"),
-        (shown, [0], "one for each of 2 projections"),
-        (shown, [0.0, 1.0], "give integers"),
-        (shown.repeat(3, 1), [0, 3], "(N, 1, H, W)"),
+    for images, message in (
+        (pictures[:3], "picture 3 does not exist: 3 are given"),
+        (pictures.numpy().repeat(3, 1), "(N, 1, H, W)"),
+        (pictures[0, 0], "(N, 1, H, W)"),
+        (lambda numbers: pictures[:1], "shape (1, 1, 60, 60) for 2 numbers"),
+        (lambda numbers: pictures[numbers, 0], "shape (2, 60, 60) for 2 numbers"),
     ):
         with pytest.raises(FerError, match=re.escape(message)):
-            crops(many, numbers, found)
+            crops(images, found)
+
+
+def test_pictures_may_come_from_a_function_of_their_numbers(faces):
+    model, pictures = faces
+    units = Units([907, 13, 907], [3, 7, 9], [0, 2, 1], [0, 2, 1])
+    asked = []
+
+    def images(numbers):
+        asked.append(numbers.tolist())
+        return pictures[numbers % 4]
+
+    found = project(model.features, images, units, "relu3")
+    plain = project(
+        model.features, pictures, Units(units.picture % 4, units.map, units.row, units.column), "relu3"
+    )
+    assert asked == [[13, 907]]  # each picture once, and no other
+    assert found.units is units
+    assert np.array_equal(found.patch, plain.patch)
+    assert np.array_equal(crops(images, found), crops(pictures, plain))
+
+
+def test_projections_are_selected_with_their_units(faces):
+    model, pictures = faces
+    units = Units([0, 1, 2, 3], [3, 7, 3, 5], [0, 1, 2, 0], [0, 2, 1, 1])
+    found = project(model.features, pictures, units, "relu3")
+    for chosen, rows in (
+        (found.of_map(3), [0, 2]),
+        (found[units.picture > 1], [2, 3]),
+        (found[[3, 0]], [3, 0]),
+        (found[1], [1]),
+        (found[:0], []),
+        (found.of_map(8), []),
+    ):
+        assert chosen.units.picture.tolist() == rows  # picture i belongs to unit i
+        assert np.array_equal(chosen.patch, found.patch[rows])
+        assert np.array_equal(chosen.top, found.top[rows])
+        assert np.array_equal(chosen.value, found.value[rows])
+    energy = found.energy(9, 60, 50)
+    expected = np.zeros((9, 60, 50))
+    for i, c in enumerate(units.map):
+        expected[c] += found.frame(i, 60, 50)[0].astype(float) ** 2
+    assert np.array_equal(energy, expected)
 
 
 def test_places_that_are_no_places_are_refused(faces):
@@ -353,17 +395,17 @@ def test_no_units_give_no_patches(faces):
         (dict(units=Units([9], [0], [0], [0])), "picture 9"),
         (dict(units=Units([0], [256], [0], [0])), "map 256"),
         (dict(units=Units([0], [0], [-1], [0])), "row -1"),
-        (dict(pictures=torch.zeros(1, 3, 60, 60)), "the network wants 1"),
-        (dict(pictures=torch.zeros(1, 1, 60, 60).double()), "convert them to the network's torch.float32"),
-        (dict(pictures=torch.zeros(1, 1, 8, 8)), "too small"),
+        (dict(images=torch.zeros(1, 3, 60, 60)), "the network wants 1"),
+        (dict(images=torch.zeros(1, 1, 60, 60).double()), "convert them to the network's torch.float32"),
+        (dict(images=torch.zeros(1, 1, 8, 8)), "too small"),
         (dict(batch_size=0), "at least 1"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(faces, wrong, message):
     model, pictures = faces
-    arguments = dict(pictures=pictures, units=Units([0], [0], [0], [0]), layer="relu3") | wrong
-    if "pictures" in wrong and arguments["pictures"].shape[-1] == 8 and model.options["padding"]:
-        arguments["pictures"] = torch.zeros(1, 1, 2, 2)
+    arguments = dict(images=pictures, units=Units([0], [0], [0], [0]), layer="relu3") | wrong
+    if "images" in wrong and arguments["images"].shape[-1] == 8 and model.options["padding"]:
+        arguments["images"] = torch.zeros(1, 1, 2, 2)
     with pytest.raises(FerError, match=message):
         project(model.features, **arguments)
 
@@ -380,7 +422,7 @@ def test_a_network_that_is_not_ours_equals_captum():
     features = make_layers(cfgs["A"], batch_norm=False).eval()
     pictures = torch.randn(2, 3, 48, 48)
     alive = exemplars(record(features, [pictures], "9"), n=1).units()
-    units = Units(*(getattr(alive, name)[[0, 50, -1]] for name in Units.NAMES))
+    units = alive[[0, 50, -1]]
     ours = project(features, pictures, units, "9")
     # The library leaves rectifiers that work in place as they are; captum, which takes them too, gets the same function out of place.
     assert all(module.inplace for module in features if isinstance(module, nn.ReLU))

@@ -12,7 +12,7 @@ from fer_lib.errors import FerError
 from fer_lib.experiment.seeds import SeedRuns
 from fer_lib.faces.preprocess import Crops
 from fer_lib.network import model
-from fer_lib.probe.deconv import Projections
+from fer_lib.probe.deconv import Projections, Units
 from fer_lib.probe.responses import Responses
 
 resource = pytest.importorskip("resource")
@@ -66,7 +66,7 @@ WRITERS = {
     ).save(folder),
     "crops": lambda folder: Crops.of([np.zeros((200, 200), np.uint8)]).save(folder),
     "projections": lambda folder: Projections(
-        np.zeros((9, 1, 50, 50)), MANY[:9], MANY[:9], MANY[:9] / 2, "guided", "relu3"
+        np.zeros((9, 1, 50, 50)), MANY[:9], MANY[:9], MANY[:9] / 2, Units(*[MANY[:9]] * 4), "guided", "relu3"
     ).save(folder),
     "table": lambda folder: pd.DataFrame({"a": MANY}).to_parquet(folder / "a.parquet"),
     "seeds": lambda folder: SeedRuns(

@@ -31,7 +31,9 @@ def test_papermill_lists_every_parameter_with_type_default_and_help(path: Path) 
     for statement, (name, found) in zip(assigned, listed.items(), strict=True):
         assert isinstance(statement, ast.AnnAssign) and statement.value is not None
         assert found["inferred_type_name"] == ast.unparse(statement.annotation), name
-        assert ast.dump(ast.parse(found["default"])) == ast.dump(ast.parse(ast.unparse(statement.value))), name
+        assert ast.dump(ast.parse(found["default"])) == ast.dump(ast.parse(ast.unparse(statement.value))), (
+            name
+        )
         assert len(found["help"]) > 5, name
 
 

@@ -359,25 +359,17 @@ class Chain:
 
     def exemplars_of(self, layer: str) -> activations.Exemplars:
         """Strongest training pictures of every map of a layer."""
-        train = self.split.train
-        groups = self.table["subject"].to_numpy() if self.settings.one_per_subject else None
-        found = activations.exemplars(
-            self.responses_of(layer).of(train),
-            n=self.settings.strongest,
-            groups=None if groups is None else groups[train],
+        groups = self.table["subject"] if self.settings.one_per_subject else None
+        return activations.exemplars(
+            self.responses_of(layer), n=self.settings.strongest, groups=groups, among=self.split.train
         )
-        return found.renumbered(train)
 
     def projections_of(self, layer: str, rule: str = "deconvnet") -> deconv.Projections:
         """Every exemplar of a layer projected to the pixels, one row a unit, maps first: (maps * n) rows."""
         units = self.exemplars_of(layer).units()
 
         def compute(folder: Path) -> None:
-            needed, where = np.unique(units.picture, return_inverse=True)
-            local = deconv.Units(where, units.map, units.row, units.column)
-            deconv.project(self.network.features, self.inputs(needed), local, layer=layer, rule=rule).save(
-                folder
-            )
+            deconv.project(self.network.features, self.inputs, units, layer=layer, rule=rule).save(folder)
 
         artifact = self.store.fetch(
             "projections",

@@ -55,7 +55,7 @@ def exemplar_likeness(
     level = place_level(
         frames, *squares(study, best.row, best.column), people, draws=draws, seed=seed, measure=measure
     )
-    responses = study.responses.of(train)
+    responses = study.responses.select(train)
     last = min(100, len(train))
     ranks = np.unique(np.linspace(min(10, last), last, best.picture.shape[1]).astype(int)) - 1
     middle = np.argsort(-responses.maximum, axis=0, kind="stable")[ranks].T  # (C, n)

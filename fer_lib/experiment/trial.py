@@ -16,21 +16,9 @@ from fer_lib.experiment.study import Study
 from fer_lib.measures import claims, dissection
 from fer_lib.network.stack import Field, receptive_field
 from fer_lib.probe import regions
-from fer_lib.probe.deconv import Projections
+from fer_lib.probe.deconv import Projections, overlap
 
 BAR = 0.04  # intersection over union above which Network Dissection calls a map a detector
-
-
-def projected_energy(projected: Projections, maps: np.ndarray, count: int, side: int) -> np.ndarray:
-    """Sum of squared projections of each map in the frame, (count, side, side)."""
-    energy = np.zeros((count, side, side))
-    k = projected.patch.shape[-1]
-    for i, c in enumerate(maps):
-        top, left = int(projected.top[i]), int(projected.left[i])
-        y, x = slice(max(top, 0), min(top + k, side)), slice(max(left, 0), min(left + k, side))
-        patch = projected.patch[i, 0, y.start - top : y.stop - top, x.start - left : x.stop - left]
-        energy[c, y, x] += np.asarray(patch, float) ** 2
-    return energy
 
 
 def blind_energy(projected: Projections, field: Field, shape: tuple[int, int], side: int) -> np.ndarray:
@@ -40,8 +28,8 @@ def blind_energy(projected: Projections, field: Field, shape: tuple[int, int], s
     energy = np.zeros((side, side))
     for top in rows:
         for left in columns:
-            y, x = (slice(max(start, 0), min(start + len(patch), side)) for start in (top, left))
-            energy[y, x] += patch[y.start - top : y.stop - top, x.start - left : x.stop - left]
+            (y, in_y), (x, in_x) = (overlap(start, len(patch), side) for start in (top, left))
+            energy[y, x] += patch[in_y, in_x]
     return energy
 
 
@@ -65,10 +53,9 @@ def region_alignment(study: Study) -> pd.DataFrame:
     areas = _areas(study, aus)
 
     def shares(of: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, maps = of.exemplars.units(), len(of.exemplars.dead)
         projected, field = of.projections_of("relu3"), receptive_field(of.network.features, "relu3")
         shape = of.planes(np.array([0]), "relu3").shape[2:]
-        inside = claims.energy_in_regions(projected_energy(projected, units.map, maps, side), areas)
+        inside = claims.energy_in_regions(projected.energy(len(of.exemplars.dead), side, side), areas)
         blind = blind_energy(projected, field, (shape[0], shape[1]), side)
         best = of.matched.loc[aus].to_numpy()
         matched = np.where(best >= 0, inside[np.arange(len(aus)), best], np.nan)
@@ -126,7 +113,7 @@ def dissected(study: Study) -> pd.DataFrame:
         field = receptive_field(of.network.features, "relu3")
         iou = dissection.region_iou(partial(_planes, of, test), field, areas, present)
         shape = of.planes(test[:1], "relu3").shape[2:]
-        at = of.responses.of(test)
+        at = of.responses.select(test)
         pointing = dissection.pointing_game(
             at.maximum, at.row, at.column, (shape[0], shape[1]), field, areas, present
         )

@@ -20,6 +20,7 @@ from fer_lib.faces.preprocess import Augment, Crops, picture_generator
 from fer_lib.plot.charts import ACCENT, INK, PALE, SECOND, panels, styled
 from fer_lib.plot.pictures import HIDDEN, Gallery, grey, signed_grey, strip
 from fer_lib.probe.deconv import Projections
+from fer_lib.probe.inputs import Images, pictures_at
 from fer_lib.probe.responses import Units
 from fer_lib.traditional import Traditional
 
@@ -244,7 +245,7 @@ def expression_coding(
 
 @styled
 def traditional_route(
-    result: Traditional, inputs: ArrayLike, expressions: Sequence[str], *, allowed: np.ndarray
+    result: Traditional, images: Images, expressions: Sequence[str], *, allowed: np.ndarray
 ) -> Figure:
     """Figure 3: a test picture with its regions, the score of each AU detector, the decision beside the truth.
 
@@ -252,8 +253,8 @@ def traditional_route(
     ----------
     result : Traditional
         What the route found; of its labelled pictures the last that may be published is shown.
-    inputs : (N, 1, side, side) array
-        All pictures as the network sees them, by the numbers that `result` holds.
+    images : array, tensor or function
+        The grey pictures as the network sees them, (N, 1, side, side), or a function that gives those of some numbers.
     expressions : sequence of str
         Names of the classes.
     allowed : (N,) bool array
@@ -263,7 +264,7 @@ def traditional_route(
     shown = known[allowed[known]]
     number = int(shown[-1] if len(shown) else known[-1])
     row = result.pictures.index.get_loc(number)
-    picture = grey(np.asarray(inputs)[number, 0])
+    picture = grey(pictures_at(images, np.array([number]))[0, 0].numpy())
     if not allowed[number]:
         picture = np.full_like(picture, HIDDEN)
     figure, axes = panels(1, 3, 9.5, 3.2, width_ratios=(1, 1.8, 1.2))
@@ -288,42 +289,43 @@ def traditional_route(
 
 
 @styled
-def active_value(
-    projections: Projections, units: Units, i: int, picture: ArrayLike, plane: ArrayLike, *, allowed: bool
-) -> Figure:
+def active_value(projection: Projections, images: Images, plane: ArrayLike, *, allowed: np.ndarray) -> Figure:
     """Figure 4: picture with block a, the feature map with the unit, block a enlarged, and block b.
 
     Parameters
     ----------
-    projections : Projections
-        Projections of some units.
-    i : int
-        Row of the unit that is shown.
-    picture : (side, side) array
-        Its picture as the network sees it.
+    projection : Projections
+        That of one unit, such as ``projections.of_map(113)[0]``.
+    images : array, tensor or function
+        The grey pictures as the network sees them, (N, 1, side, side), or a function that gives those of some numbers.
     plane : (h, w) array
-        Its feature map on this picture.
-    allowed : bool
-        Whether the face may be published.
+        The unit's feature map on its picture.
+    allowed : (N,) bool array
+        Whether the face of each picture may be published.
+
+    Raises
+    ------
+    FerError
+        If there is not exactly one unit.
     """
-    values = np.asarray(plane)
-    top, left = int(projections.top[i]), int(projections.left[i])
-    row, column = int(units.row[i]), int(units.column[i])
-    k = projections.patch.shape[-1]
-    face = grey(picture)
-    if not allowed:
+    if len(projection) != 1:
+        raise FerError(f"{len(projection)} projections are given: choose one unit of a map that is not dead")
+    number, c, row, column = (int(getattr(projection.units, name)[0]) for name in Units.NAMES)
+    top, left, k = int(projection.top[0]), int(projection.left[0]), projection.patch.shape[-1]
+    face = grey(pictures_at(images, np.array([number]))[0, 0].numpy())
+    if not allowed[number]:
         face = np.full_like(face, HIDDEN)
     figure, axes = panels(1, 4, 9.5, 2.8)
     _picture(axes[0, 0], face, "picture, block a marked")
     axes[0, 0].add_patch(Rectangle((left - 0.5, top - 0.5), k, k, fill=False, edgecolor=ACCENT, lw=1.8))
-    axes[0, 1].imshow(values, cmap="magma", interpolation="nearest")
+    axes[0, 1].imshow(plane, cmap="magma", interpolation="nearest")
     axes[0, 1].add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", lw=1.8))
-    layer = projections.layer.replace("relu", "conv")
-    axes[0, 1].set_title(f"{layer} map {units.map[i]}, unit marked", loc="center", fontsize=8)
+    layer = projection.layer.replace("relu", "conv")
+    axes[0, 1].set_title(f"{layer} map {c}, unit marked", loc="center", fontsize=8)
     axes[0, 1].set_axis_off()
     square = face[max(top, 0) : top + k, max(left, 0) : left + k]
     _picture(axes[0, 2], square, "block a: the pixels")
-    _picture(axes[0, 3], signed_grey(projections.patch[i, 0]), "block b: their projection")
+    _picture(axes[0, 3], signed_grey(projection.patch[0, 0]), "block b: their projection")
     return figure
 
 

@@ -92,7 +92,7 @@ def unit_view(
     low = np.array([projected.left[0], projected.top[0]])
     ends = [low, low + projected.patch.shape[:1:-1]]  # x before y
     left, top, right, bottom = np.clip(ends, 0, picture.shape[:1:-1]).ravel().tolist()
-    square = crops(picture.numpy(), [0], projected)[0, 0]
+    square = crops(picture, projected)[0, 0]
     return UnitView(
         float(projected.value[0]),
         (left, top, right, bottom),

@@ -15,6 +15,7 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.probe.deconv import Projections, crops
+from fer_lib.probe.inputs import Images
 from fer_lib.probe.responses import Exemplars
 
 GAP = 2
@@ -126,9 +127,7 @@ class Gallery:
         return self.layer.replace("relu", "conv")
 
 
-def gallery(
-    exemplars: Exemplars, projections: Projections, inputs: ArrayLike, *, allowed: ArrayLike
-) -> Gallery:
+def gallery(exemplars: Exemplars, projections: Projections, images: Images, *, allowed: ArrayLike) -> Gallery:
     """Cut the squares of every map's strongest units from the pictures, and set their projections beside them.
 
     Parameters
@@ -136,31 +135,35 @@ def gallery(
     exemplars : Exemplars
         The strongest units of every map.
     projections : Projections
-        One for each of these units.
-    inputs : (N, 1, side, side) array
-        The pictures as the network sees them, by the numbers that the exemplars hold.
+        One for each of these units, in their order.
+    images : array, tensor or function
+        The grey pictures as the network sees them, (N, 1, side, side), or a function that gives those of some numbers.
     allowed : (N,) bool array
         Whether the face of each picture may be published; the square of one that may not is blank.
 
     Raises
     ------
     FerError
-        If pictures, exemplars and projections do not belong together.
+        If exemplars, projections and pictures do not belong together.
     """
-    pictures, may_show = np.asarray(inputs), np.asarray(allowed, bool)
-    if may_show.shape != pictures.shape[:1]:
+    units, may_show = exemplars.units(), np.asarray(allowed, bool)
+    if not all(np.array_equal(getattr(units, n), getattr(projections.units, n)) for n in units.NAMES):
+        raise FerError("the projections are of other units than the exemplars: project exemplars.units()")
+    if may_show.ndim != 1 or units.picture.max(initial=-1) >= len(may_show):
         raise FerError(
-            f"allowed has shape {may_show.shape}: say for each of {len(pictures)} pictures whether it may be published"
+            f"allowed has shape {may_show.shape}: say for each picture, up to {units.picture.max(initial=-1)}, "
+            "whether it may be published"
         )
-    units = exemplars.units()
-    squares = crops(pictures, units.picture, projections)[:, 0]
-    shape = (*exemplars.picture.shape, *squares.shape[1:])
+    shape = (*exemplars.picture.shape, *projections.patch.shape[2:])
     originals, projected = np.full(shape, HIDDEN, np.uint8), np.full(shape, 128, np.uint8)
-    at = np.nonzero(exemplars.picture >= 0)
-    for i, (c, rank) in enumerate(zip(*at, strict=True)):
-        if may_show[units.picture[i]]:
-            originals[c, rank] = grey(squares[i])
-        projected[c, rank] = signed_grey(projections.patch[i, 0])
+    at = np.argwhere(exemplars.picture >= 0)
+    squares = crops(images, projections) if len(projections) else projections.patch
+    for (c, rank), number, square, patch in zip(
+        at, units.picture, squares[:, 0], projections.patch[:, 0], strict=True
+    ):
+        if may_show[number]:
+            originals[c, rank] = grey(square)
+        projected[c, rank] = signed_grey(patch)
     return Gallery(
         layer=projections.layer,
         originals=originals,

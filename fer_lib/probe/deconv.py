@@ -21,31 +21,38 @@ size of the picture nor on the number of units; memory is bounded by one batch o
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
 from fer_lib.network.weights import calculated_in
-from fer_lib.probe.inputs import check_finite, extents_of, tensor_of
+from fer_lib.probe.inputs import Images, check_finite, extents_of, pictures_at
 from fer_lib.probe.responses import Units, whole_numbers
 from fer_lib.probe.windows import project_batch
 
-__all__ = ["RULES", "Projections", "Units", "crops", "project", "receptive_fields"]
+__all__ = ["RULES", "Projections", "Units", "crops", "overlap", "project", "receptive_fields"]
 
 RULES = ("deconvnet", "guided", "gradient")
 _ARRAYS = ("patch", "top", "left", "value")
 
 
+def overlap(first: int, size: int, extent: int) -> tuple[slice, slice]:
+    """Where a window of this first row and size lies in a frame of this extent, and which of its own rows these are."""
+    start, stop = (int(np.clip(edge, 0, extent)) for edge in (first, first + size))
+    return slice(start, stop), slice(start - int(first), stop - int(first))
+
+
 @dataclass(frozen=True)
 class Projections:
-    """Projections of n units, each on its own receptive field.
+    """Projections of n units, each on its own receptive field; it knows which units they are.
 
     Attributes
     ----------
@@ -57,28 +64,46 @@ class Projections:
         lets the unit see beyond the frame.
     value
         (n,) the units' activations, with which the projections were seeded.
+    units
+        The n units: picture, map, row and column of each.
     rule, layer
         As given to :func:`project`.
+
+    Notes
+    -----
+    ``projections[index]`` selects by a mask, numbers or a slice.
     """
 
     patch: NDArray[np.floating]
     top: NDArray[np.int64]
     left: NDArray[np.int64]
     value: NDArray[np.floating]
+    units: Units
     rule: str
     layer: str
 
     def __len__(self) -> int:
         return len(self.patch)
 
+    def __getitem__(self, index: Any) -> Projections:
+        index = [index] if isinstance(index, int | np.integer) else index
+        arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
+        return replace(self, **arrays, units=self.units[index])
+
+    def of_map(self, map: int) -> Projections:
+        """Select the projections of one map's units, in their order."""
+        return self[self.units.map == map]
+
+    def _places(self, i: int, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Rows and columns of a frame that patch ``i`` covers, and those of the patch."""
+        rows = overlap(self.top[i], self.patch.shape[2], height)
+        columns = overlap(self.left[i], self.patch.shape[3], width)
+        return (rows[0], columns[0]), (rows[1], columns[1])
+
     def paste(self, i: int, frame: NDArray[np.floating]) -> None:
         """Write patch ``i`` at its place into a frame (channels, height, width), in place and clipped to it."""
-        _, height, width = frame.shape
-        _, rows, columns = self.patch[i].shape
-        top, left = int(self.top[i]), int(self.left[i])
-        y = slice(*np.clip([top, top + rows], 0, height))
-        x = slice(*np.clip([left, left + columns], 0, width))
-        frame[:, y, x] = self.patch[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left]
+        there, here = self._places(i, *frame.shape[1:])
+        frame[:, *there] = self.patch[i, :, *here]
 
     def frame(self, i: int, height: int, width: int) -> NDArray[np.floating]:
         """Projection ``i`` on a whole frame of zeros, (channels, height, width)."""
@@ -86,10 +111,19 @@ class Projections:
         self.paste(i, whole)
         return whole
 
+    def energy(self, maps: int, height: int, width: int) -> NDArray[np.float64]:
+        """Sum of the squared projections of each map's units on the whole frame, (maps, height, width); colours are added."""
+        total = np.zeros((maps, height, width))
+        for i, c in enumerate(self.units.map):
+            there, here = self._places(i, height, width)
+            total[c, *there] += (self.patch[i, :, *here].astype(float) ** 2).sum(0)
+        return total
+
     def save(self, folder: Path) -> None:
         """Write ``projections.npz`` into a folder, made if need be."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays |= {name: getattr(self.units, name) for name in Units.NAMES}
         np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, **arrays)
 
     @classmethod
@@ -99,8 +133,9 @@ class Projections:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in _ARRAYS}
-                return cls(**arrays, rule=str(file["rule"]), layer=str(file["layer"]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                units = Units(*(file[name] for name in Units.NAMES))
+                return cls(**arrays, units=units, rule=str(file["rule"]), layer=str(file["layer"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, FerError) as error:
             raise FerError(f"{path} holds no readable projections ({error}): compute them again") from error
 
 
@@ -142,13 +177,11 @@ def receptive_fields(
     return np.stack([boxes[0][:, 0], boxes[1][:, 0], boxes[0][:, 1], boxes[1][:, 1]], axis=1)
 
 
-def _check_units(
-    steps: list[Step], units: Units, pictures: int, channels: int, extent: tuple[int, int]
-) -> None:
+def _check_units(steps: list[Step], units: Units, channels: int, extent: tuple[int, int]) -> None:
     """Refuse units that the last step does not have."""
     convolutions = [step.module for step in steps if isinstance(step.module, nn.Conv2d)]
     maps = convolutions[-1].out_channels if convolutions else channels
-    limits = {"picture": pictures, "map": maps, "row": extent[0], "column": extent[1]}
+    limits = {"map": maps, "row": extent[0], "column": extent[1]}
     for name, limit in limits.items():
         values = getattr(units, name)
         if len(values) and not (values.min() >= 0 and values.max() < limit):
@@ -162,7 +195,7 @@ def _check_units(
 @torch.no_grad()
 def project(
     features: nn.Module,
-    pictures: Tensor | NDArray[np.floating],
+    images: Images,
     units: Units,
     layer: str = "relu3",
     rule: str = "deconvnet",
@@ -174,10 +207,11 @@ def project(
     ----------
     features
         ``nn.Sequential`` as :func:`fer_lib.network.stack.read_stack` accepts it.
-    pictures
-        (N, C, H, W) in the network's floating type: a tensor, or an array in any layout.
+    images
+        (N, C, H, W) in the network's floating type: a tensor, or an array in any layout. Or a function that gives
+        the pictures (n, C, H, W) of numbers (n,), of which only those are wanted that a unit has.
     units
-        The n units to project.
+        The n units to project; they number the pictures as ``images`` does.
     layer
         The units' layer: a convolution, ReLU or pool.
     rule
@@ -216,7 +250,7 @@ def project(
     >>> projections = project(features, pictures, units, layer="9", rule="guided")
     >>> projections.patch.shape[1:], projections.frame(0, 64, 64).shape
     ((3, 26, 26), (3, 64, 64))
-    >>> crops(pictures.numpy(), units.picture, projections).shape == projections.patch.shape
+    >>> crops(pictures, projections).shape == projections.patch.shape
     True
 
     A network with batch normalisation is folded into plain convolutions first, with
@@ -228,14 +262,13 @@ def project(
         raise FerError(f"batch_size={batch_size} is not possible: give at least 1")
     steps = read_stack(features, layer)
     kind = float_type(steps)
-    given = tensor_of(pictures)
-    extents = extents_of(given, steps, kind)
-    _check_units(steps, units, len(given), given.shape[1], extents[-1])
     needed, where = np.unique(units.picture, return_inverse=True)
-    used = given[torch.from_numpy(needed).to(given.device)]
-    check_finite(used, needed)
+    given = pictures_at(images, needed)
+    extents = extents_of(given, steps, kind)
+    _check_units(steps, units, given.shape[1], extents[-1])
+    check_finite(given, needed)
     device = usable_device(next((p.device for step in steps for p in step.module.parameters()), given.device))
-    used = used.to(device, calculated_in(given.dtype))
+    used = given.to(device, calculated_in(given.dtype))
     places = [where, units.map, units.row, units.column]
     tensors = [torch.from_numpy(place).to(device) for place in places]
     boxes = receptive_fields(features, layer, units.row, units.column)
@@ -250,29 +283,34 @@ def project(
             patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
     if not (np.isfinite(value).all() and np.isfinite(patch).all()):
         raise FerError(f"layer {layer!r} gives infinite or undefined values: check weights and pictures")
-    return Projections(patch, boxes[:, 0], boxes[:, 1], value, rule, layer)
+    return Projections(patch, boxes[:, 0], boxes[:, 1], value, units, rule, layer)
 
 
-def crops(pictures: NDArray[np.generic], picture: ArrayLike, projections: Projections) -> NDArray[np.generic]:
-    """Cut the receptive fields of projections out of pictures (N, C, H, W); zero outside the frame.
+def crops(images: Images, projections: Projections) -> NDArray[Any]:
+    """Cut the receptive fields of projections out of their pictures; zero outside the frame.
 
-    ``picture`` (n,) names the picture of each projection; the result has the shape of ``projections.patch``
-    and the pictures' type. A FerError if a picture does not exist or shapes do not fit.
+    Parameters
+    ----------
+    images
+        As given to :func:`project`, of any type; the projections know which pictures are theirs.
+
+    Returns
+    -------
+    ndarray
+        In the shape of ``projections.patch`` and the pictures' type.
+
+    Raises
+    ------
+    FerError
+        If a picture does not exist or has other colours than the projections.
     """
-    patch, numbers = projections.patch, whole_numbers("picture", picture)
+    needed, where = np.unique(projections.units.picture, return_inverse=True)
+    pictures = pictures_at(images, needed).cpu().numpy()
+    patch = projections.patch
     if pictures.ndim != 4 or pictures.shape[1] != patch.shape[1]:
         raise FerError(f"pictures have shape {pictures.shape}: give (N, {patch.shape[1]}, H, W)")
-    if numbers.shape != (len(projections),):
-        raise FerError(
-            f"picture has shape {numbers.shape}: give one for each of {len(projections)} projections"
-        )
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(pictures)):
-        raise FerError(f"picture reaches from {numbers.min()} to {numbers.max()}: there are {len(pictures)}")
     out = np.zeros(patch.shape, pictures.dtype)
-    height, width = pictures.shape[2:]
-    rows, columns = out.shape[2:]
-    for i, (which, top, left) in enumerate(zip(numbers, projections.top, projections.left, strict=True)):
-        y = slice(*np.clip([top, top + rows], 0, height))
-        x = slice(*np.clip([left, left + columns], 0, width))
-        out[i, :, y.start - top : y.stop - top, x.start - left : x.stop - left] = pictures[which, :, y, x]
+    for i, picture in enumerate(where):
+        there, here = projections._places(i, *pictures.shape[2:])
+        out[i, :, *here] = pictures[picture, :, *there]
     return out

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError
 from fer_lib.network.stack import Step
+
+Images: TypeAlias = Tensor | NDArray[np.generic] | Sequence[Any] | Callable[[NDArray[np.int64]], Any]
 
 
 def tensor_of(pictures: Any) -> Tensor:
@@ -47,6 +49,37 @@ def tensor_of(pictures: Any) -> Tensor:
         # Nothing here writes to the pictures of others.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
+
+
+def pictures_at(images: Images, numbers: NDArray[np.int64]) -> Tensor:
+    """Pictures (n, C, H, W) of these numbers.
+
+    Parameters
+    ----------
+    images
+        (N, C, H, W) tensor, array or sequence of pictures, which the numbers index; or a function that gives the pictures of
+        numbers (n,).
+    numbers
+        (n,) from 0 up.
+
+    Raises
+    ------
+    FerError
+        If a picture does not exist, or the function gives another number of them.
+    """
+    if callable(images):
+        found = tensor_of(images(numbers))
+        if found.ndim != 4 or len(found) != len(numbers):
+            raise FerError(
+                f"the function of pictures gave shape {tuple(found.shape)} for {len(numbers)} numbers: "
+                "it has to give (n, C, H, W)"
+            )
+        return found
+    given = tensor_of(images)
+    if numbers.size and given.ndim and not (numbers.min() >= 0 and numbers.max() < len(given)):
+        wrong = numbers[(numbers < 0) | (numbers >= len(given))][0]
+        raise FerError(f"picture {wrong} does not exist: {len(given)} are given, from 0 up")
+    return given[torch.from_numpy(numbers).to(given.device)] if given.ndim else given
 
 
 def pictures_in(batch: Any) -> Tensor:

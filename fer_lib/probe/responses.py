@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +44,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.picture)
 
+    def __getitem__(self, index: Any) -> Units:
+        """Select units by a mask, numbers, a slice or one number, in this order."""
+        index = [index] if isinstance(index, int | np.integer) else index
+        return Units(*(getattr(self, name)[index] for name in self.NAMES))
+
 
 @dataclass(frozen=True)
 class Responses:
@@ -64,15 +69,21 @@ class Responses:
     def __len__(self) -> int:
         return len(self.maximum)
 
-    def of(self, pictures: ArrayLike) -> Responses:
-        """Select the responses to these pictures only, (n,) indices or (N,) a mask, in this order."""
+    def rows(self, pictures: ArrayLike) -> NDArray[np.int64]:
+        """Row numbers of these pictures, (n,) numbers or (N,) a mask; a FerError if one does not exist."""
         index = np.asarray(pictures)
-        if index.dtype != bool or index.shape != (len(self),):
-            index = whole_numbers("pictures", index)
-            if index.size and not (-len(self) <= index.min() and index.max() < len(self)):
-                raise FerError(
-                    f"pictures reach from {index.min()} to {index.max()}: there are responses to {len(self)}"
-                )
+        if index.dtype == bool and index.shape == (len(self),):
+            return np.flatnonzero(index)
+        index = whole_numbers("pictures", index)
+        if index.size and not (-len(self) <= index.min() and index.max() < len(self)):
+            raise FerError(
+                f"pictures reach from {index.min()} to {index.max()}: there are responses to {len(self)}"
+            )
+        return np.arange(len(self))[index]
+
+    def select(self, pictures: ArrayLike) -> Responses:
+        """Responses to these pictures only, (n,) numbers or (N,) a mask, in this order."""
+        index = self.rows(pictures)
         return Responses(self.maximum[index], self.row[index], self.column[index])
 
     def save(self, folder: Path) -> None:
@@ -109,7 +120,7 @@ class Exemplars:
     Attributes
     ----------
     picture
-        (C, n) int64, index of the picture; -1 where no further picture excites the map.
+        (C, n) int64, number of the picture in the responses; -1 where no further picture excites the map.
     value
         (C, n) float32, the map's maximum on it; 0 where there is no picture.
     row, column
@@ -129,15 +140,10 @@ class Exemplars:
         maps, rank = np.nonzero(self.picture >= 0)
         return Units(self.picture[maps, rank], maps, self.row[maps, rank], self.column[maps, rank])
 
-    def renumbered(self, pictures: ArrayLike) -> Exemplars:
-        """Rename picture i to ``pictures[i]``; -1 stays -1."""
-        names = whole_numbers("pictures", pictures)
-        if self.picture.max(initial=-1) >= len(names):
-            raise FerError(f"picture {self.picture.max()} has no name: {len(names)} are given")
-        return replace(self, picture=np.append(names, -1)[self.picture])
 
-
-def exemplars(responses: Responses, n: int = 9, groups: ArrayLike | None = None) -> Exemplars:
+def exemplars(
+    responses: Responses, n: int = 9, groups: ArrayLike | None = None, among: ArrayLike | None = None
+) -> Exemplars:
     """Find the pictures that excite each map most (section 3.2: the nine strongest).
 
     Equally strong pictures keep their order in the table, so the answer is unique. A picture to which a map
@@ -151,20 +157,30 @@ def exemplars(responses: Responses, n: int = 9, groups: ArrayLike | None = None)
         Pictures wanted for each map, at least 1.
     groups
         (N,) the group of each picture, such as its subject; at most one picture of a group is taken for a map.
+    among
+        Pictures to choose from, such as the training pictures: numbers, or a mask (N,); None: all of them. Of equally strong
+        ones the first in this order is taken. The result has the numbers that pictures have in ``responses``.
 
     Raises
     ------
     FerError
-        If n or the groups' shape is wrong, or a response is not a number.
+        If n, the groups' shape or a number is wrong, or a response is not a number.
     """
-    count, maps = responses.maximum.shape
     if n < 1:
         raise FerError(f"n={n} is not possible: give at least 1")
+    if groups is not None:
+        groups = np.asarray(groups)
+        if groups.shape != (len(responses),):
+            raise FerError(
+                f"groups have shape {groups.shape}: give one for each of the {len(responses)} pictures"
+            )
+    if among is not None:
+        numbers = responses.rows(among)
+        found = exemplars(responses.select(numbers), n, None if groups is None else groups[numbers])
+        return replace(found, picture=np.append(numbers, -1)[found.picture])
+    maps = responses.maximum.shape[1]
     if np.isnan(responses.maximum).any():
         raise FerError("a response is not a number: record the responses again")
-    group = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if group.shape != (count,):
-        raise FerError(f"groups have shape {group.shape}: give one for each of the {count} pictures")
     picture = np.full((maps, n), -1, np.int64)
     for i in range(maps):
         strength = responses.maximum[:, i]
@@ -175,7 +191,7 @@ def exemplars(responses: Responses, n: int = 9, groups: ArrayLike | None = None)
             candidates = candidates[strength[candidates] >= least]
         ordered = candidates[np.argsort(-strength[candidates], kind="stable")]
         if groups is not None:
-            ordered = ordered[np.sort(np.unique(group[ordered], return_index=True)[1])]
+            ordered = ordered[np.sort(np.unique(groups[ordered], return_index=True)[1])]
         picture[i, : min(n, len(ordered))] = ordered[:n]
     index, chosen = np.arange(maps)[:, None], picture >= 0
     return Exemplars(
