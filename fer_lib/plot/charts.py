@@ -296,9 +296,14 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     Parameters
     ----------
     effect : DataFrame
-        From :func:`fer_lib.experiment.interventions.effects`.
+        How far each AU that is switched on (row) moves the maximum of each map (column), in standard deviations of the map.
     chosen : Series
-        The matched map of each AU.
+        The matched map of each AU (index); -1 for none.
+
+    Raises
+    ------
+    Lacking
+        If no matched AU can be switched on.
     """
     aus = [au for au in chosen.index if au in effect.index and chosen[au] >= 0]
     if not aus:

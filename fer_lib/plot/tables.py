@@ -243,7 +243,7 @@ def detection_table(detection: pd.DataFrame) -> str:
 
 
 def dissection_table(dissected: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.experiment.trial.dissected`."""
+    """Markdown of a dissection: a row for each choice of maps, columns `iou`, `above`, `silent`, `hits` and `chance`."""
     head = {
         "iou": "mean IoU",
         "above": "IoU above 0.04",
