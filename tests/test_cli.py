@@ -8,10 +8,10 @@ from unittest.mock import Mock
 import pytest
 from own_tables import KINDS, write_table
 
+from fer_lib import seeds
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
 from fer_lib.errors import FerError
-from fer_lib.experiment import seeds
 from fer_lib.experiment.chain import Chain
 from fer_lib.experiment.settings import describe_settings, make_settings
 
@@ -83,7 +83,7 @@ def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
 @pytest.fixture
 def no_runs(monkeypatch):
     """Nothing may run: what is refused is refused before."""
-    from fer_lib.experiment import seeds
+    from fer_lib import seeds
     from fer_lib.judges import judging
 
     def never(*args, **kwargs):
@@ -241,7 +241,7 @@ def test_a_run_leaves_out_what_the_faces_lack(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("fer_lib.experiment.study.Study.atlas", None)
     assert run(monkeypatch, "run", "--preset", "smoke", "--faces", str(table)) == 0
     said = capsys.readouterr().err
-    for step in ("training", "responses", "projections", "verdicts", "interventions"):
+    for step in ("training", "responses", "projections", "matches", "effects"):
         assert f"{step}: left out: no picture has an expression label" in said
     assert "left out" not in said.partition("training ...")[0]
     assert run(monkeypatch, "train", "--preset", "smoke", "--faces", str(table)) == 2

@@ -6,7 +6,6 @@ import pytest
 
 from fer_lib.artifacts.store import Store
 from fer_lib.errors import FerError
-from fer_lib.experiment.matching import verdicts
 from fer_lib.experiment.settings import make_settings
 from fer_lib.experiment.study import Study
 
@@ -15,7 +14,7 @@ STEPS = {
     "training": lambda study: study.training,
     "responses": lambda study: study.responses,
     "projections": lambda study: study.projections_of("relu3"),
-    "verdicts": verdicts,
+    "matches": lambda study: study.matches,
     "traditional": lambda study: study.traditional,
     "first_steps": lambda study: study.first_steps,
     "folds": lambda study: study.cross_validation,

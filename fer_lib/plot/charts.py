@@ -296,7 +296,7 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     Parameters
     ----------
     effect : DataFrame
-        How far each AU that is switched on (row) moves the maximum of each map (column), in standard deviations of the map.
+        From :func:`fer_lib.measures.interventions.effects`.
     chosen : Series
         The matched map of each AU (index); -1 for none.
 
