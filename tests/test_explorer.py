@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import PATIENCE
 from PIL import Image, features
@@ -20,6 +21,7 @@ from PIL import Image, features
 from fer_lib.errors import FerError
 from fer_lib.plot import explorer
 from fer_lib.plot.explorer import LayerView, explorer_html, slider
+from fer_lib.plot.pictures import Gallery
 
 SIDE = 96
 AUS = (1, 4, 12)
@@ -42,16 +44,15 @@ def layer(name: str = "conv3", maps: int = 8, side: int = 32, number: int = 9) -
     dead = np.zeros(maps, bool)
     dead[3] = True
     distances[:, 3] = np.nan
-    return LayerView(
-        name=name,
-        originals=tiles,
-        projections=255 - tiles,
-        centres=np.stack([place * 7 % SIDE, place * 13 % SIDE], axis=-1).astype(float),
-        dead=dead,
-        strength=np.arange(maps, dtype=float),
-        distances=distances,
-        aus=AUS,
-    )
+    strength = np.arange(maps, dtype=float)
+    pictures = Gallery(name.replace("conv", "relu"), tiles, 255 - tiles, strength, dead, public=True)
+    centres = np.stack([place * 7 % SIDE, place * 13 % SIDE], axis=-1).astype(float)
+    return LayerView(pictures, centres, pd.DataFrame(distances, index=AUS))
+
+
+def changed(view: LayerView, **changes: Any) -> LayerView:
+    """The same view with other pictures."""
+    return replace(view, gallery=replace(view.gallery, **changes))
 
 
 def mean_face() -> np.ndarray:
@@ -82,10 +83,10 @@ def test_small_tiles_are_stored_exactly(number: int) -> None:
     data = embedded(explorer_html([view], mean_face(), au_names=NAMES))
     for chosen, i in ((0, 0), (6, number - 1), (4, number // 2)):
         np.testing.assert_array_equal(
-            tile(data["layers"][0]["originals"], chosen, i), view.originals[chosen, i]
+            tile(data["layers"][0]["originals"], chosen, i), view.gallery.originals[chosen, i]
         )
         np.testing.assert_array_equal(
-            tile(data["layers"][0]["projections"], chosen, i), view.projections[chosen, i]
+            tile(data["layers"][0]["projections"], chosen, i), view.gallery.projections[chosen, i]
         )
 
 
@@ -95,16 +96,16 @@ def test_large_tiles_are_close_and_zero_stays_grey(webp: bool, monkeypatch: pyte
         pytest.skip("this Pillow has no WebP")
     monkeypatch.setattr(explorer.features, "check", lambda _: webp)
     view = layer()
-    view = replace(view, projections=np.full_like(view.projections, 128))
+    view = changed(view, projections=np.full_like(view.gallery.projections, 128))
     html = explorer_html([view], mean_face(), au_names=NAMES)
     stored = embedded(html)["layers"][0]
     assert f"data:image/{'webp' if webp else 'jpeg'}" in stored["originals"]["uri"]
-    assert np.abs(tile(stored["originals"], 5, 4).astype(float) - view.originals[5, 4]).mean() < 6
+    assert np.abs(tile(stored["originals"], 5, 4).astype(float) - view.gallery.originals[5, 4]).mean() < 6
     assert np.abs(decoded(stored["projections"]["uri"]).astype(int) - 128).max() <= 1
 
 
 def test_hidden_faces_are_not_in_the_fragment() -> None:
-    data = embedded(explorer_html([replace(layer(), faces_shown=False)], mean_face(), au_names=NAMES))
+    data = embedded(explorer_html([changed(layer(), public=False)], mean_face(), au_names=NAMES))
     assert data["layers"][0]["originals"] is None
     assert data["layers"][0]["projections"]["uri"]
 
@@ -134,14 +135,22 @@ def test_whole_network_is_below_three_megabytes() -> None:
         {"originals": np.zeros((8, 9, 4, 4), np.uint8)},
         {"projections": np.zeros((8, 9, 32, 32))},
         {"projections": np.zeros((8, 9, 32, 30), np.uint8)},
-        {"centres": np.zeros((8, 9))},
         {"dead": np.zeros(7, bool)},
-        {"aus": (1, 2)},
+        {"strength": np.zeros((8, 1))},
     ],
 )
 def test_disagreeing_shapes_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(FerError, match="layer conv3"):
-        replace(layer(), **change)
+    with pytest.raises(FerError, match="layer relu3"):
+        changed(layer(), **change)
+
+
+def test_a_view_is_of_the_gallerys_maps() -> None:
+    view = layer()
+    assert view.distances is not None
+    with pytest.raises(FerError, match="layer conv3: centres"):
+        replace(view, centres=np.zeros((8, 9)))
+    with pytest.raises(FerError, match="layer conv3: distances on 7 maps"):
+        replace(view, distances=view.distances.iloc[:, :7])
 
 
 def test_wrong_arguments_are_refused() -> None:
@@ -154,7 +163,7 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(FerError, match="16383"):
         few = layer(maps=1681, side=1, number=1)
         wide = np.zeros((1681, 1, 400, 400), np.uint8)
-        explorer_html([replace(few, originals=wide, projections=wide)], mean_face(), au_names=NAMES)
+        explorer_html([changed(few, originals=wide, projections=wide)], mean_face(), au_names=NAMES)
 
 
 def test_slider_links_in_the_browser() -> None:
@@ -179,7 +188,7 @@ LOADER = "<script>window.define = () => { throw new Error('define'); }; window.d
 
 @pytest.fixture
 def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    views = [layer(), replace(layer("conv1", 6, 5), distances=None, aus=(), faces_shown=False)]
+    views = [layer(), replace(changed(layer("conv1", 6, 5), public=False), distances=None)]
     first = explorer_html(views, mean_face(), au_names=NAMES, identifier="first")
     second = explorer_html([layer("conv2", 5, 14)], mean_face(), au_names=NAMES, identifier="second")
     file = tmp_path / "page.html"
@@ -233,7 +242,7 @@ def test_maps_are_ordered_by_the_chosen_unit(page: Any) -> None:
     assert view.distances is not None
     part(page, "au").select_option("12")
     assert part(page, "order").input_value() == "distance"
-    best = int(np.nanargmax(view.distances[2]))
+    best = int(np.nanargmax(view.distances.loc[12]))
     assert part(page, "number").input_value() == str(best)
     assert "rank 1 of 8" in part(page, "line").text_content()
     part(page, "position").fill("7")
@@ -259,12 +268,12 @@ def test_the_chosen_unit_is_marked_and_comes_first(page: Any, au: int) -> None:
             assert line.endswith("never active")
             continue
         assert line.startswith(f"map {shown}: AU {au} ({NAMES[au]}), D = ")
-        largest = AUS[int(np.argmax(view.distances[:, shown]))]
-        told = "strongest for this unit" if largest == au else f"Strongest for AU {largest} ("
-        assert told in line
+        largest = AUS[int(np.argmax(view.distances[shown]))]
+        expected = "strongest for this unit" if largest == au else f"Strongest for AU {largest} ("
+        assert expected in line
     part(page, "au").select_option("")
     part(page, "position").fill("5")
-    largest = AUS[int(np.argmax(view.distances[:, 5]))]
+    largest = AUS[int(np.argmax(view.distances[5]))]
     assert marked.locator("span").first.text_content() == f"AU {largest}"
 
 

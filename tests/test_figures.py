@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,14 +18,15 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Crops
-from fer_lib.measures.distance import best_maps
+from fer_lib.errors import FerError, Lacking
+from fer_lib.faces.preprocess import Augment, Crops
 from fer_lib.network.model import ExpressionNet, describe
-from fer_lib.plot import charts, figures, layers
-from fer_lib.plot.pictures import HIDDEN
-from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import project
+from fer_lib.plot import charts, explorer, figures, pictures
+from fer_lib.plot.pictures import HIDDEN, Gallery, gallery, grey, signed_grey, strip
+from fer_lib.probe.activations import record
+from fer_lib.probe.deconv import Projections, project
+from fer_lib.probe.responses import Exemplars, exemplars
+from fer_lib.traditional import Traditional
 
 NAMES = ("neutral", "anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
 
@@ -51,15 +55,15 @@ def words(figure: Figure) -> list[str]:
 def test_network_is_drawn_from_the_model(padding: int, extent: str) -> None:
     figure = figures.network_diagram(describe(ExpressionNet(classes=7, padding=padding)))
     assert len(drawn(figure))
-    told = "\n".join(words(figure))
-    assert f"256 maps\n{extent}\nsees 32 × 32 px\n819,456 par." in told
-    assert "7 units" in told and "96 × 96" in told and "1024 units" in told
+    text = "\n".join(words(figure))
+    assert f"256 maps\n{extent}\nsees 32 × 32 px\n819,456 par." in text
+    assert "7 units" in text and "96 × 96" in text and "1024 units" in text
 
 
 def test_curve_shows_every_epoch() -> None:
     history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 1, 0.5], "accuracy": [0.1, 0.5, 0.9]})
     history["test_loss"], history["test_accuracy"] = [np.nan, 1.2, 0.8], [np.nan, 0.4, 0.7]
-    figure = figures.training_curve(history)
+    figure = charts.training_curve(history)
     lines = figure.axes[1].lines
     assert list(lines[0].get_ydata()) == [0.1, 0.5, 0.9]
     assert list(lines[1].get_xdata()) == [2, 3], "epochs without a test leave no gap"
@@ -68,7 +72,7 @@ def test_curve_shows_every_epoch() -> None:
 
 def test_confusion_counts() -> None:
     truth, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 2, 0])
-    figure = figures.confusion(truth, predicted, ["a", "b", "c"])
+    figure = charts.confusion(truth, predicted, ["a", "b", "c"])
     assert sorted(t.get_text() for t in figure.axes[0].texts) == ["1"] * 5
     np.testing.assert_allclose(figure.axes[0].images[0].get_array().sum(1), 1)
     assert len(drawn(figure))
@@ -77,10 +81,10 @@ def test_confusion_counts() -> None:
 def test_largest_distance_is_marked() -> None:
     values = np.linspace(0, 1, 256)
     values[200], values[7] = 5.0, np.nan
-    figure = figures.distance_over_maps(values, au=1, null=np.full(20, 2.5))
-    told = words(figure)
-    assert "map 200" in told and "largest by chance (90 %)" in told
-    assert "AU 1: Inner brow raiser" in told
+    figure = charts.distance_over_maps(values, au=1, null=np.full(20, 2.5))
+    found = words(figure)
+    assert "map 200" in found and "largest by chance (90 %)" in found
+    assert "AU 1: Inner brow raiser" in found
     assert len(drawn(figure))
 
 
@@ -95,14 +99,14 @@ def test_largest_distance_is_marked() -> None:
     ],
 )
 def test_distances_without_a_finite_maximum(values: np.ndarray, said: str) -> None:
-    figure = figures.distance_over_maps(values, au=12)
+    figure = charts.distance_over_maps(values, au=12)
     assert said in words(figure)
     assert len(drawn(figure))
 
 
 def test_panels_say_which_unit_is_too_rare() -> None:
     distances = pd.DataFrame(np.random.default_rng(0).random((2, 8)), index=[1, 4])
-    figure = figures.distance_panels(distances, (1, 4, 11, 27))
+    figure = charts.distance_panels(distances, (1, 4, 11, 27))
     assert words(figure).count("too few pictures with and without it") == 2
     assert len(drawn(figure))
 
@@ -112,11 +116,11 @@ def test_scores_and_likeness_and_ablation() -> None:
     columns = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
     verdicts = pd.DataFrame({"au": [1, 2, 4], **{name: rng.random(3) for name in columns}})
     verdicts.loc[1, "auc_d"] = np.nan
-    figure = figures.detector_scores(verdicts)
+    figure = charts.detector_scores(verdicts)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1", "4"]
     table = pd.DataFrame({"trained": rng.random(9), "untrained": np.nan})
     removed: Any = SimpleNamespace(random=rng.random(20), without=0.4, accuracy=0.8)
-    for one in (figure, figures.likeness(table), figures.ablation(removed)):
+    for one in (figure, charts.likeness_over_maps(table), charts.ablation(removed)):
         assert len(drawn(one))
 
 
@@ -130,121 +134,227 @@ def test_grid_frames_each_map_under_its_own_unit() -> None:
     assert len(drawn(figure))
 
 
-class Pictured:
-    """What the figures ask a study for, from a real untrained network and five synthetic faces."""
+@dataclass(frozen=True)
+class Probed:
+    """Five synthetic pictures in a real untrained network, its strongest units and their projections."""
 
-    def __init__(self, shown: bool = True) -> None:
-        rng = np.random.default_rng(1)
-        self.network = ExpressionNet(generator=torch.Generator().manual_seed(0)).eval()
-        self.x = torch.from_numpy(rng.normal(size=(5, 1, 96, 96)).astype(np.float32))
-        self.responses = record(self.network.features, self.x.split(5))
-        self.exemplars = exemplars(self.responses, n=3)
-        self.shown = np.full(5, shown)
-        self.labels = np.array([0, 1, 5, 7, 7])
-        self.crops = Crops.of([np.full((40, 30), 40 * i, np.uint8) for i in range(5)])
-        self.expressions = NAMES
-        self.table = pd.DataFrame({"expression": [NAMES[i] for i in self.labels]})
-        self.present = pd.DataFrame({1: [0.0, 1, 0, 1, 1], 4: [0.0, 1, np.nan, 0, 0]})
-        self.distances = pd.DataFrame(rng.random((1, 256)), index=[1])
-        self.matched = pd.Series(best_maps(self.distances.to_numpy()), index=[1])
-        self.untrained = self
-        self.projected: dict[str, Any] = {}
-        self.alive, self.dead = (int(np.flatnonzero(self.exemplars.dead == is_)[0]) for is_ in (False, True))
+    network: ExpressionNet
+    images: torch.Tensor
+    exemplars: Exemplars
+    projections: dict[str, Projections]
+    alive: int
+    dead: int
 
-    def inputs(self, pictures: np.ndarray) -> torch.Tensor:
-        return self.x[torch.from_numpy(np.asarray(pictures))]
+    def gallery(self, rule: str = "deconvnet", shown: bool = True) -> Gallery:
+        return gallery(self.exemplars, self.projections[rule], self.images, allowed=np.full(5, shown))
 
-    def exemplars_of(self, layer: str) -> Any:
-        return self.exemplars
-
-    def projections_of(self, layer: str, rule: str = "deconvnet") -> Any:
-        if rule not in self.projected:
-            units = self.exemplars.units()
-            self.projected[rule] = project(self.network.features, self.x, units, layer=layer, rule=rule)
-        return self.projected[rule]
-
-    def plane(self, picture: int, layer: str, map: int) -> np.ndarray:
+    def plane(self, picture: int, map: int) -> np.ndarray:
         with torch.no_grad():
-            plane: np.ndarray = self.network.features[:8](self.x[picture : picture + 1])[0, map].numpy()
+            plane: np.ndarray = self.network.features[:8](self.images[picture : picture + 1])[0, map].numpy()
         return plane
 
-    def apexes(self, pictures: np.ndarray) -> np.ndarray:
-        return pictures
+
+@functools.cache
+def probed() -> Probed:
+    network = ExpressionNet(generator=torch.Generator().manual_seed(0)).eval()
+    images = torch.from_numpy(np.random.default_rng(1).normal(size=(5, 1, 96, 96)).astype(np.float32))
+    found = exemplars(record(network.features, images), n=3)
+    projections = {
+        rule: project(network.features, images, found.units(), rule=rule)
+        for rule in ("deconvnet", "gradient")
+    }
+    alive, dead = (int(np.flatnonzero(found.dead == is_)[0]) for is_ in (False, True))
+    return Probed(network, images, found, projections, alive, dead)
 
 
-@pytest.fixture(scope="module")
-def study() -> Any:
-    return Pictured()
+LABELS = np.array([0, 1, 5, 7, 7])
+CROPS = Crops.of([np.full((40, 30), 40 * i, np.uint8) for i in range(5)])
+SHOWN, HIDE = np.ones(5, bool), np.zeros(5, bool)
+SHARES = pd.DataFrame(
+    {1: [0.0, 1, 0, 1], 4: [0.0, 1, np.nan, 0]}, index=["neutral", "anger", "happy", "surprise"]
+)
 
 
-def test_active_value_marks_the_unit(study: Any) -> None:
-    figure = figures.active_value(study, layer="relu3", map=study.alive)
-    square, unit = figure.axes[0].patches[0], figure.axes[1].patches[0]
+def images_of(figure: Figure) -> list[np.ndarray]:
+    return [np.asarray(image.get_array()) for ax in figure.axes for image in ax.images]
+
+
+def test_active_value_marks_the_unit() -> None:
+    made = probed()
+    unit = made.projections["deconvnet"].of_map(made.alive)[0]
+    number = int(unit.units.picture[0])
+    figure = figures.active_value(unit, made.images, made.plane(number, made.alive), allowed=SHOWN)
+    square, marked = figure.axes[0].patches[0], figure.axes[1].patches[0]
     assert square.get_width() == 32
-    assert square.get_x() + 0.5 == 4 * (unit.get_x() + 0.5)
+    assert square.get_x() + 0.5 == 4 * (marked.get_x() + 0.5)
     plane = figure.axes[1].images[0].get_array()
-    assert plane[int(unit.get_y() + 0.5), int(unit.get_x() + 0.5)] == plane.max()
+    assert plane[int(marked.get_y() + 0.5), int(marked.get_x() + 0.5)] == plane.max()
+    assert f"conv3 map {made.alive}, unit marked" in words(figure)
     assert len(drawn(figure))
 
 
-def test_dead_map_has_no_active_value(study: Any) -> None:
-    with pytest.raises(FerError, match="never active"):
-        figures.active_value(study, layer="relu3", map=study.dead)
+def test_active_value_is_that_of_one_unit() -> None:
+    made = probed()
+    for map in (made.dead, made.alive):
+        some = made.projections["deconvnet"].of_map(map)
+        with pytest.raises(FerError, match=f"{len(some)} projections are given"):
+            figures.active_value(some, made.images, np.zeros((17, 17)), allowed=SHOWN)
 
 
 def test_hidden_faces_are_blank() -> None:
-    hidden: Any = Pictured(shown=False)
-    figure = figures.active_value(hidden, layer="relu3", map=hidden.alive)
-    for ax in (figure.axes[0], figure.axes[2]):
-        assert (np.asarray(ax.images[0].get_array()) == HIDDEN).all()
+    made = probed()
+    unit = made.projections["deconvnet"].of_map(made.alive)[0]
+    plane = np.zeros((17, 17))
+    seen = images_of(figures.active_value(unit, made.images, plane, allowed=HIDE))
+    assert (seen[0] == HIDDEN).all() and (seen[2] == HIDDEN).all()
+    only = np.arange(5) == unit.units.picture[0]
+    assert len(np.unique(images_of(figures.active_value(unit, made.images, plane, allowed=only))[0])) > 9
+    assert (images_of(figures.active_value(unit, made.images, plane, allowed=~only))[0] == HIDDEN).all()
     for one in (
-        figures.expression_strip(hidden.crops, hidden.labels, NAMES, allowed=hidden.shown),
-        figures.expression_coding(hidden),
+        figures.expression_strip(CROPS, LABELS, NAMES, allowed=HIDE),
+        figures.expression_coding(SHARES, CROPS, LABELS, NAMES, allowed=HIDE),
+        figures.preprocessing_steps(CROPS, Augment(), allowed=HIDE),
     ):
-        assert all((np.asarray(image.get_array()) == HIDDEN).all() for ax in one.axes for image in ax.images)
+        assert all((picture == HIDDEN).all() for picture in images_of(one))
+    sheet = figures.contact_sheet(CROPS, LABELS, np.zeros(5), NAMES, allowed=HIDE)
+    assert all((picture == 255).all() for picture in images_of(sheet))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        value
+        for module in (figures, explorer, pictures)
+        for value in vars(module).values()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_whoever_shows_faces_has_to_say_which(function: Callable[..., Any]) -> None:
+    """No default publishes a face, and none can be given by position."""
+    parameters = inspect.signature(function).parameters
+    shows = {"crops", "images", "inputs"} & set(parameters) and not function.__name__.startswith("_")
+    assert bool(shows) == ("allowed" in parameters)
+    if shows:
+        assert parameters["allowed"].kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameters["allowed"].default is inspect.Parameter.empty
+
+
+def test_the_last_face_that_may_be_shown_stands_for_its_class() -> None:
+    seen = images_of(figures.expression_strip(CROPS, LABELS, NAMES, allowed=np.arange(5) != 4))
+    assert [int(picture.mean()) for picture in seen] == [0, 40, HIDDEN, HIDDEN, HIDDEN, 80, HIDDEN, 120]
+
+
+def test_traditional_route_shows_the_last_labelled_picture_that_may_be_shown() -> None:
+    numbers = pd.Index([1, 3, 4])
+    result = Traditional(
+        detection=pd.DataFrame(),
+        scores=pd.DataFrame([[1.0, -1.0]] * 3, index=numbers, columns=[12, 4]),
+        pictures=pd.DataFrame({"label": [1, 7, -1], "predicted": [1, 2, 3]}, index=numbers),
+        corners=np.zeros((3, 2, 4, 2)),
+    )
+    images = probed().images
+    for allowed, truth, decided in ((SHOWN, "surprise", "contempt"), (np.arange(5) == 1, "anger", "anger")):
+        figure = figures.traditional_route(result, images, NAMES, allowed=allowed)
+        assert {f"truth: {truth}", decided, "4", "12"} <= set(words(figure))
+        assert len(np.unique(images_of(figure)[0])) > 9
+    figure = figures.traditional_route(result, images, NAMES, allowed=HIDE)
+    assert f"truth: {NAMES[7]}" in words(figure) and (images_of(figure)[0] == HIDDEN).all()
+
+
+def test_gallery_holds_every_unit_at_its_place() -> None:
+    made = probed()
+    shown, hidden = made.gallery(), made.gallery(shown=False)
+    units = made.projections["deconvnet"].units
+    assert shown.originals.shape == shown.projections.shape == (256, 3, 32, 32)
+    for i in (0, len(units) // 2, len(units) - 1):
+        c, row, column = units.map[i], units.row[i], units.column[i]
+        rank = np.flatnonzero(made.exemplars.picture[c] == units.picture[i])[0]
+        square = made.images[units.picture[i], 0, 4 * row : 4 * row + 32, 4 * column : 4 * column + 32]
+        np.testing.assert_array_equal(shown.originals[c, rank], grey(square.numpy()))
+        np.testing.assert_array_equal(
+            shown.projections[c, rank], signed_grey(made.projections["deconvnet"].patch[i, 0])
+        )
+    assert (shown.originals[made.dead] == HIDDEN).all() and (shown.projections[made.dead] == 128).all()
+    assert shown.public and not hidden.public and (hidden.originals == HIDDEN).all()
+    np.testing.assert_array_equal(hidden.projections, shown.projections)
+    assert shown.name == "conv3" and shown.strength[made.dead] == 0 < shown.strength[made.alive]
+
+
+def test_gallery_hides_one_face_and_takes_a_function() -> None:
+    made = probed()
+    partly = gallery(
+        made.exemplars, made.projections["gradient"], lambda i: made.images[i], allowed=np.arange(5) != 2
+    )
+    blank = (partly.originals == HIDDEN).all((2, 3))
+    np.testing.assert_array_equal(blank, np.isin(made.exemplars.picture, (2, -1)))
+    assert not partly.public
+
+
+def test_gallery_refuses_what_does_not_belong_together() -> None:
+    made = probed()
+    projections = made.projections["deconvnet"]
+    with pytest.raises(FerError, match="other units"):
+        gallery(made.exemplars, projections[::-1], made.images, allowed=SHOWN)
+    with pytest.raises(FerError, match="allowed has shape"):
+        gallery(made.exemplars, projections, made.images, allowed=[True])
+    with pytest.raises(FerError, match="allowed has shape"):
+        gallery(made.exemplars, projections, made.images, allowed=True)
 
 
 def test_no_mean_of_faces_that_may_not_be_shown() -> None:
-    hidden: Any = Pictured(shown=False)
-    hidden.settings = SimpleNamespace(crop=96)
-    hidden.split = SimpleNamespace(train=np.arange(4))
-    hidden.landmarks = np.full((5, 68, 2), 10.0)
-    hidden.landmarks[:2, :, 0] = 20.0
-    hidden.landmarks[3:] = np.nan
-    dots = layers.mean_face(hidden)
+    images, landmarks = probed().images[:4], np.full((4, 68, 2), 10.0)
+    landmarks[:2, :, 0] = 20.0
+    landmarks[3:] = np.nan
+    one_hidden = np.arange(4) != 1
+    dots = explorer.mean_face(images, landmarks, allowed=one_hidden)
     assert dots.shape == (96, 96) and dots.dtype == np.uint8
     assert np.argwhere(dots != HIDDEN).tolist() == [[10, 17]], "rows are y; unknown landmarks do not count"
-    hidden.landmarks[:] = np.nan
-    assert (layers.mean_face(hidden) == HIDDEN).all()
-    seen: Any = Pictured()
-    seen.split = hidden.split
-    assert len(np.unique(layers.mean_face(seen))) > 9
+    assert (explorer.mean_face(images, np.full((4, 68, 2), np.nan), allowed=one_hidden) == HIDDEN).all()
+    mean = explorer.mean_face(images, landmarks, allowed=np.ones(4, bool))
+    np.testing.assert_array_equal(mean, grey(images[:, 0].double().mean(0).numpy()))
+    with pytest.raises(FerError, match="allowed has shape"):
+        explorer.mean_face(images, landmarks, allowed=True)
 
 
-def test_rules_and_controls_are_labelled(study: Any) -> None:
-    figure = figures.compare_rules(study, ("gradient", "deconvnet"), layer="relu3", map=2)
+def test_rules_and_controls_are_labelled() -> None:
+    made = probed()
+    galleries = {rule: made.gallery(rule) for rule in ("gradient", "deconvnet")}
+    figure = figures.compare_rules(galleries, map=made.alive)
     assert words(figure) == ["pixels", "gradient", "deconvnet"]
-    figure = figures.trained_and_untrained(study, layer="relu3", maps=2)
+    seen = images_of(figure)
+    np.testing.assert_array_equal(seen[0], strip(galleries["gradient"].originals[made.alive]))
+    np.testing.assert_array_equal(seen[2], strip(galleries["deconvnet"].projections[made.alive]))
+    figure = figures.loudest_maps({"trained": made.gallery(), "untrained": made.gallery()}, maps=2)
+    loudest = int(made.exemplars.value[:, 0].argmax())
+    assert words(figure)[0] == f"trained, map {loudest}"
     assert sum(word.startswith("untrained, map") for word in words(figure)) == 2
+    figure = figures.squares_above_projections(made.gallery(), (made.alive, 9))
+    assert words(figure) == [f"map {made.alive}", "map 9"] and len(images_of(figure)) == 4
+    with pytest.raises(FerError, match="no gallery"):
+        figures.compare_rules({}, map=0)
 
 
-def test_coding_shows_shares(study: Any) -> None:
-    figure = figures.expression_coding(study)
+def test_coding_shows_shares() -> None:
+    figure = figures.expression_coding(SHARES, CROPS, LABELS, NAMES, allowed=SHOWN)
     bars = {
         ax.get_ylabel(): [bar.get_height() for bar in ax.patches] for ax in figure.axes if ax.get_ylabel()
     }
     assert bars["surprise"] == [1.0, 0.0] and bars["anger"] == [1.0, 1.0] and bars["neutral"] == [0, 0]
+    assert bars["happy"] == bars["fear"] == [0, 0]
     assert len(drawn(figure))
+    with pytest.raises(Lacking, match="coded"):
+        figures.expression_coding(SHARES * np.nan, CROPS, LABELS, NAMES, allowed=SHOWN)
 
 
-def test_contact_sheet_has_a_row_per_person(study: Any) -> None:
-    people = np.array(["S1", "S1", "S2", "S2", "S2"])
-    figure = figures.contact_sheet(study.crops, study.labels, people, NAMES, allowed=study.shown)
+def test_contact_sheet_has_a_row_per_person() -> None:
+    subjects = np.array(["S1", "S1", "S2", "S2", "S2"])
+    figure = figures.contact_sheet(CROPS, LABELS, subjects, NAMES, allowed=SHOWN)
     assert len(figure.axes) == 16
     assert [ax.get_title() for ax in figure.axes[:8]] == list(NAMES)
 
 
-def test_style_is_the_books(study: Any) -> None:
+def test_style_is_the_books() -> None:
     with mpl.rc_context({"font.size": 30}):
         figure = charts.confusion(np.array([0]), np.array([0]), ["a"])
     assert figure.axes[0].xaxis.label.get_size() < 12

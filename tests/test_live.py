@@ -18,7 +18,7 @@ from PIL import Image
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Evaluate
 from fer_lib.network.model import ExpressionNet
-from fer_lib.plot.live import Live, look, planes, read_upload
+from fer_lib.plot.live import Live, planes, read_upload, unit_view
 from fer_lib.probe.deconv import Units, project
 
 pytest.importorskip("anywidget")
@@ -63,26 +63,35 @@ def test_planes_of_rectifiers_in_place_and_used_again_are_kept_apart() -> None:
         np.testing.assert_allclose(found[layer], expected[0].numpy(), atol=1e-6)
 
 
-def test_look_agrees_with_projection(network: ExpressionNet, faces: list[np.ndarray]) -> None:
+def test_view_agrees_with_projection(network: ExpressionNet, faces: list[np.ndarray]) -> None:
     x = Evaluate()(faces[1])[None]
     plane = planes(network.features, x, ["relu3"])["relu3"]
     unit = tuple(int(i) for i in np.unravel_index(plane.argmax(), plane.shape))
-    seen = look(network.features, x, "relu3", unit)
+    seen = unit_view(network.features, x, "relu3", unit)
     assert seen.value == pytest.approx(plane[unit], rel=1e-4)
-    assert seen.box == (4 * unit[1], 4 * unit[2], 4 * unit[1] + 32, 4 * unit[2] + 32)
+    top, left = 4 * unit[1], 4 * unit[2]
+    assert seen.box == (left, top, left + 32, top + 32)
     patch = project(network.features, x, Units(*(np.array([i]) for i in (0, *unit)))).patch[0, 0]
     largest = np.abs(patch).argmax()
     assert seen.projection.ravel()[largest] in (1, 255)
     assert (seen.projection[patch == 0] == 128).all()
     with pytest.raises(FerError, match="does not exist"):
-        look(network.features, x, "relu3", (256, 0, 0))
+        unit_view(network.features, x, "relu3", (256, 0, 0))
+
+
+def test_box_is_clipped_to_a_picture_that_padding_surrounds() -> None:
+    torch.manual_seed(0)
+    features = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 5, padding=2))
+    seen = unit_view(features, torch.randn(1, 1, 9, 20), "0", (1, 0, 18))
+    assert seen.box == (16, 0, 20, 3)
+    assert seen.square.shape == (5, 5)
 
 
 def test_controls_move_the_unit(live: Live) -> None:
     assert live.layer.value == "conv3" and live.map.max == 255
     assert live.plane.max() == live._planes["relu3"].max(), "starts at the strongest map"
     live.view.wanted = [2, 5]
-    assert live.view.unit == [2, 5] and live.view.box == [8, 20, 40, 52]
+    assert live.view.unit == [2, 5] and live.view.box == [20, 8, 52, 40]
     assert "row 2, column 5" in live.view.text
     live.peak.click()
     row, column = live.view.unit
@@ -146,7 +155,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>live</titl
   window.model = {
     get: (name) => traits[name], set: (name, value) => { traits[name] = value; },
     save_changes: () => { traits.unit = traits.wanted; redraw(); },
-    on: (_, told) => { redraw = told; }, off: () => {},
+    on: (_, handler) => { redraw = handler; }, off: () => {},
   };
   const { default: view } = await import("data:text/javascript;base64,SCRIPT");
   view.render({ model: window.model, el: document.getElementById("here") });

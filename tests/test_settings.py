@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Optional
 
 import nbformat
 import numpy as np
@@ -257,11 +259,11 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 def until_the_settings(name):
     """Cells of a notebook that set its parameters, and the call that checks them; imports that take long left out."""
     cells = [c for c in nbformat.read(NOTEBOOKS / name, as_version=4).cells if c.cell_type == "code"]
-    place = next(i for i, c in enumerate(cells) if "settings_from_notebook(globals()" in c.source)
-    call = next(line for line in cells[place].source.splitlines() if "settings_from_notebook(" in line)
+    place = next(i for i, c in enumerate(cells) if "from_notebook(globals()" in c.source)
+    call = next(line for line in cells[place].source.splitlines() if "from_notebook(" in line)
     parameters = next(c for c in cells if "parameters" in c.metadata.get("tags", []))
     assert cells.index(parameters) < place
-    return parameters.source, call.partition("=")[2].strip()
+    return parameters.source, call.partition("=")[2].strip().removesuffix(".trainable()")
 
 
 WITH_PARAMETERS = sorted(
@@ -275,9 +277,11 @@ def test_every_notebook_checks_its_parameters_as_papermill_makes_them(name):
     parameters, call = until_the_settings(name)
 
     def run(injected):
-        space = {"os": os, "settings_from_notebook": settings_from_notebook}
+        space = {"os": os, "Optional": Optional, "settings_from_notebook": settings_from_notebook}
+        space["Study"] = SimpleNamespace(from_notebook=settings_from_notebook)
+        given = set(space)
         exec(parameters, space)
-        names = [n for n in space if not n.startswith("_") and n not in ("os", "settings_from_notebook")]
+        names = [n for n in space if not n.startswith("_") and n not in given]
         space.update(injected)
         return eval(call, space), names
 

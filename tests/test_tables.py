@@ -5,31 +5,32 @@ from __future__ import annotations
 import base64
 import io
 import re
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from test_figures import Pictured
 
+from fer_lib.errors import Lacking
 from fer_lib.plot import tables
-from fer_lib.plot.pictures import grey, signed_grey, strip
+from fer_lib.plot.pictures import Gallery, grey, signed_grey, strip
+from fer_lib.render.atlas import Atlas
 
-ATLAS = SimpleNamespace(
-    aus=(1, 12),
-    levels=(0.0, 5.0),
-    regions=np.ones((2, 8, 8)),
-    picture=lambda au, level=5.0: np.full((8, 8), 10 * au + int(level), np.uint8),
+ATLAS = Atlas(
+    aus=np.array([1, 12]),
+    levels=np.array([0.0, 5.0]),
+    pictures=np.array([[10, 15], [120, 125]], np.uint8)[..., None, None].repeat(8, 2).repeat(8, 3),
+    regions=np.ones((2, 8, 8), np.float32),
+    masks=np.zeros((2, 96, 96), np.uint8),
 )
 
 
-@pytest.fixture(scope="module")
-def study() -> Any:
-    made: Any = Pictured()
-    made.atlas = ATLAS
-    return made
+def maps(number: int = 12) -> Gallery:
+    """Squares of one grey value each: map c and rank r have 10 c + r, projections 128 more or less."""
+    values = (10 * np.arange(number)[:, None] + np.arange(3)).astype(np.uint8)[..., None, None]
+    tiles = values.repeat(5, 2).repeat(5, 3)
+    dead = np.arange(number) == 7
+    return Gallery("relu3", tiles, 255 - tiles, np.where(dead, 0, np.arange(number) / 2), dead, public=True)
 
 
 def pictures(text: str) -> list[tuple[str, np.ndarray]]:
@@ -55,41 +56,40 @@ def test_list_table_is_numbered_and_captioned() -> None:
     ]
 
 
-def test_unit_table_shows_the_map_that_maximises_the_distance(study: Any) -> None:
-    text = tables.au_table(study, (1, 11), name="tab-1", caption="Units.").data
-    best = int(study.distances.loc[1].to_numpy().argmax())
-    assert f"  - {best}\n" in text
-    assert "too few pictures with and without it" in text
+def test_unit_table_shows_the_matched_map() -> None:
+    matched = pd.Series([-1, 4], index=[2, 1])
+    text = tables.au_table((1, 11, 2), matched, maps(), ATLAS, name="tab-1", caption="Units.").data
+    assert "  - 4\n" in text
+    assert text.count("too few pictures with and without it") == 1
+    assert text.count("no single map has the largest distance") == 1 and "map -1" not in text
     found = pictures(text)
     assert [alt for alt, _ in found] == [
         "Rendered face with AU 1 at intensity E",
-        f"The strongest squares of map {best}",
-        f"Projections of the strongest units of map {best}",
+        "The strongest squares of map 4",
+        "Projections of the strongest units of map 4",
     ]
-    assert found[1][1].shape == found[2][1].shape == (3 * (2 * 32 + 2),) * 2
+    assert found[1][1].shape == found[2][1].shape == (3 * (2 * 5 + 2),) * 2
+    assert (int(found[1][1][0, 0]), int(found[2][1][0, 0])) == (40, 215)
 
 
-def test_unit_table_says_where_no_single_map_wins(study: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(study, "matched", pd.Series([-1], index=[1]))
-    text = tables.au_table(study, (1,), name="tab-1", caption="Units.").data
-    assert "no single map has the largest distance" in text and "map -1" not in text
-
-
-def test_map_table_and_pictures_of_units(study: Any) -> None:
-    found = pictures(tables.map_table(study, (3, 9), name="tab-2", caption="Maps.").data)
-    assert len(found) == 4
-    found = pictures(tables.au_picture_table(study, (1, 12), name="tab-3", caption="Units.").data)
+def test_map_table_and_pictures_of_units() -> None:
+    found = pictures(tables.map_table((3, 9), maps(), name="tab-2", caption="Maps.").data)
+    assert [int(picture[0, 0]) for _, picture in found] == [30, 225, 90, 165]
+    with pytest.raises(Lacking, match="no map"):
+        tables.map_table((), maps(), name="tab-2", caption="Maps.")
+    found = pictures(tables.au_picture_table((1, 12), ATLAS, name="tab-3", caption="Units.").data)
     assert [int(picture[0, 0]) for _, picture in found] == [10, 15, 120, 125]
-    found = pictures(tables.atlas_table(ATLAS).data)  # type: ignore[arg-type]
+    found = pictures(tables.atlas_table(ATLAS).data)
     assert len(found) == 4 and found[1][1].shape == (8, 8, 3)
 
 
-def test_slider_pictures_have_captions(study: Any) -> None:
-    shown, captions = tables.map_pictures(study)
-    assert len(shown) == len(captions) == 256
-    assert captions[7].startswith("map 7: ")
-    shown, captions = tables.atlas_pictures(ATLAS)  # type: ignore[arg-type]
-    assert captions[-1] == "AU 12 Lip corner puller: E"
+def test_slider_pictures_have_captions() -> None:
+    shown, captions = tables.map_pictures(maps())
+    assert len(shown) == len(captions) == 12
+    assert captions[7] == "map 7: never active" and captions[5] == "map 5: strongest 2.50"
+    assert shown[0].shape == (2 * 5, 2 * (2 * (3 * 5 + 4)) + 12)
+    shown, captions = tables.atlas_pictures(ATLAS)
+    assert captions[-1] == "AU 12 Lip corner puller: E" and int(shown[-1][0, 0]) == 125
 
 
 def test_verdicts_print_gaps_as_dashes() -> None:

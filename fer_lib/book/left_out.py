@@ -190,7 +190,7 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
     known, lost = glued(executed), _lost_exercises(source, executed)
     cells = [nbformat.from_dict(dict(cell)) for cell in source.cells]
     level, ended, exercise = 1, 7, ""  # of the heading above; of the heading whose rest is dropped, 7: none
-    gone, said, told = set[int](), set[int](), set[str]()
+    gone, said, stated = set[int](), set[int](), set[str]()
     reason = next(iter(reasons(executed)), "")  # the last one met
     for place, (cell, run) in enumerate(zip(cells, executed.cells, strict=True)):
         if cell.cell_type == "markdown":
@@ -199,16 +199,16 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
                 heading, label = _HEADING.match(block), _EXERCISE.search(block)
                 if heading and len(heading[1]) <= ended:
                     level, ended, exercise = len(heading[1]), 7, ""
-                    told.clear()
+                    stated.clear()
                 exercise = label[1] if label else exercise
                 solution = _SOLUTION.search(block)
                 named = label or solution
                 whole = all(key in known for key in _LOCAL.findall(block))
                 if named[1] not in lost if named and ended > 1 else whole and ended == 7:
                     kept.append(block)
-                elif not whole and ended == 7 and reason not in told:
+                elif not whole and ended == 7 and reason not in stated:
                     kept.append(f"**Left out**: {reason}.")
-                    told.add(reason)
+                    stated.add(reason)
             cell.source = "\n\n".join(kept)
         elif cell.cell_type == "code":
             sentences = reasons(_alone(run))
@@ -216,8 +216,8 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
             if exercise in lost or ended == 1 or (ended < 7 and not run.get("outputs")):
                 gone.add(place)
             elif sentences and _visible(cell):
-                (gone if told.issuperset(sentences) else said).add(place)
-                told.update(sentences)
+                (gone if stated.issuperset(sentences) else said).add(place)
+                stated.update(sentences)
                 ended = min(ended, level)
     return Pruned(nbformat.from_dict({**source, "cells": cells}), frozenset(gone), frozenset(said))
 

@@ -139,8 +139,8 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) ->
 
 
 @styled
-def likeness(table: pd.DataFrame) -> Figure:
-    """Distributions over maps, one row for each column of the table."""
+def likeness_over_maps(table: pd.DataFrame) -> Figure:
+    """Likeness of the maps' strongest squares: one dot a map, one row for each column of the table."""
     figure, axes = panels(1, 1, 7, 0.55 * table.shape[1] + 0.9)
     ax = axes[0, 0]
     rng = np.random.default_rng(0)
@@ -298,7 +298,12 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     effect : DataFrame
         From :func:`fer_lib.measures.interventions.effects`.
     chosen : Series
-        The matched map of each AU.
+        The matched map of each AU (index); -1 for none.
+
+    Raises
+    ------
+    Lacking
+        If no matched AU can be switched on.
     """
     aus = [au for au in chosen.index if au in effect.index and chosen[au] >= 0]
     if not aus:
@@ -323,8 +328,8 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
 def planted(rates: pd.DataFrame) -> Figure:
     """Share of simulations in which each measure finds the planted detector, from `fer_lib.measures.planted.detection_rates`."""
     figure, axes = panels(1, 3, 9, 3.1, sharey=True)
-    looks = zip(rates["measure"].unique(), (ACCENT, "#777777", "#777777", SECOND), "Dxso", strict=False)
-    for measure, colour, marker in looks:
+    styles = zip(rates["measure"].unique(), (ACCENT, "#777777", "#777777", SECOND), "Dxso", strict=False)
+    for measure, colour, marker in styles:
         for ax, vary in zip(axes[0], ("positives", "shift", "gain"), strict=True):
             line = rates[(rates["measure"] == measure) & (rates["vary"] == vary)].sort_values("value")
             ax.plot(line["value"], line["found"], color=colour, marker=marker, ms=5, lw=1.4, label=measure)

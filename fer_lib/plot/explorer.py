@@ -20,10 +20,12 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, features
 
 from fer_lib.errors import FerError
+from fer_lib.plot.pictures import HIDDEN, Gallery, grey
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -35,68 +37,77 @@ _WIDEST = 16383  # px: the largest side a WebP picture may have
 
 @dataclass(frozen=True)
 class LayerView:
-    """What the explorer shows of one layer of C maps, n pictures for each, and J action units.
+    """What the explorer shows of one layer of C maps, n pictures for each.
 
     Attributes
     ----------
-    name
-        The layer's name, such as ``conv3``.
-    originals, projections
-        uint8 (C, n, k, k): the windows of the pictures that excite each map most, strongest first, and what the
-        deconvolution projects back into them; in the projections 128 is zero.
-    centres
-        (C, n, 2): where each maximum lies, x and y in pixels of the network's input; NaN where there is none.
-    dead
-        bool (C,): the maps that no picture activates.
-    strength
-        (C,): each map's largest activation.
-    distances
-        (J, C): the distance D of every action unit and map, NaN or infinite where it has no finite
-        value; None without distances.
-    aus
-        The J action units' numbers, in the order of `distances`.
-    faces_shown
-        Whether the originals may be shown. If not, they are left out of the fragment altogether.
+    gallery : Gallery
+        The squares that excite each map most and their projections. Unless every face may be published the squares are left out
+        of the fragment altogether.
+    centres : (C, n, 2) array
+        Where each maximum lies, x and y in pixels of the network's input; NaN where there is none.
+    distances : DataFrame, optional
+        The distance D of every action unit (row, by its number) on every map (column); NaN or infinite where it has no finite
+        value.
+
+    Raises
+    ------
+    FerError
+        If they do not describe the same maps.
     """
 
-    name: str
-    originals: NDArray[np.uint8]
-    projections: NDArray[np.uint8]
+    gallery: Gallery
     centres: NDArray[np.floating[Any]]
-    dead: NDArray[np.bool_]
-    strength: NDArray[np.floating[Any]]
-    distances: NDArray[np.floating[Any]] | None = None
-    aus: tuple[int, ...] = ()
-    faces_shown: bool = True
+    distances: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        """Check that everything describes the same maps.
+        maps, number = self.gallery.projections.shape[:2]
+        if self.centres.shape != (maps, number, 2):
+            raise FerError(
+                f"layer {self.gallery.name}: centres have shape {self.centres.shape}; expected {(maps, number, 2)}"
+            )
+        if self.distances is not None and self.distances.shape[1] != maps:
+            raise FerError(
+                f"layer {self.gallery.name}: distances on {self.distances.shape[1]} maps; there are {maps}"
+            )
 
-        Raises
-        ------
-        FerError
-            If the shapes or types disagree.
-        """
-        shape = self.projections.shape
-        if len(shape) != 4 or 0 in shape or shape[2] != shape[3]:
-            raise FerError(f"layer {self.name}: projections have shape {shape}; expected (maps, n, k, k)")
-        for field in ("originals", "projections"):
-            kind = getattr(self, field).dtype
-            if kind != np.uint8:
-                raise FerError(f"layer {self.name}: {field} are {kind}; convert them to uint8")
-        maps, number = shape[:2]
-        expected: dict[str, tuple[int, ...]] = {
-            "originals": shape,
-            "centres": (maps, number, 2),
-            "dead": (maps,),
-            "strength": (maps,),
-        }
-        if self.distances is not None:
-            expected["distances"] = (len(self.aus), maps)
-        for field, wanted in expected.items():
-            found = getattr(self, field).shape
-            if found != wanted:
-                raise FerError(f"layer {self.name}: {field} have shape {found}; expected {wanted}")
+    @property
+    def aus(self) -> tuple[int, ...]:
+        """Numbers of the action units that have distances."""
+        return () if self.distances is None else tuple(int(au) for au in self.distances.index)
+
+
+def mean_face(
+    inputs: ArrayLike, landmarks: NDArray[np.floating[Any]], *, allowed: ArrayLike
+) -> NDArray[np.uint8]:
+    """Mean of some pictures, (side, side) uint8.
+
+    Where one of their faces may not be published it is their mean landmarks, as dots: a mean of few people would be one of them.
+
+    Parameters
+    ----------
+    inputs : (N, 1, side, side) array
+        The pictures as the network sees them.
+    landmarks : (N, 68, 2) array
+        x and y in pixels of these pictures; NaN where unknown.
+    allowed : (N,) bool array
+        Whether the face of each picture may be published.
+    """
+    pictures = np.asarray(inputs)
+    may_show = np.asarray(allowed, bool)
+    if may_show.shape != pictures.shape[:1]:
+        raise FerError(
+            f"allowed has shape {may_show.shape}: say for each of {len(pictures)} pictures whether it may be published"
+        )
+    if may_show.all():
+        return grey(pictures[:, 0].mean(0, dtype=np.float64))
+    side = pictures.shape[-1]
+    dots = np.full((side, side), HIDDEN, np.uint8)
+    known = ((landmarks >= 0) & ~np.isnan(landmarks)).all((1, 2))
+    if known.any():
+        x, y = np.clip(landmarks[known].mean(0).round().astype(int), 0, side - 1).T
+        dots[y, x] = 0
+    return dots
 
 
 def slider(
@@ -219,15 +230,17 @@ def _asset(name: str) -> str:
 
 
 def _layer_data(layer: LayerView) -> dict[str, Any]:
-    finite = None if layer.distances is None else layer.distances[np.isfinite(layer.distances)]
+    pictures = layer.gallery
+    distances = None if layer.distances is None else layer.distances.to_numpy(float)
+    finite = None if distances is None else distances[np.isfinite(distances)]
     return {
-        "name": layer.name,
-        "originals": _sheet(layer.originals) if layer.faces_shown else None,
-        "projections": _sheet(layer.projections),
+        "name": pictures.name,
+        "originals": _sheet(pictures.originals) if pictures.public else None,
+        "projections": _sheet(pictures.projections),
         "centres": _numbers(layer.centres, 1),
-        "dead": layer.dead.astype(bool).tolist(),
-        "strength": _numbers(layer.strength, 3),
-        "distances": None if layer.distances is None else _numbers(layer.distances, 4),
+        "dead": pictures.dead.astype(bool).tolist(),
+        "strength": _numbers(pictures.strength, 3),
+        "distances": None if distances is None else _numbers(distances, 4),
         # The longest bar: one scale for the whole layer, so that maps can be compared.
         "largest": max(float(finite.max()), 1e-6) if finite is not None and finite.size else 1.0,
         "aus": list(layer.aus),

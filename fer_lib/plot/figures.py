@@ -1,64 +1,28 @@
-"""The paper's figures and the plots beside them, in one restrained style; every function returns a matplotlib figure.
+"""The paper's figures of faces, maps and networks; charts of numbers are in `fer_lib.plot.charts`.
 
-Pictures of faces and networks are drawn here, charts of numbers in `fer_lib.plot.charts`; both are found here.
+Every function returns a matplotlib figure. Those that show faces ask which of them may be published, and leave the others blank.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon, Rectangle
-from skimage.transform import resize as scale
+from numpy.typing import ArrayLike
+from skimage.transform import resize
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.preprocess import Augment, Crops, picture_generator
-from fer_lib.network.stack import receptive_field
-from fer_lib.plot.charts import (
-    ACCENT,
-    INK,
-    PALE,
-    SECOND,
-    ablation,
-    confusion,
-    detector_scores,
-    distance_over_maps,
-    distance_panels,
-    likeness,
-    panels,
-    styled,
-    training_curve,
-)
-from fer_lib.plot.pictures import HIDDEN, exemplar_tiles, grey, signed_grey, strip
-from fer_lib.probe.regions import most_distinct
-
-if TYPE_CHECKING:
-    from fer_lib.config import Settings
-    from fer_lib.study import Study
-
-__all__ = [
-    "ablation",
-    "active_value",
-    "compare_rules",
-    "confusion",
-    "contact_sheet",
-    "detector_scores",
-    "distance_over_maps",
-    "distance_panels",
-    "expression_coding",
-    "expression_strip",
-    "landing",
-    "likeness",
-    "network_diagram",
-    "preprocessing_steps",
-    "traditional_route",
-    "trained_and_untrained",
-    "training_curve",
-]
+from fer_lib.plot.charts import ACCENT, INK, PALE, SECOND, panels, styled
+from fer_lib.plot.pictures import HIDDEN, Gallery, grey, signed_grey, strip
+from fer_lib.probe.deconv import Projections
+from fer_lib.probe.inputs import Images, pictures_at
+from fer_lib.probe.responses import Units
+from fer_lib.traditional import Traditional
 
 MAIN_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
 
@@ -69,13 +33,15 @@ def _picture(axes: Axes, picture: np.ndarray, title: str = "") -> None:
     axes.set_title(title, loc="center", fontsize=8)
 
 
-def _shown(crop: np.ndarray, allowed: bool, side: int = 128) -> np.ndarray:
-    """Crop scaled to a square, or a blank where the face may not be published."""
-    if not allowed:
-        return np.full((side, side), HIDDEN, np.uint8)
-    return scale(
-        crop.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True
-    ).astype(np.uint8)
+def _square(crop: np.ndarray, side: int = 128) -> np.ndarray:
+    """Scale a face crop to a square."""
+    scaled = resize(crop.astype(np.float32), (side, side), order=1, anti_aliasing=True, preserve_range=True)
+    return scaled.astype(np.uint8)
+
+
+def _last(crops: Crops, rows: np.ndarray, blank: int) -> np.ndarray:
+    """Last one of some face crops as a square; a blank where there is none."""
+    return _square(crops[int(rows[-1])]) if len(rows) else np.full((128, 128), blank, np.uint8)
 
 
 def _slab(ax: Axes, x: float, width: float, height: float, colour: str) -> float:
@@ -122,11 +88,11 @@ def network_diagram(layers: pd.DataFrame) -> Figure:
         end = _slab(ax, x, width, height, colour)
         middle = (x + end) / 2
         ax.text(middle, 0.88, name, ha="center", va="bottom", weight="bold")
-        told = [f"{sizes[0]} maps" if spatial and i else f"{sizes[0]} units" if not spatial else "1 picture"]
-        told += [f"{sizes[1]} × {sizes[2]}"] if spatial else []
-        told += [f"sees {field} × {field} px"] if spatial and field else []
-        told += [f"{parameters:,} par."] if parameters else []
-        ax.text(middle, -0.62, "\n".join(told), ha="center", va="top", fontsize=7, linespacing=1.35)
+        lines = [f"{sizes[0]} maps" if spatial and i else f"{sizes[0]} units" if not spatial else "1 picture"]
+        lines += [f"{sizes[1]} × {sizes[2]}"] if spatial else []
+        lines += [f"sees {field} × {field} px"] if spatial and field else []
+        lines += [f"{parameters:,} par."] if parameters else []
+        ax.text(middle, -0.62, "\n".join(lines), ha="center", va="top", fontsize=7, linespacing=1.35)
         if i + 1 < len(entries):
             arrow = FancyArrowPatch(
                 (end + 0.02, 0), (end + 0.3, 0), arrowstyle="-|>", mutation_scale=8, color=INK, lw=0.8
@@ -141,117 +107,173 @@ def network_diagram(layers: pd.DataFrame) -> Figure:
 
 @styled
 def expression_strip(
-    crops_: Crops, labels: np.ndarray, expressions: Sequence[str], *, allowed: np.ndarray
+    crops: Crops, labels: np.ndarray, expressions: Sequence[str], *, allowed: np.ndarray
 ) -> Figure:
-    """One face of every expression: the last picture of its class; `Lacking` without any."""
+    """One face of every expression, the last picture of its class that may be published.
+
+    Parameters
+    ----------
+    crops : Crops
+        N face crops.
+    labels : (N,) int array
+        Class of each, -1 for none.
+    expressions : sequence of str
+        Names of the classes.
+    allowed : (N,) bool array
+        Whether each face may be published.
+
+    Raises
+    ------
+    Lacking
+        If there is no class.
+    """
     if not len(expressions):
         raise Lacking("no picture has an expression label")
     figure, axes = panels(1, len(expressions), 1.25 * len(expressions), 1.6)
     for c, name in enumerate(expressions):
-        rows = np.flatnonzero(labels == c)
-        good = rows[allowed[rows]] if len(rows) else rows
-        blank = np.full((128, 128), HIDDEN, np.uint8)
-        _picture(axes[0, c], _shown(crops_[int(good[-1])], True) if len(good) else blank, name)
+        _picture(axes[0, c], _last(crops, np.flatnonzero((labels == c) & allowed), HIDDEN), name)
     return figure
 
 
 @styled
 def contact_sheet(
-    crops_: Crops,
+    crops: Crops,
     labels: np.ndarray,
-    people: np.ndarray,
+    subjects: np.ndarray,
     expressions: Sequence[str],
     *,
     allowed: np.ndarray,
     rows: int = 6,
 ) -> Figure:
-    """A few people, one row each, with one picture of each expression where they have it; `Lacking` without any."""
+    """A few people, one row each, with one picture of each expression where they have it.
+
+    Parameters
+    ----------
+    crops, labels, expressions, allowed
+        As for `expression_strip`.
+    subjects : (N,) array
+        Person of each picture; those with most pictures are shown.
+    rows : int
+        How many people.
+
+    Raises
+    ------
+    Lacking
+        If there is no class.
+    """
     if not len(expressions):
         raise Lacking("no picture has an expression label")
-    names, counts = np.unique(people, return_counts=True)
+    names, counts = np.unique(subjects, return_counts=True)
     chosen = names[np.argsort(-counts, kind="stable")][:rows]
     figure, axes = panels(len(chosen), len(expressions), 1.1 * len(expressions), 1.15 * len(chosen))
     for r, person in enumerate(chosen):
         for c, name in enumerate(expressions):
-            own = np.flatnonzero((people == person) & (labels == c) & allowed)
-            picture = _shown(crops_[int(own[-1])], True) if len(own) else np.full((128, 128), 255, np.uint8)
-            _picture(axes[r, c], picture, name if r == 0 else "")
+            own = np.flatnonzero((subjects == person) & (labels == c) & allowed)
+            _picture(axes[r, c], _last(crops, own, 255), name if r == 0 else "")
     return figure
 
 
 @styled
-def preprocessing_steps(crops_: Crops, allowed: np.ndarray, settings: Settings) -> Figure:
-    """One face as cut out, and four draws of the five random steps."""
+def preprocessing_steps(crops: Crops, augment: Augment, *, allowed: np.ndarray, seed: int = 0) -> Figure:
+    """One face as cut out, and four draws of the five random steps.
+
+    Parameters
+    ----------
+    crops : Crops
+        N face crops, of which the last that may be published is shown.
+    augment : Augment
+        The five steps.
+    allowed : (N,) bool array
+        Whether each face may be published.
+    seed : int
+        Of the draws.
+    """
     shown = np.flatnonzero(allowed)
     figure, axes = panels(1, 5, 8, 1.9)
     if not len(shown):
         for ax in axes[0]:
             _picture(ax, np.full((96, 96), HIDDEN, np.uint8), "not published")
         return figure
-    crop = crops_[int(shown[-1])]
+    crop = crops[int(shown[-1])]
     _picture(axes[0, 0], crop, "face crop")
-    augment = Augment(degrees=settings.degrees, flip=settings.flip, size=settings.resize, crop=settings.crop)
     for i, ax in enumerate(axes[0, 1:]):
-        drawn = augment(crop, picture_generator(settings.seed, i, 0))
+        drawn = augment(crop, picture_generator(seed, i, 0))
         _picture(ax, grey(drawn[0].numpy()), f"draw {i + 1}")
     return figure
 
 
 @styled
-def expression_coding(study: Study) -> Figure:
-    """Figure 2: how often each AU takes part in each expression, with one face of each; `Lacking` without any AU.
+def expression_coding(
+    shares: pd.DataFrame,
+    crops: Crops,
+    labels: np.ndarray,
+    expressions: Sequence[str],
+    *,
+    allowed: np.ndarray,
+) -> Figure:
+    """Figure 2: how often each AU takes part in each expression, with one face of each.
 
-    An expression without a coded sequence, such as CK+'s neutral, has no bars.
+    Parameters
+    ----------
+    shares : DataFrame
+        Share of an expression's sequences (row) that show an AU (column), from 0 to 1. An expression without a row, or with
+        missing values, has no bars.
+    crops, labels, expressions, allowed
+        As for `expression_strip`.
+
+    Raises
+    ------
+    Lacking
+        If there is no share at all.
     """
-    if study.present.isna().all(axis=None):
+    if shares.isna().all(axis=None):
         raise Lacking("no picture is coded for action units")
-    names = study.expressions
-    apex = study.apexes(np.arange(len(study.table)))
-    present = study.present.iloc[apex]
-    label = study.table["expression"].to_numpy()[apex]
-    aus = [au for au in MAIN_AUS if au in present.columns]
-    share = np.array(
-        [
-            present.loc[label == name, aus].mean() if (label == name).any() else np.zeros(len(aus))
-            for name in names
-        ]
-    )
-    figure, axes = panels(len(names), 2, 9, 0.72 * len(names), width_ratios=(1, 12))
-    for r, name in enumerate(names):
-        rows = np.flatnonzero((study.labels == r) & study.shown)
-        picture = (
-            _shown(study.crops[int(rows[-1])], True) if len(rows) else np.full((128, 128), HIDDEN, np.uint8)
-        )
-        _picture(axes[r, 0], picture)
+    aus = [au for au in MAIN_AUS if au in shares.columns]
+    heights = shares.reindex(index=list(expressions), columns=aus).fillna(0.0).to_numpy(float)
+    figure, axes = panels(len(expressions), 2, 9, 0.72 * len(expressions), width_ratios=(1, 12))
+    for r, name in enumerate(expressions):
+        _picture(axes[r, 0], _last(crops, np.flatnonzero((labels == r) & allowed), HIDDEN))
         ax = axes[r, 1]
-        ax.bar(range(len(aus)), share[r], color=SECOND, width=0.7)
+        ax.bar(range(len(aus)), heights[r], color=SECOND, width=0.7)
         ax.set_ylim(0, 1)
         ax.set_yticks([0, 1])
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
-        ax.set_xticks(range(len(aus)), [str(au) for au in aus] if r == len(names) - 1 else [])
+        ax.set_xticks(range(len(aus)), [str(au) for au in aus] if r == len(expressions) - 1 else [])
     axes[-1, 1].set_xlabel("action unit; bars: share of the expression's sequences that show it")
     return figure
 
 
 @styled
-def traditional_route(study: Study) -> Figure:
-    """Figure 3: a test picture with its regions, the score of each AU detector, the decision beside the truth."""
-    result = study.traditional
-    labelled = result.pictures["label"].to_numpy(np.int64) >= 0
-    known = result.pictures.index.to_numpy(np.int64)[labelled]
-    shown = known[study.shown[known]]
-    picture = int(shown[-1] if len(shown) else known[-1])
-    row = list(result.pictures.index).index(picture)
-    frame = grey(study.inputs(np.array([picture]))[0, 0].numpy())
+def traditional_route(
+    result: Traditional, images: Images, expressions: Sequence[str], *, allowed: np.ndarray
+) -> Figure:
+    """Figure 3: a test picture with its regions, the score of each AU detector, the decision beside the truth.
+
+    Parameters
+    ----------
+    result : Traditional
+        What the route found; of its labelled pictures the last that may be published is shown.
+    images : array, tensor or function
+        The grey pictures as the network sees them, (N, 1, side, side), or a function that gives those of some numbers.
+    expressions : sequence of str
+        Names of the classes.
+    allowed : (N,) bool array
+        Whether the face of each picture may be published.
+    """
+    known = result.pictures.index[result.pictures["label"] >= 0].to_numpy(np.int64)
+    shown = known[allowed[known]]
+    number = int(shown[-1] if len(shown) else known[-1])
+    row = result.pictures.index.get_loc(number)
+    picture = grey(pictures_at(images, np.array([number]))[0, 0].numpy())
+    if not allowed[number]:
+        picture = np.full_like(picture, HIDDEN)
     figure, axes = panels(1, 3, 9.5, 3.2, width_ratios=(1, 1.8, 1.2))
     ax = axes[0, 0]
-    _picture(
-        ax, frame if study.shown[picture] else np.full(frame.shape, HIDDEN, np.uint8), "1. aligned regions"
-    )
+    _picture(ax, picture, "1. aligned regions")
     for corners in result.corners[row]:
         ax.plot(*np.vstack([corners, corners[:1]]).T, color=ACCENT, lw=1.2)
     ax = axes[0, 1]
-    scores = result.scores.loc[picture].sort_index()
+    scores = result.scores.loc[number].sort_index()
     ax.bar(range(len(scores)), scores, color=np.where(scores.to_numpy(float) > 0, ACCENT, PALE))
     ax.axhline(0, color=INK, lw=0.6)
     ax.set_xticks(range(len(scores)), [str(au) for au in scores.index], fontsize=7)
@@ -260,69 +282,89 @@ def traditional_route(study: Study) -> Figure:
     ax = axes[0, 2]
     ax.set_axis_off()
     ax.set_title("3. decision", loc="center")
-    decided = study.expressions[int(result.pictures["predicted"].loc[picture])]
-    truth = study.expressions[int(result.pictures["label"].loc[picture])]
+    decided, truth = (expressions[int(result.pictures[c].loc[number])] for c in ("predicted", "label"))
     ax.text(0.5, 0.55, decided, ha="center", fontsize=15, weight="bold", transform=ax.transAxes)
     ax.text(0.5, 0.4, f"truth: {truth}", ha="center", transform=ax.transAxes)
     return figure
 
 
 @styled
-def active_value(study: Study, *, layer: str, map: int) -> Figure:
+def active_value(projection: Projections, images: Images, plane: ArrayLike, *, allowed: np.ndarray) -> Figure:
     """Figure 4: picture with block a, the feature map with the unit, block a enlarged, and block b.
+
+    Parameters
+    ----------
+    projection : Projections
+        That of one unit, such as ``projections.of_map(113)[0]``.
+    images : array, tensor or function
+        The grey pictures as the network sees them, (N, 1, side, side), or a function that gives those of some numbers.
+    plane : (h, w) array
+        The unit's feature map on its picture.
+    allowed : (N,) bool array
+        Whether the face of each picture may be published.
 
     Raises
     ------
     FerError
-        If no picture activates the map.
+        If there is not exactly one unit.
     """
-    projected = study.projections_of(layer).of_map(map)[:1]
-    if not len(projected):
-        raise FerError(
-            f"map {map} of {layer} is never active, so it has no value to show: choose another map"
-        )
-    picture, _, row, column = (int(getattr(projected.units, name)[0]) for name in projected.units.NAMES)
-    x = study.inputs(np.array([picture]))
-    plane = study.plane(picture, layer, map)
-    field = receptive_field(study.network.features, layer)
-    top, left = int(projected.top[0]), int(projected.left[0])
-    frame = grey(x[0, 0].numpy())
-    if not study.shown[picture]:
-        frame = np.full_like(frame, HIDDEN)
+    if len(projection) != 1:
+        raise FerError(f"{len(projection)} projections are given: choose one unit of a map that is not dead")
+    number, c, row, column = (int(getattr(projection.units, name)[0]) for name in Units.NAMES)
+    top, left, k = int(projection.top[0]), int(projection.left[0]), projection.patch.shape[-1]
+    face = grey(pictures_at(images, np.array([number]))[0, 0].numpy())
+    if not allowed[number]:
+        face = np.full_like(face, HIDDEN)
     figure, axes = panels(1, 4, 9.5, 2.8)
-    _picture(axes[0, 0], frame, "picture, block a marked")
-    axes[0, 0].add_patch(
-        Rectangle((left - 0.5, top - 0.5), field.size, field.size, fill=False, edgecolor=ACCENT, lw=1.8)
-    )
+    _picture(axes[0, 0], face, "picture, block a marked")
+    axes[0, 0].add_patch(Rectangle((left - 0.5, top - 0.5), k, k, fill=False, edgecolor=ACCENT, lw=1.8))
     axes[0, 1].imshow(plane, cmap="magma", interpolation="nearest")
     axes[0, 1].add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", lw=1.8))
-    axes[0, 1].set_title(f"{layer.replace('relu', 'conv')} map {map}, unit marked", loc="center", fontsize=8)
+    layer = projection.layer.replace("relu", "conv")
+    axes[0, 1].set_title(f"{layer} map {c}, unit marked", loc="center", fontsize=8)
     axes[0, 1].set_axis_off()
-    square = frame[max(top, 0) : top + field.size, max(left, 0) : left + field.size]
+    square = face[max(top, 0) : top + k, max(left, 0) : left + k]
     _picture(axes[0, 2], square, "block a: the pixels")
-    _picture(axes[0, 3], signed_grey(projected.patch[0, 0]), "block b: their projection")
+    _picture(axes[0, 3], signed_grey(projection.patch[0, 0]), "block b: their projection")
     return figure
 
 
 @styled
-def compare_rules(study: Study, rules: Sequence[str], *, layer: str, map: int) -> Figure:
-    """The nine strongest units of a map under several backward rules."""
-    figure, axes = panels(len(rules) + 1, 1, 8, 1.05 * (len(rules) + 1))
-    originals, _ = exemplar_tiles(study, layer)
-    _picture(axes[0, 0], strip(originals[map]), "pixels")
-    for r, rule in enumerate(rules):
-        _picture(axes[r + 1, 0], strip(exemplar_tiles(study, layer, rule)[1][map]), rule)
+def compare_rules(galleries: Mapping[str, Gallery], *, map: int) -> Figure:
+    """The strongest units of a map: their pixels, and below these their projections by each backward rule.
+
+    Parameters
+    ----------
+    galleries : mapping
+        Galleries of one layer by the name of their rule.
+    map : int
+        Number of the map.
+    """
+    if not galleries:
+        raise FerError("no gallery is given: give one for each rule")
+    figure, axes = panels(len(galleries) + 1, 1, 8, 1.05 * (len(galleries) + 1))
+    _picture(axes[0, 0], strip(next(iter(galleries.values())).originals[map]), "pixels")
+    for ax, (rule, one) in zip(axes[1:, 0], galleries.items(), strict=True):
+        _picture(ax, strip(one.projections[map]), rule)
     return figure
 
 
 @styled
-def trained_and_untrained(study: Study, *, layer: str, maps: int = 3) -> Figure:
-    """Projections of the loudest maps of the trained network, and of the same network before training."""
-    rows = []
-    for which, of in (("trained", study), ("untrained", study.untrained)):
-        loudest = np.argsort(-of.exemplars_of(layer).value[:, 0], kind="stable")[:maps]
-        _, projections = exemplar_tiles(of, layer)
-        rows += [(f"{which}, map {c}", strip(projections[c])) for c in loudest]
+def loudest_maps(galleries: Mapping[str, Gallery], *, maps: int = 3) -> Figure:
+    """Projections of the maps with the largest activations, a row for each, of one network after the other.
+
+    Parameters
+    ----------
+    galleries : mapping
+        Galleries of the same layer by what their network is called, such as ``trained`` and ``untrained``.
+    maps : int
+        How many of each network.
+    """
+    rows = [
+        (f"{name}, map {c}", strip(one.projections[c]))
+        for name, one in galleries.items()
+        for c in np.argsort(-one.strength, kind="stable")[:maps]
+    ]
     figure, axes = panels(len(rows), 1, 8, 1.0 * len(rows))
     for ax, (title, picture) in zip(axes[:, 0], rows, strict=True):
         _picture(ax, picture, title)
@@ -330,16 +372,10 @@ def trained_and_untrained(study: Study, *, layer: str, maps: int = 3) -> Figure:
 
 
 @styled
-def landing(study: Study, maps: int = 6) -> Figure:
-    """Six loud maps that look at different shapes: the squares that excite them, above their projections."""
-    originals, projections = exemplar_tiles(study)
-    projected = study.projections_of("relu3")
-    mean = np.zeros((len(originals), *projected.patch.shape[2:]))
-    np.add.at(mean, projected.units.map, projected.patch[:, 0])
-    loud = np.argsort(-study.exemplars.value[:, 0], kind="stable")[:40]
-    chosen = most_distinct(mean, loud[~study.exemplars.dead[loud]], maps)
-    figure, axes = panels(2, maps, 10, 3.6)
-    for column, c in enumerate(chosen):
-        _picture(axes[0, column], strip(originals[c], columns=3), f"map {c}")
-        _picture(axes[1, column], strip(projections[c], columns=3))
+def squares_above_projections(gallery: Gallery, maps: Sequence[int]) -> Figure:
+    """Some maps side by side: the squares that excite them, above their projections."""
+    figure, axes = panels(2, len(maps), 10, 3.6)
+    for column, c in enumerate(maps):
+        _picture(axes[0, column], strip(gallery.originals[c], columns=3), f"map {c}")
+        _picture(axes[1, column], strip(gallery.projections[c], columns=3))
     return figure

@@ -56,7 +56,7 @@ function render({ model, el }) {
     const at = (v / 255) * 3, i = Math.min(2, Math.floor(at)), t = at - i;
     return [...stops[i].map((c, k) => c + (stops[i + 1][k] - c) * t), 255];
   };
-  function frame(pen, x, y, width, height, thick) {
+  function outline(pen, x, y, width, height, thick) {
     for (const [colour, extra] of [["#000", 2], ["#fff", 0]]) {
       pen.strokeStyle = colour;
       pen.lineWidth = thick + extra;
@@ -65,12 +65,12 @@ function render({ model, el }) {
   }
   function draw() {
     const side = model.get("side"), [rows, columns] = model.get("extent"), field = model.get("field");
-    const [row, column] = model.get("unit"), [top, left, bottom, right] = model.get("box");
+    const [row, column] = model.get("unit"), [left, top, right, bottom] = model.get("box");
     let pen = paint(face, "face", side, side, 4, grey);
-    if (pen) frame(pen, left * 4, top * 4, (right - left) * 4, (bottom - top) * 4, 3);
+    if (pen) outline(pen, left * 4, top * 4, (right - left) * 4, (bottom - top) * 4, 3);
     const zoom = Math.max(4, Math.round(384 / (columns || 1)));
     pen = paint(plane, "plane", rows, columns, zoom, heat);
-    if (pen) frame(pen, column * zoom, row * zoom, zoom, zoom, 2);
+    if (pen) outline(pen, column * zoom, row * zoom, zoom, zoom, 2);
     const large = Math.max(1, Math.round(384 / (field || 1)));
     paint(square, "square", field, field, large, grey);
     paint(projection, "projection", field, field, large, grey);

@@ -1,6 +1,6 @@
-"""Look at any unit while the kernel runs: choose a face, a layer, a map and a unit, and see what it sees.
+"""Any unit while the kernel runs: choose a face, a layer, a map and a unit, and see what it sees.
 
-`look` is the computation, `Live` the widget around it. The widget's view needs the package `anywidget`; its
+`unit_view` is the computation, `Live` the widget around it. The widget's view needs the package `anywidget`; its
 script travels through the kernel's connection, so that nothing is asked of the network.
 """
 
@@ -20,27 +20,26 @@ from torch import Tensor, nn
 from fer_lib.errors import FerError
 from fer_lib.network.stack import read_stack, receptive_field
 from fer_lib.plot.pictures import grey, signed_grey
-from fer_lib.probe.deconv import Units, crops, project, receptive_fields
+from fer_lib.probe.deconv import Units, crops, project
 
 if TYPE_CHECKING:
     import ipywidgets
-
-    from fer_lib.study import Study
 
 LAYERS = {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3"}
 _LARGEST_UPLOAD = 40_000_000  # pixels: a photograph, but no decompression bomb
 
 
 @dataclass(frozen=True)
-class Look:
-    """One unit on one picture.
+class UnitView:
+    """What one unit sees in one picture.
 
     Attributes
     ----------
     value
         The unit's activation.
     box
-        Top, left, bottom and right of its receptive field in pixels, clipped to the picture.
+        Left, top, right and bottom of its receptive field in pixels, clipped to the picture; right and bottom are the first
+        ones outside.
     square
         (k, k) uint8: the pixels that it sees (block a of Figure 4), stretched; black outside the picture.
     projection
@@ -65,9 +64,9 @@ def planes(features: nn.Sequential, picture: Tensor, layers: Sequence[str]) -> d
     return found
 
 
-def look(
+def unit_view(
     features: nn.Sequential, picture: Tensor, layer: str, unit: tuple[int, int, int], rule: str = "deconvnet"
-) -> Look:
+) -> UnitView:
     """Find out what one unit sees in one picture.
 
     Parameters
@@ -88,15 +87,15 @@ def look(
     FerError
         If the layer or the unit does not exist.
     """
-    index, row, column = (np.array([i]) for i in unit)
-    projected = project(features, picture, Units(np.array([0]), index, row, column), layer=layer, rule=rule)
-    side = picture.shape[2:]
-    box = receptive_fields(features, layer, row, column, shape=(int(side[0]), int(side[1])))[0]
-    top, left, bottom, right = (int(edge) for edge in box)
+    map, row, column = (np.array([i]) for i in unit)
+    projected = project(features, picture, Units(np.array([0]), map, row, column), layer=layer, rule=rule)
+    low = np.array([projected.left[0], projected.top[0]])
+    ends = [low, low + projected.patch.shape[:1:-1]]  # x before y
+    left, top, right, bottom = np.clip(ends, 0, picture.shape[:1:-1]).ravel().tolist()
     square = crops(picture, projected)[0, 0]
-    return Look(
+    return UnitView(
         float(projected.value[0]),
-        (top, left, bottom, right),
+        (left, top, right, bottom),
         grey(square),
         signed_grey(projected.patch[0, 0]),
     )
@@ -143,7 +142,7 @@ def _view() -> ipywidgets.DOMWidget:
 
 
 class Live:
-    """A widget to look at any unit on any face; needs a running kernel.
+    """A widget that shows any unit on any face; needs a running kernel.
 
     Parameters
     ----------
@@ -223,7 +222,7 @@ class Live:
         return plane
 
     def show_face(self, face: np.ndarray) -> None:
-        """Put a face crop, uint8 (h, w), before the network and look at its strongest map's strongest unit."""
+        """Put a face crop, uint8 (h, w), before the network and show its strongest map's strongest unit."""
         with torch.no_grad():
             self._input = self.prepare(face)[None]
             share = self.network(self._input).softmax(1)[0]
@@ -248,7 +247,7 @@ class Live:
         """Show one unit of the chosen map: value, receptive field, pixels and projection."""
         layer, plane = LAYERS[self.layer.value], self.plane
         features: nn.Sequential = self.network.features  # type: ignore[assignment]
-        seen = look(features, self._input, layer, (self.map.value, row, column))
+        seen = unit_view(features, self._input, layer, (self.map.value, row, column))
         field = receptive_field(features, layer)
         off = "; it is silent, so its projection is empty" if seen.value == 0 else ""
         drawn = {
@@ -314,16 +313,3 @@ class Live:
             self.map.max = count - 1
             self.map.value = min(self.map.value, count - 1)
         self.go_to_loudest()
-
-
-def live(study: Study, pictures: int = 24) -> ipywidgets.Widget:
-    """Return the widget for a study's trained network, with faces of unseen people to choose from."""
-    from fer_lib.faces.preprocess import Evaluate
-
-    s = study.settings
-    test = study.split.test
-    chosen = test[np.linspace(0, len(test) - 1, min(pictures, len(test))).astype(int)]
-    names = study.table["subject"].to_numpy()
-    captions = [f"{names[i]}, {study.expressions[study.labels[i]]}" for i in chosen]
-    faces = [study.crops[int(i)] for i in chosen]
-    return Live(study.network, faces, captions, study.expressions, Evaluate(s.resize, s.crop)).widget

@@ -6,7 +6,6 @@ import html
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,8 @@ from IPython.display import Markdown
 
 from fer_lib import facs
 from fer_lib.errors import Lacking
-from fer_lib.plot.pictures import data_uri, enlarge, exemplar_tiles, strip
-
-if TYPE_CHECKING:
-    from fer_lib.render.atlas import Atlas
-    from fer_lib.study import Study
+from fer_lib.plot.pictures import Gallery, data_uri, enlarge, strip
+from fer_lib.render.atlas import Atlas
 
 
 def _image(picture: np.ndarray, alt: str) -> str:
@@ -90,57 +86,64 @@ def _units(au: int) -> str:
     return f"{au} ({facs.AUS[au].name})"
 
 
-def au_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Table:
-    """Tables 1, 4 and 5: action units beside the map that maximises D, with its originals and projections."""
-    originals, projections = exemplar_tiles(study)
+def _beside(gallery: Gallery, c: int) -> list[str]:
+    """Two cells: a map's squares and its projections."""
+    return [
+        _image(_grid(gallery.originals[c]), f"The strongest squares of map {c}"),
+        _image(_grid(gallery.projections[c]), f"Projections of the strongest units of map {c}"),
+    ]
+
+
+def au_table(
+    aus: Sequence[int], matched: pd.Series, gallery: Gallery, atlas: Atlas, *, name: str, caption: str
+) -> Table:
+    """Tables 1, 4 and 5: action units beside the map that was matched to each, with its originals and projections.
+
+    Parameters
+    ----------
+    aus : sequence of int
+        Action units to show.
+    matched : Series
+        Map of each action unit (index); -1 where no single map has the largest distance. One that is missing is said to be too
+        rare.
+    gallery : Gallery
+        The maps' squares and projections; a face that may not be published is blank there.
+    atlas : Atlas
+        Rendered faces with one unit each.
+    name, caption : str
+        Label for references, and what stands above the table.
+    """
     rows = []
     for au in aus:
         picture = (
-            _image(study.atlas.picture(au), f"Rendered face with AU {au} at intensity E")
-            if au in study.atlas.aus
+            _image(atlas.picture(au), f"Rendered face with AU {au} at intensity E")
+            if au in atlas.aus
             else "—"
         )
-        if au not in study.distances.index:
-            rows.append([_units(au), picture, "—", "too few pictures with and without it", "—"])
-            continue
-        best = int(study.matched[au])
-        if best < 0:
-            rows.append([_units(au), picture, "—", "no single map has the largest distance", "—"])
-            continue
-        rows.append(
-            [
-                _units(au),
-                picture,
-                str(best),
-                _image(_grid(originals[best]), f"The strongest squares of map {best}"),
-                _image(_grid(projections[best]), f"Projections of the strongest units of map {best}"),
-            ]
-        )
+        row = [_units(au), picture]
+        if au not in matched.index:
+            row += ["—", "too few pictures with and without it", "—"]
+        elif matched[au] < 0:
+            row += ["—", "no single map has the largest distance", "—"]
+        else:
+            row += [str(int(matched[au])), *_beside(gallery, int(matched[au]))]
+        rows.append(row)
     head = ["AU", "the unit alone", "map", "originals", "deconvolution"]
     return list_table(head, rows, name=name, caption=caption, widths=(16, 20, 8, 28, 28))
 
 
-def map_table(study: Study, maps: Sequence[int], *, name: str, caption: str) -> Table:
+def map_table(maps: Sequence[int], gallery: Gallery, *, name: str, caption: str) -> Table:
     """Table 2: maps with their originals and projections; `Lacking` without any map."""
     if not len(maps):
         raise Lacking("no map meets the rule")
-    originals, projections = exemplar_tiles(study)
-    rows = [
-        [
-            str(c),
-            _image(_grid(originals[c]), f"The strongest squares of map {c}"),
-            _image(_grid(projections[c]), f"Projections of the strongest units of map {c}"),
-        ]
-        for c in maps
-    ]
+    rows = [[str(c), *_beside(gallery, c)] for c in maps]
     return list_table(
         ["map", "originals", "deconvolution"], rows, name=name, caption=caption, widths=(12, 44, 44)
     )
 
 
-def au_picture_table(study: Study, aus: Sequence[int], *, name: str, caption: str) -> Table:
-    """Table 3: action units and what they do to the reference face."""
-    atlas = study.atlas
+def au_picture_table(aus: Sequence[int], atlas: Atlas, *, name: str, caption: str) -> Table:
+    """Table 3: action units and what they do to the rendered face."""
     rows = [
         [
             _units(au),
@@ -194,18 +197,15 @@ def atlas_pictures(atlas: Atlas) -> tuple[list[np.ndarray], list[str]]:
     return pictures, captions
 
 
-def map_pictures(study: Study) -> tuple[list[np.ndarray], list[str]]:
-    """Originals beside projections of every conv3 map, and captions, for the slider."""
-    originals, projections = exemplar_tiles(study)
+def map_pictures(gallery: Gallery) -> tuple[list[np.ndarray], list[str]]:
+    """Originals beside projections of every map, and captions, for the slider."""
     pictures, captions = [], []
-    for c, (left, right) in enumerate(zip(originals, projections, strict=True)):
-        tiles = [enlarge(strip(tiles, columns=3), 2) for tiles in (left, right)]
-        gap = np.full((len(tiles[0]), 12), 255, np.uint8)
-        pictures.append(np.hstack([tiles[0], gap, tiles[1]]))
-        dead = study.exemplars.dead[c]
-        captions.append(
-            f"map {c}: never active" if dead else f"map {c}: strongest {study.exemplars.value[c, 0]:.2f}"
+    for c, dead in enumerate(gallery.dead):
+        left, right = (
+            enlarge(strip(one[c], columns=3), 2) for one in (gallery.originals, gallery.projections)
         )
+        pictures.append(np.hstack([left, np.full((len(left), 12), 255, np.uint8), right]))
+        captions.append(f"map {c}: {'never active' if dead else f'strongest {gallery.strength[c]:.2f}'}")
     return pictures, captions
 
 
@@ -243,7 +243,7 @@ def detection_table(detection: pd.DataFrame) -> str:
 
 
 def dissection_table(dissected: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.study.Study.dissection`."""
+    """Markdown of a dissection: a row for each choice of maps, columns `iou`, `above`, `silent`, `hits` and `chance`."""
     head = {
         "iou": "mean IoU",
         "above": "IoU above 0.04",

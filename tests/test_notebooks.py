@@ -1,0 +1,74 @@
+"""The notebooks as files: parameters that papermill lists, one line of set-up, and nothing that was run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from papermill import inspect_notebook
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def code(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def tagged(path: Path, tag: str) -> list[str]:
+    return [cell.source for cell in code(path) if tag in cell.metadata.get("tags", ())]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_lists_every_parameter_with_type_default_and_help(path: Path) -> None:
+    cells = tagged(path, "parameters")
+    assigned = [statement for source in cells for statement in ast.parse(source).body]
+    assert all(isinstance(statement, ast.AnnAssign) for statement in assigned)
+    listed = inspect_notebook(path)
+    assert list(listed) == [ast.unparse(statement.target) for statement in assigned]  # type: ignore[attr-defined]
+    for statement, (name, found) in zip(assigned, listed.items(), strict=True):
+        assert isinstance(statement, ast.AnnAssign) and statement.value is not None
+        assert found["inferred_type_name"] == ast.unparse(statement.annotation), name
+        assert ast.dump(ast.parse(found["default"])) == ast.dump(ast.parse(ast.unparse(statement.value))), (
+            name
+        )
+        assert len(found["help"]) > 5, name
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_one_line_of_set_up_follows_the_parameters(path: Path) -> None:
+    cells = code(path)
+    at = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", ())]
+    if not at:
+        return
+    (place,) = at
+    first = cells[place + 1].source.splitlines()[0]
+    assert re.fullmatch(r"\w+ = [\w.]*from_notebook\(globals\(\)(, own=.*)?\)(\.trainable\(\))?", first)
+    assert sum("from_notebook(" in cell.source for cell in cells) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_imports_stand_in_one_cell_that_is_seen(path: Path) -> None:
+    cells = code(path)
+    importing = [
+        i for i, cell in enumerate(cells) if re.search(r"^\s*(import|from) ", cell.source, re.MULTILINE)
+    ]
+    assert importing == [0] and not cells[0].metadata.get("tags")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_helper_is_out_of_sight(path: Path) -> None:
+    for tag in ("remove-cell", "remove-input", "hide-cell", "hide-input"):
+        for source in tagged(path, tag):
+            for node in ast.walk(ast.parse(source)):
+                assert not isinstance(node, ast.FunctionDef | ast.ClassDef), source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nothing_that_was_run_is_kept(path: Path) -> None:
+    for cell in code(path):
+        assert not cell.outputs and cell.execution_count is None
+    ids = [cell.id for cell in nbformat.read(path, as_version=4).cells]
+    assert len(set(ids)) == len(ids)
