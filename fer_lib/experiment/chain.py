@@ -340,7 +340,7 @@ class Chain:
                 yield self.inputs(np.arange(start, min(start + 64, len(self.crops))))
 
         def compute(folder: Path) -> None:
-            activations.record(self.network.features, batches(), layer=layer, folder=folder)
+            activations.record(self.network.features, batches(), layer=layer).save(folder)
 
         artifact = self.store.fetch(
             "responses",
@@ -348,7 +348,6 @@ class Chain:
             settings={"layer": layer},
             upstream=[self.training.key],
             sources=["probe.activations", "faces.preprocess"],
-            resumes=True,
         )
         return activations.Responses.load(artifact.path)
 
