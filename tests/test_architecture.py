@@ -20,6 +20,7 @@ FLOORS = [
     {"traditional"},
     {"experiment"},
     {"plot", "cli", "book"},
+    {"probing"},
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = {

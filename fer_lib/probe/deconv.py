@@ -25,7 +25,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -91,12 +91,12 @@ class Projections:
     def __len__(self) -> int:
         return len(self.patch)
 
-    def __getitem__(self, index: Any) -> Projections:
+    def __getitem__(self, index: Any) -> Self:
         index = [index] if isinstance(index, int | np.integer) else index
         arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
         return replace(self, **arrays, units=self.units[index])
 
-    def of_map(self, map: int) -> Projections:
+    def of_map(self, map: int) -> Self:
         """Select the projections of one map's units, in their order."""
         return self[self.units.map == map]
 
@@ -132,8 +132,8 @@ class Projections:
         arrays |= {name: getattr(self.units, name) for name in Units.NAMES}
         np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays)
 
-    @classmethod
-    def load(cls, folder: Path) -> Projections:
+    @staticmethod
+    def load(folder: Path) -> Projections:
         """Read what :meth:`save` wrote; a FerError if it cannot be read."""
         path = Path(folder) / "projections.npz"
         try:
@@ -141,7 +141,7 @@ class Projections:
                 arrays = {name: file[name] for name in _ARRAYS}
                 units = Units(*(file[name] for name in Units.NAMES))
                 rule, layer, way = (str(file[name]) for name in ("rule", "layer", "way"))
-                return cls(**arrays, units=units, rule=rule, layer=layer, way=way)
+                return Projections(**arrays, units=units, rule=rule, layer=layer, way=way)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, FerError) as error:
             raise FerError(f"{path} holds no readable projections ({error}): compute them again") from error
 

@@ -342,13 +342,11 @@ def project_frames(
     check
         Whether to look if the rule speaks of everything below the layer.
     """
-    picture, maps, row, column = units
-    given = pictures[picture]
     found: list[Tensor] = []
 
     def see(output: Any) -> None:
         # A copy within the graph: what comes next may work in place.
-        found[:] = [planes(output, len(given), layer).clone()]
+        found[:] = [planes(output, len(units[0]), layer).clone()]
 
     with (
         torch.inference_mode(False),
@@ -357,16 +355,18 @@ def project_frames(
         rectified_by(model, rule),
         watching(model, layer, see),
     ):
-        leaf = given.clone().detach().requires_grad_()
+        # Copies: tensors of inference mode have no gradients, and cannot be saved for them.
+        picture, maps, row, column = (place.clone() for place in units)
+        leaf = pictures[picture].clone().detach().requires_grad_()
         run(model, leaf.clone())  # no leaf, so that even the first layer may work in place
         if not found:
             raise _never_run(layer)
         check_places(units, found[0].shape[1:], layer)
-        value = found[0][torch.arange(len(given), device=given.device), maps, row, column]
+        value = found[0][torch.arange(len(leaf), device=leaf.device), maps, row, column]
         if not value.requires_grad:
             raise _unreached(layer)
         if check:
-            _check_rule(model, layer, rule, value, given)
+            _check_rule(model, layer, rule, value, leaf)
         try:
             (signal,) = torch.autograd.grad(value, leaf, value.detach(), allow_unused=True)
         except torch.OutOfMemoryError:
