@@ -103,7 +103,7 @@ def load(file: Path) -> SeedRuns:
 
 def code_digest() -> str:
     """Return 12 hexadecimal digits that change with the code of faces, study and claims, not with its comments."""
-    digests = source_digests(["render.dataset", "experiment.study"])
+    digests = source_digests(["render.dataset", "study"])
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:12]
 
 

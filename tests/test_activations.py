@@ -10,7 +10,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from fer_lib.errors import FerError
-from fer_lib.probe import activations
 from fer_lib.probe.activations import Responses, Units, exemplars, record
 from fer_lib.probe.deconv import project
 
@@ -76,233 +75,18 @@ def test_silent_map_has_the_first_place(small):
     assert not found.column[:, 2].any()
 
 
-def test_streamed_recording_equals_the_one_in_memory(small, tmp_path, monkeypatch):
-    features, pictures = small
-    monkeypatch.setattr(activations, "_CHUNK", 2)
-    here = record(features, pictures.split(50))
-    there = record(features, pictures.split(50), folder=tmp_path)
-    assert isinstance(there.maximum, np.memmap)
-    for name in ("maximum", "row", "column"):
-        assert np.array_equal(getattr(here, name), getattr(there, name))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "column.npy",
-        "maximum.npy",
-        "recording.json",
-        "row.npy",
-        "sha256.npy",
-    ]
-
-
-def killed(features, pictures, folder):
-    """A recording of which the first 64 pictures were written."""
-
-    def dies():
-        yield pictures[:100]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        record(features, dies(), folder=folder)
-    assert len(list(folder.glob("chunk-*"))) == 1
-
-
-def test_killed_recording_goes_on_where_it_stood(small, tmp_path, monkeypatch):
-    features, pictures = small
-    monkeypatch.setattr(activations, "_CHUNK", 2)
-    killed(features, pictures, tmp_path)
-    seen = []
-    inner = activations._maxima
-    monkeypatch.setattr(activations, "_maxima", lambda steps, x: seen.append(len(x)) or inner(steps, x))
-    found = record(features, pictures.split(25), folder=tmp_path)
-    assert sum(seen) == 150 - 64
-    again = record(features, pictures.split(7), folder=tmp_path)
-    assert sum(seen) == 150 - 64, "what is recorded is not computed again"
-    monkeypatch.setattr(activations, "_maxima", inner)
-    plain = record(features, [pictures])
-    for name in ("maximum", "row", "column"):
-        assert np.array_equal(getattr(found, name), getattr(plain, name))
-        assert np.array_equal(getattr(again, name), getattr(plain, name))
-
-
-def changed(pictures, number):
-    other = pictures.clone()
-    other[number, 0, 3, 3] += 1
-    return other
-
-
-OTHERS = {
-    "first": (lambda x: changed(x, 0), "picture 0 is not the one recorded"),
-    "one": (lambda x: changed(x, 40), "picture 40 is not the one recorded"),
-    "order": (lambda x: x.flip(0), "picture 0 is not the one recorded"),
-    "fewer": (lambda x: x[:60], "where 60 are given"),
-    "narrower": (lambda x: x[..., :-1], "picture 0 is not the one recorded"),
-    "none": (lambda x: x[:0], "no pictures"),
-}
-
-
-@pytest.mark.parametrize("case", OTHERS)
-@pytest.mark.parametrize("finished", [False, True])
-def test_other_pictures_are_refused_and_the_recording_stays(small, tmp_path, monkeypatch, case, finished):
-    features, pictures = small
-    monkeypatch.setattr(activations, "_CHUNK", 2)
-    killed(features, pictures, tmp_path)
-    if finished:
-        record(features, [pictures], folder=tmp_path)
-    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    other, message = OTHERS[case]
-    with pytest.raises(FerError, match=message):
-        record(features, other(pictures).split(30), folder=tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
-    assert np.array_equal(
-        record(features, [pictures], folder=tmp_path).maximum, record(features, [pictures]).maximum
-    )
-
-
-def test_more_pictures_than_a_finished_recording_holds(small, tmp_path, monkeypatch):
-    features, pictures = small
-    record(features, [pictures[:96]], folder=tmp_path / "whole packs")
-    record(features, [pictures[:100]], folder=tmp_path / "part of one")
-    for folder, number in (("whole packs", 96), ("part of one", 100)):
-        with pytest.raises(FerError, match=f"picture {number} is not the one recorded"):
-            record(features, [pictures], folder=tmp_path / folder)
-    # Killed when all was recorded and nothing joined: the last pack was short, and would not be in one go.
-    monkeypatch.setattr(activations._Folder, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        record(features, [pictures[:100]], folder=tmp_path / "unjoined")
-    monkeypatch.undo()
-    with pytest.raises(FerError, match="picture 100 is not the one recorded"):
-        record(features, [pictures], folder=tmp_path / "unjoined")
-    assert len(record(features, [pictures[:100]], folder=tmp_path / "unjoined")) == 100
-
-
-@settings(max_examples=40, derandomize=True)
-@given(st.integers(1, 150), st.integers(0, 150), st.integers(1, 90), st.integers(1, 90))
-def test_any_kill_any_batches_the_same_bits(tmp_path_factory, small, number, stop, first, second):
-    features, pictures = small
-    folder = tmp_path_factory.mktemp("any")
-
-    def dies():
-        yield from pictures[: min(stop, number)].split(first)
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(activations, "_CHUNK", 1)
-        with pytest.raises(KeyboardInterrupt):
-            record(features, dies(), folder=folder)
-        found = record(features, pictures[:number].split(second), folder=folder)
-    plain = record(features, [pictures[:number]])
-    for name in ("maximum", "row", "column"):
-        assert np.array_equal(getattr(found, name), getattr(plain, name))
-
-
-def test_left_over_chunks_are_removed(small, tmp_path, monkeypatch):
-    features, pictures = small
-    monkeypatch.setattr(activations.Path, "unlink", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        record(features, [pictures], folder=tmp_path)
-    monkeypatch.undo()
-    record(features, [pictures], folder=tmp_path)
-    assert not list(tmp_path.glob("chunk-*"))
-
-
-def test_folders_that_hold_something_else_are_left_alone(small, tmp_path):
-    features, pictures = small
-    responses = record(features, [pictures])
-    responses.save(tmp_path / "saved")
-    with pytest.raises(FerError, match="not recorded there"):
-        record(features, [pictures[:5]], folder=tmp_path / "saved")
-    assert np.array_equal(Responses.load(tmp_path / "saved").maximum, responses.maximum)
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(FerError, match="cannot be made"):
-        record(features, [pictures], folder=tmp_path / "file")
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("recording.json", b"{"),
-        ("sha256.npy", b""),
-        ("chunk-000000.npz", b"PK\x03\x04 cut"),
-        ("chunk-000000.npz", b""),
-    ],
-)
-def test_damaged_recordings_are_named(small, tmp_path, monkeypatch, name, content):
-    features, pictures = small
-    monkeypatch.setattr(activations, "_CHUNK", 2)
-    killed(features, pictures, tmp_path)
-    if name == "sha256.npy":
-        record(features, [pictures], folder=tmp_path)
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(FerError, match=f"{name} is damaged"):
-        record(features, [pictures], folder=tmp_path)
-
-
 @pytest.mark.parametrize("axis", [2, 3])
-def test_maps_wider_than_sixteen_bits(axis, tmp_path):
+def test_maps_wider_than_sixteen_bits(axis):
     features = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
     nn.init.ones_(features[0].weight)
     pictures = torch.zeros(1, 1, *((70_000, 1) if axis == 2 else (1, 70_000)))
     pictures.view(-1)[65_001] = 5
-    for folder in (None, tmp_path):
-        found = record(features, [pictures], "0", folder=folder)
-        assert (found.row.item(), found.column.item()) == ((65_001, 0) if axis == 2 else (0, 65_001))
-        assert (found.row.dtype, found.column.dtype) == (np.int32, np.int32)
+    found = record(features, [pictures], "0")
+    assert (found.row.item(), found.column.item()) == ((65_001, 0) if axis == 2 else (0, 65_001))
+    assert (found.row.dtype, found.column.dtype) == (np.int32, np.int32)
     units = exemplars(found, n=1).units()
     patch = project(features, pictures, units, "0")
     assert (patch.value.item(), patch.top.item() + patch.left.item()) == (5, 65_001)
-
-
-def test_killed_while_joining(small, tmp_path, monkeypatch):
-    features, pictures = small
-    monkeypatch.setattr(activations, "_CHUNK", 2)
-    inner = activations._write
-
-    def dies(path, save):
-        if path.name == "row.npy":
-            path.with_name("row.npy.partial").write_bytes(b"half")
-            raise KeyboardInterrupt
-        inner(path, save)
-
-    monkeypatch.setattr(activations, "_write", dies)
-    with pytest.raises(KeyboardInterrupt):
-        record(features, [pictures], folder=tmp_path)
-    monkeypatch.setattr(activations, "_write", inner)
-    found = record(features, [pictures], folder=tmp_path)
-    assert np.array_equal(found.row, record(features, [pictures]).row)
-
-
-def test_full_disk_while_recording_and_joining(small, small_disk):
-    features, pictures = small
-    wanted = record(features, [pictures], folder=small_disk.path / "wanted")
-    size = sum(path.stat().st_size for path in (small_disk.path / "wanted").iterdir())
-    folder = small_disk.path / "responses"
-    for share in (
-        0,
-        0.5,
-        1.5,
-    ):  # nothing fits; half of the chunks; the chunks, but not the arrays that they become
-        small_disk.leave(int(share * size))
-        with pytest.raises(OSError, match="No space left"):
-            record(features, [pictures], folder=folder)
-        assert not [path for path in folder.glob("*") if path.suffix == ".partial"]
-    small_disk.leave(-1)
-    found = record(features, [pictures], folder=folder)
-    for name in ("maximum", "row", "column"):
-        assert np.array_equal(getattr(found, name), getattr(wanted, name))
-        same = [(place / f"{name}.npy").read_bytes() for place in (folder, small_disk.path / "wanted")]
-        assert same[0] == same[1]
-
-
-def test_folder_of_another_network_is_refused(small, tmp_path):
-    features, pictures = small
-    record(features, [pictures], folder=tmp_path)
-    with pytest.raises(FerError, match="another network or layer"):
-        record(features, [pictures], "conv3", folder=tmp_path)
-    with torch.no_grad():
-        features.conv1.bias[0] += 1
-    with pytest.raises(FerError, match="another network or layer"):
-        record(features, [pictures], folder=tmp_path)
-    with torch.no_grad():
-        features.conv1.bias[0] -= 1
 
 
 def test_responses_survive_the_disk(small, tmp_path):
@@ -351,10 +135,9 @@ def test_responses_survive_the_disk(small, tmp_path):
         (list(torch.zeros(2, 1, 24, 24)), r"\(1, 24, 24\): give \(n, C, H, W\)"),
     ],
 )
-def test_wrong_pictures_are_refused(small, tmp_path, batches, message):
-    for folder in (None, tmp_path / "disk"):
-        with pytest.raises(FerError, match=message):
-            record(small[0], batches, folder=folder)
+def test_wrong_pictures_are_refused(small, batches, message):
+    with pytest.raises(FerError, match=message):
+        record(small[0], batches)
 
 
 def unwritable(x):
@@ -379,7 +162,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_pictures_in_any_layout(small, layout, tmp_path):
+def test_pictures_in_any_layout(small, layout):
     features, pictures = small
     plain = record(features, [pictures])
     units = exemplars(plain, n=1).units()
@@ -387,7 +170,6 @@ def test_pictures_in_any_layout(small, layout, tmp_path):
     halves = [given[:70], given[70:]]
     for batches in ([given], halves, given, iter(halves)):
         assert np.array_equal(record(features, batches).maximum, plain.maximum)
-    assert np.array_equal(record(features, halves, folder=tmp_path).row, plain.row)
     patches = project(features, given, units).patch
     assert np.array_equal(patches, project(features, pictures, units).patch)
 

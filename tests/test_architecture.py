@@ -23,7 +23,7 @@ FLOORS = [
     {"study"},
     {"seeds"},
     {"plot", "book"},
-    {"cli"},
+    {"cli", "probing"},
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = {

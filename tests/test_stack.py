@@ -175,7 +175,7 @@ def test_hooks_that_may_change_values_are_refused(where, how, pictures):
     features = nn.Sequential(nn.Sequential(conv(1), nn.ReLU()), conv())
     handle = getattr(features.get_submodule(where), how)(lambda module, *values: None)
     with pytest.raises(FerError, match="forward hook") as caught:
-        record(features, [pictures], "1")
+        read_stack(features, "1")
     assert str(caught.value).startswith(f"layer {where!r}" if where else "the network")
     handle.remove()
     assert_as_torch_runs_it(features, pictures)
@@ -186,7 +186,7 @@ def test_hooks_on_all_modules_are_refused_and_those_on_the_way_back_are_not_used
     handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: 2 * output)
     try:
         with pytest.raises(FerError, match="forward hook"):
-            record(features, [pictures], "1")
+            read_stack(features, "1")
     finally:
         handle.remove()
     features[0].register_full_backward_hook(lambda module, *gradients: None)
@@ -263,14 +263,6 @@ def test_weights_that_are_made_of_others_are_those_of_evaluation(made, training,
         for parameter in features.parameters():
             parameter.mul_(1.5)
     assert_as_torch_runs_it(features.train(training), pictures)
-
-
-def test_a_changed_mask_is_another_network(pictures, tmp_path):
-    features = pruned(nn.Sequential(conv(1), nn.ReLU(), conv(), nn.ReLU()))
-    record(features, [pictures], "3", folder=tmp_path)
-    features[0].weight_mask.fill_(1)
-    with pytest.raises(FerError, match="another network"):
-        record(features, [pictures], "3", folder=tmp_path)
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
@@ -360,13 +352,27 @@ def shrunk():
         ([nn.LazyBatchNorm2d()], "'0' is LazyBatchNorm2d: pass one picture"),
         ([torch.ao.quantization.QuantStub()], "'0' is QuantStub: it is quantised"),
         ([nn.ReLU6()], "'0' is ReLU6: only"),
+        ([conv(1), nn.ReLU(), conv(5)], "'2' takes 5 channels and is given 4"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(features, message):
+    with pytest.raises(FerError) as caught:
+        read_stack(nn.Sequential(*features))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ([nn.LazyConv2d(4, 3)], "'0' is LazyConv2d: pass one picture"),
         ([conv(1, dtype=torch.complex64)], "'0' has torch.complex64 weights"),
         ([conv(1), conv().double()], "mixes torch.float64 (layer '1') and torch.float32 (layer '0')"),
-        ([conv(1), nn.ReLU(), conv(5)], "'2' takes 5 channels and is given 4"),
+        ([conv(1), nn.ReLU(), conv(5)], "fails on pictures (5, 1, 22, 22)"),
         ([shrunk()], "'0' says that its weights are (4, 1, 3, 3), but they are (2, 1, 3, 3)"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_one_line(features, message, pictures):
+def test_what_cannot_be_recorded_is_refused_in_one_line(features, message, pictures):
     with pytest.raises(FerError) as caught:
         record(nn.Sequential(*features), [pictures], str(len(features) - 1))
     assert message in str(caught.value)

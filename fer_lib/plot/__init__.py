@@ -1,1 +1,1 @@
-"""Figures, tables, sliders: what a reader sees of an experiment."""
+"""Figures, tables, sliders: what a reader sees of a study."""

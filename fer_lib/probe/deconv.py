@@ -14,8 +14,10 @@ gradient   g where z > 0                the paper's equations 1-3, Simonyan et a
 Max pools send the signal to the place the maximum came from (the *switch*; the first one in reading order where
 several are equal), convolutions send it through their transposed weights, biases are not used.
 
-Only the unit's receptive field is computed, forward and backward, so the cost of a unit depends neither on the
-size of the picture nor on the number of units; memory is bounded by one batch of units.
+Where the layers below are convolutions, ReLUs and max pools alone, only the unit's receptive field is computed, forward and
+backward, so the cost of a unit depends neither on the size of the picture nor on the number of units. In any other network the
+signal passes the whole frame, by hooks: the rules change every ``nn.ReLU`` module, and all else differentiates as torch does.
+Memory is bounded by one batch of units.
 """
 
 from __future__ import annotations
@@ -23,17 +25,18 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from fer_lib.errors import FerError
-from fer_lib.network.repeatable import usable_device, whole_float32
+from fer_lib.network.repeatable import whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
 from fer_lib.network.weights import calculated_in
+from fer_lib.probe.hooks import check_places, device_of, layer_of, project_frames, stack_to
 from fer_lib.probe.inputs import Images, check_finite, extents_of, pictures_at
 from fer_lib.probe.responses import Units, whole_numbers
 from fer_lib.probe.windows import project_batch
@@ -52,7 +55,7 @@ def overlap(first: int, size: int, extent: int) -> tuple[slice, slice]:
 
 @dataclass(frozen=True)
 class Projections:
-    """Projections of n units, each on its own receptive field; it knows which units they are.
+    """Projections of n units, each on its own receptive field or on the whole frame; it knows which units they are.
 
     Attributes
     ----------
@@ -68,6 +71,8 @@ class Projections:
         The n units: picture, map, row and column of each.
     rule, layer
         As given to :func:`project`.
+    way
+        ``"windowed"`` if only receptive fields were computed, or ``"whole frame"``; then patches have the pictures' size.
 
     Notes
     -----
@@ -81,16 +86,17 @@ class Projections:
     units: Units
     rule: str
     layer: str
+    way: str = "windowed"
 
     def __len__(self) -> int:
         return len(self.patch)
 
-    def __getitem__(self, index: Any) -> Projections:
+    def __getitem__(self, index: Any) -> Self:
         index = [index] if isinstance(index, int | np.integer) else index
         arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
         return replace(self, **arrays, units=self.units[index])
 
-    def of_map(self, map: int) -> Projections:
+    def of_map(self, map: int) -> Self:
         """Select the projections of one map's units, in their order."""
         return self[self.units.map == map]
 
@@ -124,19 +130,30 @@ class Projections:
         Path(folder).mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {name: getattr(self.units, name) for name in Units.NAMES}
-        np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, **arrays)
+        np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays)
 
-    @classmethod
-    def load(cls, folder: Path) -> Projections:
+    @staticmethod
+    def load(folder: Path) -> Projections:
         """Read what :meth:`save` wrote; a FerError if it cannot be read."""
         path = Path(folder) / "projections.npz"
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in _ARRAYS}
                 units = Units(*(file[name] for name in Units.NAMES))
-                return cls(**arrays, units=units, rule=str(file["rule"]), layer=str(file["layer"]))
+                rule, layer, way = (str(file[name]) for name in ("rule", "layer", "way"))
+                return Projections(**arrays, units=units, rule=rule, layer=layer, way=way)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, FerError) as error:
             raise FerError(f"{path} holds no readable projections ({error}): compute them again") from error
+
+
+def fields_of(steps: list[Step], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Top, left, bottom and right of what units of the last step see, (n, 4); they may reach beyond the frame."""
+    firsts, ends = [], []
+    for axis, position in enumerate((row, column)):
+        field = field_of(steps, axis)
+        firsts.append(position * field.stride + field.offset)
+        ends.append(firsts[-1] + field.size)
+    return np.stack([*firsts, *ends], axis=1)
 
 
 def receptive_fields(
@@ -151,50 +168,44 @@ def receptive_fields(
     Parameters
     ----------
     features, layer
-        The network and the units' layer, see :func:`fer_lib.network.stack.read_stack`.
+        The network and the units' layer. If it is no stack that :func:`fer_lib.network.stack.read_stack` accepts, its units see the
+        whole frame.
     row, column
         (n,) positions of the units in their maps.
     shape
-        Height and width of the frame to clip the boxes to; None: boxes may reach beyond the frame.
+        Height and width of the frame to clip the boxes to; None: boxes may reach beyond the frame, and a stack is needed.
 
     Returns
     -------
     ndarray
         (n, 4) int64: top, left, bottom, right in pixels; bottom and right are the first ones outside.
     """
-    steps = read_stack(features, layer)
+    layer_of(features, layer)
     places = whole_numbers("row", row), whole_numbers("column", column)
     if places[0].ndim != 1 or places[0].shape != places[1].shape:
         raise FerError(
             f"row and column have shapes {places[0].shape} and {places[1].shape}: give one value for each unit, (n,)"
         )
-    boxes = []
-    for axis, position in enumerate(places):
-        field = field_of(steps, axis)
-        first = position * field.stride + field.offset
-        ends = np.stack([first, first + field.size], axis=1)
-        boxes.append(ends if shape is None else ends.clip(0, shape[axis]))
-    return np.stack([boxes[0][:, 0], boxes[1][:, 0], boxes[0][:, 1], boxes[1][:, 1]], axis=1)
+    try:
+        steps = read_stack(features, layer)
+    except FerError as error:
+        if shape is None:
+            raise FerError(f"{error}; or give the frame's shape, all of which other networks see") from error
+        return np.tile(np.array([0, 0, *shape]), (len(places[0]), 1))
+    boxes = fields_of(steps, *places)
+    return boxes if shape is None else boxes.clip(0, np.tile(shape, 2))
 
 
-def _check_units(steps: list[Step], units: Units, channels: int, extent: tuple[int, int]) -> None:
+def _check_units(steps: list[Step], units: list[Tensor], channels: int, extent: tuple[int, int]) -> None:
     """Refuse units that the last step does not have."""
     convolutions = [step.module for step in steps if isinstance(step.module, nn.Conv2d)]
     maps = convolutions[-1].out_channels if convolutions else channels
-    limits = {"map": maps, "row": extent[0], "column": extent[1]}
-    for name, limit in limits.items():
-        values = getattr(units, name)
-        if len(values) and not (values.min() >= 0 and values.max() < limit):
-            wrong = values[(values < 0) | (values >= limit)][0]
-            raise FerError(
-                f"unit with {name} {wrong} does not exist in {steps[-1].name!r}: "
-                + (f"give 0 to {limit - 1}" if limit else f"there is no {name}")
-            )
+    check_places(units, (maps, *extent), steps[-1].name)
 
 
 @torch.no_grad()
 def project(
-    features: nn.Module,
+    model: nn.Module,
     images: Images,
     units: Units,
     layer: str = "relu3",
@@ -205,15 +216,16 @@ def project(
 
     Parameters
     ----------
-    features
-        ``nn.Sequential`` as :func:`fer_lib.network.stack.read_stack` accepts it.
+    model
+        Any network that takes pictures (n, C, H, W). The rules ``"deconvnet"`` and ``"guided"`` ask that every ReLU below the layer
+        is an ``nn.ReLU`` module and that there is no other activation of this kind.
     images
         (N, C, H, W) in the network's floating type: a tensor, or an array in any layout. Or a function that gives
         the pictures (n, C, H, W) of numbers (n,), of which only those are wanted that a unit has.
     units
         The n units to project; they number the pictures as ``images`` does.
     layer
-        The units' layer: a convolution, ReLU or pool.
+        The units' layer, as for :func:`fer_lib.probe.activations.record`.
     rule
         ``"deconvnet"``, ``"guided"`` or ``"gradient"``, see the module.
     batch_size
@@ -222,16 +234,17 @@ def project(
     Returns
     -------
     Projections
-        Seeded with the units' activations: a unit that is 0 has the projection 0.
+        Seeded with the units' activations: a unit that is 0 has the projection 0. Its ``way`` tells whether the projections are
+        windowed or of the whole frame.
 
     Raises
     ------
     FerError
-        If the network cannot be projected, or pictures, units or rule do not fit it.
+        If the network cannot be projected by this rule, or pictures, units or rule do not fit it.
 
     Notes
     -----
-    The network is taken as it is in evaluation. Networks in float16 and bfloat16 are calculated in float32, in
+    The network is taken as it is in evaluation, and left as it was. Stacks in float16 and bfloat16 are calculated in float32, in
     which their weights are exact.
 
     The batch size changes nothing but rounding. Where two values of a pool's window differ by no more than
@@ -244,46 +257,75 @@ def project(
 
     >>> from torchvision.models import vgg11
     >>> from fer_lib.probe.activations import exemplars, record
-    >>> features = vgg11(weights=None).features.eval()
+    >>> model = vgg11(weights=None)
     >>> pictures = torch.rand(6, 3, 64, 64)
-    >>> units = exemplars(record(features, pictures.split(2), layer="9"), n=1).units()
-    >>> projections = project(features, pictures, units, layer="9", rule="guided")
+    >>> units = exemplars(record(model, pictures.split(2), layer="features.9"), n=1).units()
+    >>> projections = project(model, pictures, units, layer="features.9", rule="guided")
     >>> projections.patch.shape[1:], projections.frame(0, 64, 64).shape
     ((3, 26, 26), (3, 64, 64))
     >>> crops(pictures, projections).shape == projections.patch.shape
     True
-
-    A network with batch normalisation is folded into plain convolutions first, with
-    ``torch.nn.utils.fusion.fuse_conv_bn_eval``.
     """
     if rule not in RULES:
         raise FerError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
     if batch_size < 1:
         raise FerError(f"batch_size={batch_size} is not possible: give at least 1")
-    steps = read_stack(features, layer)
-    kind = float_type(steps)
     needed, where = np.unique(units.picture, return_inverse=True)
     given = pictures_at(images, needed)
-    extents = extents_of(given, steps, kind)
-    _check_units(steps, units, given.shape[1], extents[-1])
+    if given.ndim != 4 or not all(given.shape[1:]):
+        raise FerError(f"pictures have shape {tuple(given.shape)}: give (N, C, H, W)")
     check_finite(given, needed)
-    device = usable_device(next((p.device for step in steps for p in step.module.parameters()), given.device))
-    used = given.to(device, calculated_in(given.dtype))
-    places = [where, units.map, units.row, units.column]
-    tensors = [torch.from_numpy(place).to(device) for place in places]
-    boxes = receptive_fields(features, layer, units.row, units.column)
-    fields = [field_of(steps, axis).size for axis in (0, 1)]
-    patch = np.zeros((len(units), given.shape[1], *fields), torch.zeros(0, dtype=used.dtype).numpy().dtype)
-    value = np.zeros(len(units), patch.dtype)
-    with whole_float32(device):
-        steps = [step.fast(device) for step in steps]
-        for i in range(0, len(units), batch_size):
-            some = slice(i, i + batch_size)
-            patches, values = project_batch(steps, used, [t[some] for t in tensors], extents, rule)
-            patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
+    steps = stack_to(model, layer, given.shape[1:], given.dtype)
+    device = device_of(model, given.device)
+    places = [torch.from_numpy(place).to(device) for place in (where, units.map, units.row, units.column)]
+    if steps is None:
+        computed = _whole_frames(model, given.to(device), places, layer, rule, batch_size)
+        box = np.zeros((len(units), 2), np.int64)
+    else:
+        computed = _windowed(steps, given, places, rule, batch_size)
+        box = fields_of(steps, units.row, units.column)[:, :2]
+    patch, value = computed
     if not (np.isfinite(value).all() and np.isfinite(patch).all()):
         raise FerError(f"layer {layer!r} gives infinite or undefined values: check weights and pictures")
-    return Projections(patch, boxes[:, 0], boxes[:, 1], value, units, rule, layer)
+    way = "whole frame" if steps is None else "windowed"
+    return Projections(patch, box[:, 0], box[:, 1], value, units, rule, layer, way)
+
+
+def _windowed(
+    steps: list[Step], pictures: Tensor, units: list[Tensor], rule: str, batch_size: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Patches and values of units, each computed in its receptive field."""
+    device, channels = units[0].device, pictures.shape[1]
+    extents = extents_of(pictures, steps, float_type(steps))
+    _check_units(steps, units, channels, extents[-1])
+    pictures = pictures.to(device, calculated_in(pictures.dtype))
+    fields = [field_of(steps, axis).size for axis in (0, 1)]
+    patch = np.zeros((len(units[0]), channels, *fields), torch.zeros(0, dtype=pictures.dtype).numpy().dtype)
+    value = np.zeros(len(patch), patch.dtype)
+    with whole_float32(device):
+        steps = [step.fast(device) for step in steps]
+        for i in range(0, len(patch), batch_size):
+            some = slice(i, i + batch_size)
+            patches, values = project_batch(steps, pictures, [place[some] for place in units], extents, rule)
+            patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
+    return patch, value
+
+
+def _whole_frames(
+    model: nn.Module, pictures: Tensor, units: list[Tensor], layer: str, rule: str, batch_size: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Frames and values of units, many in one batch."""
+    kind = calculated_in(pictures.dtype) if pictures.is_floating_point() else torch.float32
+    patch = np.zeros((len(units[0]), *pictures.shape[1:]), torch.zeros(0, dtype=kind).numpy().dtype)
+    value = np.zeros(len(patch), patch.dtype)
+    with whole_float32(pictures.device):
+        for i in range(0, len(patch), batch_size):
+            some = slice(i, i + batch_size)
+            frames, values = project_frames(
+                model, layer, pictures, [place[some] for place in units], rule, check=i == 0
+            )
+            patch[some], value[some] = frames.to(kind).cpu().numpy(), values.to(kind).cpu().numpy()
+    return patch, value
 
 
 def crops(images: Images, projections: Projections) -> NDArray[Any]:

@@ -92,8 +92,8 @@ class Responses:
         for name in ARRAYS:
             save_array(Path(folder) / f"{name}.npy", getattr(self, name))
 
-    @classmethod
-    def load(cls, folder: Path) -> Responses:
+    @staticmethod
+    def load(folder: Path) -> Responses:
         """Open what :meth:`save` or :func:`record` wrote, on disk rather than in memory.
 
         Raises
@@ -110,7 +110,7 @@ class Responses:
                 raise FerError(f"{path} holds no readable responses ({error}): record them again") from error
             if arrays[-1].dtype != kind or arrays[-1].ndim != 2 or arrays[-1].shape != arrays[0].shape:
                 raise FerError(f"{path} does not fit the other arrays of its folder: record them again")
-        return cls(*arrays)
+        return Responses(*arrays)
 
 
 @dataclass(frozen=True)

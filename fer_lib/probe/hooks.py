@@ -1,0 +1,396 @@
+"""Any network through hooks: what a layer gives, and the signals of its units at the pixels, over the whole frame.
+
+Nothing is asked of the network but that it takes pictures (n, C, H, W) and is built of modules. It runs in evaluation and is
+left as it was found.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fer_lib.errors import FerError
+from fer_lib.network.repeatable import usable_device
+from fer_lib.network.stack import Step, read_stack
+
+# Activations that the rules say nothing about, as torch's graph names them.
+_OTHERS = ("Gelu", "Silu", "Mish", "Elu", "LeakyRelu", "PreluKernel", "Hardswish", "Hardtanh", "Softplus")
+_RELU_CALLS = {torch.ops.aten.relu.default, torch.ops.aten.relu_.default}
+
+
+def layer_of(model: nn.Module, layer: str) -> nn.Module:
+    """Find a layer by its name in ``model.named_modules()``; a FerError with names like it if there is none."""
+    if not isinstance(model, nn.Module):
+        raise FerError(f"model is {type(model).__name__}: give an nn.Module")
+    if not isinstance(layer, str):
+        raise FerError(f"layer {layer!r} is {type(layer).__name__}: give its name, such as {str(layer)!r}")
+    modules = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
+    if layer not in modules:
+        names = list(modules)
+        close = difflib.get_close_matches(layer, names, n=5) if len(names) > 12 else names
+        shown = ", ".join(close) or "those of model.named_modules()"
+        raise FerError(
+            f"there is no layer {layer!r}: {'the layers are' if names == close else 'try'} {shown}"
+        )
+    for name, module in modules.items():
+        if any(is_lazy(parameter) for parameter in module.parameters(recurse=False)):
+            raise FerError(
+                f"layer {name!r} is {type(module).__name__}: pass one picture through the network first, which gives it its size"
+            )
+    return modules[layer]
+
+
+def device_of(model: nn.Module, otherwise: torch.device) -> torch.device:
+    """Return the device on which a network is, or another one if it has no weights."""
+    return usable_device(next(iter(model.parameters()), torch.zeros(0, device=otherwise)).device)
+
+
+@contextmanager
+def in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation, and each of its modules back into its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def planes(output: Any, count: int, layer: str) -> Tensor:
+    """Read what a layer gave for ``count`` pictures as feature maps (count, C, h, w).
+
+    Vectors (count, C) are maps of one unit. Tokens (count, T, C) are maps of one row, column t being token t. Of several
+    outputs, as of attention, the first counts.
+
+    Raises
+    ------
+    FerError
+        If it is nothing of this kind.
+    """
+    if isinstance(output, dict):
+        output = next(iter(output.values()), None)
+    elif isinstance(output, list | tuple):
+        output = output[0] if output else None
+    if not isinstance(output, Tensor):
+        raise FerError(
+            f"layer {layer!r} gives {type(output).__name__}: choose one that gives a tensor (n, C, h, w)"
+        )
+    if output.ndim not in (2, 3, 4) or output.shape[0] != count or not output.numel():
+        raise FerError(
+            f"layer {layer!r} gives shape {tuple(output.shape)} for {count} pictures: choose one that gives "
+            "(n, C, h, w), tokens (n, T, C) or vectors (n, C)"
+        )
+    if output.ndim == 3:
+        return output.transpose(1, 2)[:, :, None]
+    return output[:, :, None, None] if output.ndim == 2 else output
+
+
+def run(model: nn.Module, pictures: Tensor) -> None:
+    """Run a network on pictures; a FerError in one line if it does not take them."""
+    if pictures.ndim != 4 or not all(pictures.shape):
+        raise FerError(f"pictures have shape {tuple(pictures.shape)}: give (N, C, H, W)")
+    weights = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if weights is not None and pictures.is_floating_point() and pictures.dtype != weights.dtype:
+        raise FerError(f"pictures are {pictures.dtype}: convert them to the network's {weights.dtype}")
+    try:
+        model(pictures)
+    except (FerError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, NotImplementedError) as error:
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise FerError(
+            f"the network fails on pictures {tuple(pictures.shape)} of {pictures.dtype} ({why}): "
+            "give pictures of the size and type that it takes"
+        ) from error
+
+
+@contextmanager
+def watching(model: nn.Module, layer: str, see: Callable[[Any], None]) -> Iterator[None]:
+    """Show what a layer gives to a function, each time that it is used."""
+    handle = layer_of(model, layer).register_forward_hook(lambda module, inputs, output: see(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _never_run(layer: str) -> FerError:
+    return FerError(
+        f"layer {layer!r} was not run: choose a layer that the network uses (a scripted or compiled network hides "
+        "its layers, and attention calls some of them without running them)"
+    )
+
+
+def stack_to(model: nn.Module, layer: str, shape: torch.Size, kind: torch.dtype) -> list[Step] | None:
+    """Read the layers between the pictures and a layer as a plain stack; None where they are none.
+
+    Parameters
+    ----------
+    model
+        An ``nn.Sequential`` that :func:`fer_lib.network.stack.read_stack` accepts up to the layer, or any network that gives its
+        pictures unchanged to such a one: as VGG does, whose layers are named ``"features.9"``. That they are unchanged is seen on a
+        picture of noise.
+    shape, kind
+        Channels, height and width of the pictures, and their type.
+    """
+    layer_of(model, layer)
+    parts = layer.split(".")
+    for cut in range(len(parts)):
+        block, below = model.get_submodule(".".join(parts[:cut])), ".".join(parts[cut:])
+        if not isinstance(block, nn.Sequential):
+            continue
+        try:
+            steps = read_stack(block, below)
+        except FerError:
+            continue
+        if block is model or _is_fed(model, block, layer, steps, shape, kind):
+            return steps
+    return None
+
+
+@torch.no_grad()
+def _is_fed(
+    model: nn.Module,
+    block: nn.Sequential,
+    layer: str,
+    steps: list[Step],
+    shape: torch.Size,
+    kind: torch.dtype,
+) -> bool:
+    """Whether a block is given the pictures as they are, once, and its layer gives what its steps give."""
+    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    device = device_of(model, noise.device)
+    picture = noise.to(device, kind)
+    inputs, outputs = list[Any](), list[Any]()
+
+    def see(module: nn.Module, given: tuple[Any, ...]) -> None:
+        inputs.append(given[0].clone() if given and isinstance(given[0], Tensor) else None)
+
+    handle = block.register_forward_pre_hook(see)
+    try:
+        with in_evaluation(model), watching(model, layer, lambda output: outputs.append(output.clone())):
+            run(model, picture.clone())
+            if len(inputs) != 1 or len(outputs) != 1 or inputs[0] is None:
+                return False
+            expected = picture.clone()
+            for step in steps:
+                expected = step.module(expected)
+    finally:
+        handle.remove()
+    return torch.equal(inputs[0], picture) and torch.equal(outputs[0], expected)
+
+
+@torch.no_grad()
+def maxima(model: nn.Module, layer: str, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Maximum, row and column of every map of a layer for pictures (n, C, H, W): three (n, maps).
+
+    A layer that is used several times counts as it is used last.
+    """
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def see(output: Any) -> None:
+        # At once: what comes next may work in place.
+        maps = planes(output, len(pictures), layer)
+        value, place = maps.flatten(2).max(2)
+        found[:] = [(value.float(), place // maps.shape[3], place % maps.shape[3])]
+
+    with in_evaluation(model), watching(model, layer, see):
+        run(model, pictures.clone())
+    if not found:
+        raise _never_run(layer)
+    return found[0]
+
+
+class _Rectifier(torch.autograd.Function):
+    """A ReLU with the way back of a rule."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rule: str) -> Tensor:
+        ctx.rule = rule
+        if rule != "deconvnet":
+            ctx.save_for_backward(x > 0)
+        return x.clamp_min(0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None]:
+        if ctx.rule != "gradient":
+            signal = signal.clamp_min(0)
+        if ctx.rule != "deconvnet":
+            signal = signal * ctx.saved_tensors[0]
+        return signal, None
+
+
+def _plain_relu(module: nn.Module) -> bool:
+    return (
+        isinstance(module, nn.ReLU)
+        and type(module).forward is nn.ReLU.forward
+        and "forward" not in vars(module)
+    )
+
+
+@contextmanager
+def rectified_by(model: nn.Module, rule: str) -> Iterator[None]:
+    """Let every ``nn.ReLU`` of a network send signals back by a rule, none of them working in place."""
+    changed = [module for module in model.modules() if _plain_relu(module)]
+    try:
+        for module in changed:
+            vars(module)["forward"] = lambda x: _Rectifier.apply(x, rule)
+        yield
+    finally:
+        for module in changed:
+            del vars(module)["forward"]
+
+
+def _nodes(value: Tensor) -> set[Any]:
+    """Nodes of torch's graph below a value."""
+    seen, waiting = set[Any](), [value.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+    return seen
+
+
+def _rectifies(node: Any) -> bool:
+    """Whether a node is a ReLU that was called as a function, also as a clamp at zero."""
+    kind = node.name().partition("Backward")[0]
+    if kind in ("Clamp", "ClampMin"):
+        return node._saved_min == 0 and getattr(node, "_saved_max", None) is None
+    return bool(kind == "Relu")
+
+
+def _check_rule(model: nn.Module, layer: str, rule: str, value: Tensor, pictures: Tensor) -> None:
+    """Refuse a rule for ReLUs where the signal passes what it does not speak of."""
+    if rule == "gradient":
+        return
+    nodes = _nodes(value)
+    if any(map(_rectifies, nodes)):
+        raise FerError(
+            f"rule {rule!r} cannot see a ReLU that is called as a function, as in {_callers(model, pictures)}: "
+            "use an nn.ReLU module for each call, or rule='gradient'"
+        )
+    others = sorted({node.name().partition("Backward")[0] for node in nodes}.intersection(_OTHERS))
+    if others:
+        raise FerError(
+            f"rule {rule!r} speaks of ReLUs, and below layer {layer!r} there is {', '.join(others)}: use rule='gradient'"
+        )
+    if not any(isinstance(module, nn.ReLU) for module in model.modules()):
+        raise FerError(f"rule {rule!r} speaks of ReLUs, and the network has no nn.ReLU: use rule='gradient'")
+
+
+class _Calls(TorchDispatchMode):
+    """Notes which modules call a ReLU as a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running: list[str] = []
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _RELU_CALLS and self.running[-1] not in self.found:
+            self.found.append(self.running[-1])
+        return func(*args, **(kwargs or {}))
+
+
+def _callers(model: nn.Module, pictures: Tensor) -> str:
+    """Name the modules that call a ReLU as a function, at most three of them."""
+    calls = _Calls()
+    with ExitStack() as undo:
+        for name, module in model.named_modules():
+            enter = module.register_forward_pre_hook(
+                lambda module, inputs, name=name: calls.running.append(name)
+            )
+            leave = module.register_forward_hook(lambda module, inputs, output: _drop(calls.running))
+            undo.callback(enter.remove)
+            undo.callback(leave.remove)
+        with torch.no_grad(), calls:
+            run(model, pictures.clone())
+    shown = [name or type(model).__name__ for name in calls.found]
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "") or "its forward"
+
+
+def _drop(names: list[str]) -> None:
+    names.pop()
+
+
+def project_frames(
+    model: nn.Module, layer: str, pictures: Tensor, units: list[Tensor], rule: str, check: bool
+) -> tuple[Tensor, Tensor]:
+    """Frames (n, C, H, W) and activations (n,) of n units, each on its own copy of its picture.
+
+    Parameters
+    ----------
+    model, layer
+        Any network and the name of a layer, which counts as it is used last.
+    pictures
+        (N, C, H, W) on the network's device.
+    units
+        Row in ``pictures``, map, row and column of each unit, (n,) each.
+    rule
+        As for :func:`fer_lib.probe.deconv.project`.
+    check
+        Whether to look if the rule speaks of everything below the layer.
+    """
+    found: list[Tensor] = []
+
+    def see(output: Any) -> None:
+        # A copy within the graph: what comes next may work in place.
+        found[:] = [planes(output, len(units[0]), layer).clone()]
+
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        in_evaluation(model),
+        rectified_by(model, rule),
+        watching(model, layer, see),
+    ):
+        # Copies: tensors of inference mode have no gradients, and cannot be saved for them.
+        picture, maps, row, column = (place.clone() for place in units)
+        leaf = pictures[picture].clone().detach().requires_grad_()
+        run(model, leaf.clone())  # no leaf, so that even the first layer may work in place
+        if not found:
+            raise _never_run(layer)
+        check_places(units, found[0].shape[1:], layer)
+        value = found[0][torch.arange(len(leaf), device=leaf.device), maps, row, column]
+        if not value.requires_grad:
+            raise _unreached(layer)
+        if check:
+            _check_rule(model, layer, rule, value, leaf)
+        try:
+            (signal,) = torch.autograd.grad(value, leaf, value.detach(), allow_unused=True)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            why = str(error).partition("\n")[0]
+            raise FerError(
+                f"no signal comes back from layer {layer!r} ({why}): choose a layer below"
+            ) from error
+        if signal is None:
+            raise _unreached(layer)
+    return signal.detach(), value.detach()
+
+
+def _unreached(layer: str) -> FerError:
+    return FerError(
+        f"no gradient comes from layer {layer!r} to the pictures: the network detaches it or computes without gradients"
+    )
+
+
+def check_places(units: list[Tensor], limits: Sequence[int], layer: str) -> None:
+    """Refuse units (picture, map, row, column) that a layer of so many maps, rows and columns does not have."""
+    for name, values, limit in zip(("map", "row", "column"), units[1:], limits, strict=True):
+        wrong = values[(values < 0) | (values >= limit)]
+        if len(wrong):
+            possible = f"give 0 to {limit - 1}" if limit else f"there is no {name}"
+            raise FerError(f"unit with {name} {int(wrong[0])} does not exist in {layer!r}: {possible}")

@@ -1,0 +1,376 @@
+"""One layer of any network, asked: what excites its maps, what of the pixels they use, and what they detect.
+
+>>> import torch
+>>> import fer_lib as fer
+>>> from torchvision.models import resnet18
+>>> probe = fer.Probe(resnet18(weights=None), layer="layer2.0.conv2")
+>>> responses = probe.record(torch.rand(8, 3, 64, 64))
+>>> responses
+ProbeResponses: 128 maps of 'layer2.0.conv2', 8 pictures
+>>> projections = responses.exemplars(n=3).project(rule="guided", maps=[5, 7])
+>>> projections.way, projections.patch.shape
+('whole frame', (6, 3, 64, 64))
+>>> figure = projections.show(map=5)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+from fer_lib.errors import FerError
+from fer_lib.measures.held_out import held_out_detectors
+from fer_lib.plot.charts import panels, styled
+from fer_lib.plot.pictures import grey, signed_grey
+from fer_lib.probe.activations import record
+from fer_lib.probe.deconv import Projections, crops, project
+from fer_lib.probe.hooks import layer_of
+from fer_lib.probe.inputs import Images, pictures_in, tensor_of
+from fer_lib.probe.responses import Exemplars, Responses, exemplars, whole_numbers
+
+__all__ = ["Probe", "ProbeExemplars", "ProbeProjections", "ProbeResponses"]
+
+_SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+_PAIRS = 3  # exemplars side by side in a figure
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One layer of a network.
+
+    Parameters
+    ----------
+    model
+        Any ``nn.Module`` that takes pictures (n, C, H, W). It runs in evaluation and is left as it was.
+    layer
+        Name of the layer in ``model.named_modules()``, such as ``"features.9"`` or ``"layer3.1.conv2"``. What it gives is read as
+        :func:`fer_lib.probe.activations.record` says.
+
+    Raises
+    ------
+    FerError
+        If there is no such layer.
+    """
+
+    model: nn.Module = field(repr=False)
+    layer: str
+
+    def __post_init__(self) -> None:
+        layer_of(self.model, self.layer)
+
+    def record(self, images: Any) -> ProbeResponses:
+        """Pass pictures through the network once.
+
+        Parameters
+        ----------
+        images
+            Array or tensor (N, C, H, W) in the network's type, a list of pictures, a data set, a data loader, or anything else that
+            gives batches of pictures or of (picture, label), such as a generator. It is kept, not copied.
+
+        Returns
+        -------
+        ProbeResponses
+            The same whatever the size of the batches.
+        """
+        source = _Pictures.of(images)
+        found = record(self.model, source.batches(), self.layer)
+        return ProbeResponses(**vars(found), probe=self, pictures=source)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures of a recording, in their order."""
+
+    given: Any
+
+    @classmethod
+    def of(cls, images: Any) -> _Pictures:
+        if isinstance(images, Dataset) and not isinstance(images, IterableDataset | Tensor):
+            return cls(DataLoader(images, batch_size=32))
+        if isinstance(images, list | tuple) and images and getattr(images[0], "ndim", 0) == 3:
+            return cls(tensor_of(images))
+        if not isinstance(images, Tensor | np.ndarray) and not isinstance(images, Iterable):
+            raise FerError(f"images are {type(images).__name__}: give an array (N, C, H, W) or a data loader")
+        return cls(images)
+
+    def batches(self) -> Iterator[Any]:
+        return iter([self.given] if isinstance(self.given, Tensor | np.ndarray) else self.given)
+
+    def check_order(self) -> None:
+        """Refuse pictures whose order is another one each time."""
+        if isinstance(self.given, DataLoader) and isinstance(self.given.sampler, _SHUFFLING):
+            raise FerError(
+                "the data loader shuffles, so that nobody knows which picture is which: give it shuffle=False"
+            )
+
+    def lookup(self, numbers: NDArray[np.int64]) -> Images:
+        """Return what gives the pictures of these numbers: the array itself, or those found in another pass."""
+        if isinstance(self.given, Tensor | np.ndarray):
+            return self.given
+        self.check_order()
+        if isinstance(self.given, Iterator):
+            raise FerError(
+                f"the pictures came from a {type(self.given).__name__}, which can be read only once: give an array, a tensor or a "
+                "data loader to record"
+            )
+        numbers = np.unique(numbers)
+        found, seen = list[Tensor](), 0
+        for batch in self.batches():
+            pictures = pictures_in(batch)
+            wanted = numbers[(numbers >= seen) & (numbers < seen + len(pictures))]
+            found.append(pictures[torch.from_numpy(wanted - seen)].clone())
+            seen += len(pictures)
+        if len(numbers) and numbers[-1] >= seen:
+            raise FerError(
+                f"there were more than {numbers[-1]} pictures and now there are {seen}: record them again"
+            )
+        kept = torch.cat(found)
+        return lambda asked: kept[torch.from_numpy(np.searchsorted(numbers, asked))]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ProbeResponses(Responses):
+    """Strongest response of each map to each picture, with the probe and the pictures that they came from.
+
+    Attributes
+    ----------
+    probe
+        The layer that was recorded.
+    maximum, row, column
+        See :class:`fer_lib.probe.responses.Responses`.
+    """
+
+    probe: Probe
+    pictures: _Pictures
+
+    def __repr__(self) -> str:
+        count, maps = self.maximum.shape
+        return f"{type(self).__name__}: {maps} maps of {self.probe.layer!r}, {count} pictures"
+
+    def exemplars(
+        self, n: int = 9, groups: ArrayLike | None = None, among: ArrayLike | None = None
+    ) -> ProbeExemplars:
+        """Find the pictures that excite each map most; see :func:`fer_lib.probe.activations.exemplars`."""
+        found = exemplars(self, n, groups, among)
+        return ProbeExemplars(**vars(found), probe=self.probe, pictures=self.pictures)
+
+    def detectors(
+        self,
+        labels: Any,
+        groups: ArrayLike | None = None,
+        *,
+        folds: int = 5,
+        permutations: int = 1000,
+        draws: int = 1000,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Find the map that detects each concept, and say how well it does so on groups on which it was not chosen.
+
+        Parameters
+        ----------
+        labels
+            1 where a picture shows the concept, 0 where it does not, NaN where that is not known: (N,), (N, J), or a table with a
+            column for each concept. Rows are the pictures in their order; an index is not looked at.
+        groups
+            (N,) who or what each picture belongs to, such as the person. None: each picture stands alone; frames of one film do
+            not.
+        folds, permutations, draws, seed
+            See :func:`fer_lib.measures.held_out.held_out_detectors`.
+
+        Returns
+        -------
+        DataFrame
+            One row for each concept: map, agree, auc, low, high, p, with, without; explained there.
+
+        Raises
+        ------
+        FerError
+            If labels or groups do not fit the pictures.
+        """
+        self.pictures.check_order()
+        table = _concepts(labels, len(self))
+        return held_out_detectors(
+            self.maximum,
+            table.to_numpy(),
+            groups,
+            names=list(table.columns),
+            folds=folds,
+            permutations=permutations,
+            draws=draws,
+            seed=seed,
+        )
+
+
+def _concepts(labels: Any, count: int) -> pd.DataFrame:
+    """Labels as a table of floats with a column for each concept."""
+    if isinstance(labels, Tensor):
+        labels = labels.detach().cpu().numpy()
+    if isinstance(labels, pd.Series):
+        labels = labels.to_frame(labels.name if labels.name is not None else 0)
+    if not isinstance(labels, pd.DataFrame):
+        array = np.asarray(labels)
+        if array.ndim not in (1, 2):
+            raise FerError(f"labels have shape {array.shape}: give (N,), or (N, J) for J concepts")
+        labels = pd.DataFrame(array)
+    if len(labels) != count:
+        raise FerError(f"{len(labels)} rows of labels are given: give one for each of the {count} pictures")
+    for name, column in labels.items():
+        known = column.dropna()
+        wrong = known[~known.isin([0, 1])]
+        if len(wrong):
+            raise FerError(
+                f"concept {name!r} has the label {wrong.iloc[0]!r}: give 1 (there), 0 (not there) or NaN (not known); "
+                "pandas.get_dummies makes such columns of classes"
+            )
+    return pd.DataFrame(labels.to_numpy(dtype=float, na_value=np.nan), columns=labels.columns)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ProbeExemplars(Exemplars):
+    """Pictures that excite each map most, with the probe and the pictures.
+
+    Attributes
+    ----------
+    probe
+        The layer that was recorded.
+    picture, value, row, column, dead
+        See :class:`fer_lib.probe.responses.Exemplars`.
+    """
+
+    probe: Probe
+    pictures: _Pictures
+
+    def __repr__(self) -> str:
+        maps, n = self.picture.shape
+        dead = int(self.dead.sum())
+        return f"{type(self).__name__}: {n} pictures for each of {maps} maps of {self.probe.layer!r}, {dead} of them dead"
+
+    def project(
+        self, rule: str = "deconvnet", maps: ArrayLike | None = None, *, batch_size: int = 32
+    ) -> ProbeProjections:
+        """Send the units of the exemplars back to the pixels.
+
+        Parameters
+        ----------
+        rule
+            ``"deconvnet"``, ``"guided"`` or ``"gradient"``, see :mod:`fer_lib.probe.deconv`.
+        maps
+            Numbers of the maps wanted; None: all. In a network that is no plain stack each unit takes as much memory as a picture.
+        batch_size
+            Units computed at once.
+
+        Raises
+        ------
+        FerError
+            If there is no such map, the network cannot be projected by this rule, or the pictures cannot be had again or are not
+            those that were recorded.
+        """
+        units, value = self.units(), self.value[self.picture >= 0]
+        if maps is not None:
+            wanted = np.atleast_1d(whole_numbers("maps", maps))
+            wrong = wanted[(wanted < 0) | (wanted >= len(self.dead))]
+            if len(wrong):
+                raise FerError(f"there is no map {wrong[0]}: give 0 to {len(self.dead) - 1}")
+            chosen = np.isin(units.map, wanted)
+            units, value = units[chosen], value[chosen]
+        images = self.pictures.lookup(units.picture)
+        found = project(self.probe.model, images, units, self.probe.layer, rule, batch_size)
+        moved = np.flatnonzero(
+            ~np.isclose(found.value, value, rtol=1e-2, atol=1e-3 * np.abs(value).max(initial=0))
+        )
+        if len(moved):
+            i = int(moved[0])
+            raise FerError(
+                f"map {units.map[i]} gives {found.value[i]:.4g} on picture {units.picture[i]} and gave {value[i]:.4g} when it was "
+                "recorded: give pictures without random transforms, and record again once the network was changed"
+            )
+        return ProbeProjections(**vars(found), images=images)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ProbeProjections(Projections):
+    """Projections with the pictures that they belong to.
+
+    Attributes
+    ----------
+    images
+        The pictures, by their numbers.
+    patch, top, left, value, units, rule, layer, way
+        See :class:`fer_lib.probe.deconv.Projections`.
+    """
+
+    images: Images = ()
+
+    def __repr__(self) -> str:
+        maps = len(np.unique(self.units.map))
+        return f"{type(self).__name__}: {len(self)} units of {maps} maps of {self.layer!r}, {self.rule}, {self.way}"
+
+    def originals(self) -> NDArray[Any]:
+        """Return the pixels that the units see, in the shape of ``patch``; zero outside the frame."""
+        return crops(self.images, self)
+
+    @styled
+    def show(self, map: int | None = None) -> Figure:
+        """Draw the exemplars of a map, the strongest first, each beside its projection.
+
+        Parameters
+        ----------
+        map
+            Number of the map; None if there is only one.
+
+        Returns
+        -------
+        Figure
+            Each original stretched to the full range, in colour if it has three channels; projections with zero at mid-grey. Of two
+            channels, or four and more, the mean is shown.
+
+        Raises
+        ------
+        FerError
+            If the map has no projections.
+        """
+        maps = np.unique(self.units.map)
+        if map is None and len(maps) != 1:
+            raise FerError(
+                f"there are projections of {len(maps)} maps: choose one, such as map={next(iter(maps), 0)}"
+            )
+        some = self.of_map(int(maps[0]) if map is None else map)
+        if not len(some):
+            raise FerError(f"there is no projection of map {map}: it was left out, or no picture excites it")
+        originals = some.originals()
+        columns = min(len(some), _PAIRS)
+        rows = -(-len(some) // columns)
+        figure, axes = panels(rows, 2 * columns, 3 * columns, 1.7 * rows)
+        for ax in axes.flat:
+            ax.set_axis_off()
+        for i, (left, right) in enumerate(axes.reshape(-1, 2)[: len(some)]):
+            _draw(left, grey(_visible(originals[i])), f"picture {some.units.picture[i]}")
+            _draw(right, signed_grey(_visible(some.patch[i])), f"{some.value[i]:.3g}")
+        figure.suptitle(f"map {some.units.map[0]} of {self.layer}, {self.rule}", fontsize=9)
+        return figure
+
+
+def _visible(picture: NDArray[Any]) -> NDArray[Any]:
+    """(channels, h, w) as (h, w, 3), or (h, w) where that are not colours."""
+    return picture.transpose(1, 2, 0) if len(picture) == 3 else picture.mean(axis=0)
+
+
+def _draw(ax: Any, picture: NDArray[np.uint8], title: str) -> None:
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    ax.set_title(title, fontsize=8, loc="center")
