@@ -139,7 +139,10 @@ def small_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A study of a few rendered faces, trained for one pass, in a store of its own; whatever is asked for is computed once."""
+    """A study of a few rendered faces, trained for one pass, in a store of its own; whatever is asked for is computed once.
+
+    Atlas and control set hold a few action units only.
+    """
     from fer_lib.artifacts.store import Store
     from fer_lib.config import make_settings
     from fer_lib.study import Study
@@ -147,8 +150,8 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
     settings = make_settings(
         "smoke",
         subjects=8,
-        sequences=40,
-        frames=3,
+        sequences=32,
+        frames=2,
         size=64,
         resize=50,
         crop=48,
@@ -159,7 +162,15 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
         strongest=3,
         permutations=50,
     )
-    return Study(settings, Store(tmp_path_factory.mktemp("tiny") / "store"), progress=False)
+    study = Study(settings, Store(tmp_path_factory.mktemp("tiny") / "store"), progress=False)
+    few = (1, 2, 4, 6, 12, 17, 25, 27)
+    with pytest.MonkeyPatch.context() as patch:
+        # Processes take longer to start than so few faces to draw.
+        patch.setattr("os.cpu_count", lambda: 1)
+        patch.setattr("fer_lib.render.atlas.supported_aus", lambda: few)
+        patch.setattr("fer_lib.render.controls.drawable", lambda aus: few)
+        _ = study.rendered, study.atlas, study.controls
+    return study
 
 
 @pytest.fixture(scope="session")
