@@ -235,7 +235,7 @@ def _concepts(labels: Any, count: int) -> pd.DataFrame:
         wrong = known[~known.isin([0, 1])]
         if len(wrong):
             raise FerError(
-                f"concept {name!r} has the label {wrong.iloc[0]!r}: give 1 (there), 0 (not there) or NaN (not known); "
+                f"concept {name!r} has the label {wrong.tolist()[0]!r}: give 1 (there), 0 (not there) or NaN (not known); "
                 "pandas.get_dummies makes such columns of classes"
             )
     return pd.DataFrame(labels.to_numpy(dtype=float, na_value=np.nan), columns=labels.columns)
