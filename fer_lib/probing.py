@@ -153,7 +153,7 @@ class ProbeResponses(Responses):
     probe
         The layer that was recorded.
     maximum, row, column
-        See :class:`fer_lib.probe.responses.Responses`.
+        See :class:`fer_lib.probe.activations.Responses`.
     """
 
     probe: Probe
@@ -250,7 +250,7 @@ class ProbeExemplars(Exemplars):
     probe
         The layer that was recorded.
     picture, value, row, column, dead
-        See :class:`fer_lib.probe.responses.Exemplars`.
+        See :class:`fer_lib.probe.activations.Exemplars`.
     """
 
     probe: Probe

@@ -109,6 +109,11 @@ def test_the_lines_of_the_readme_run(pictures):
     assert isinstance(names["responses"], fer.Responses)
 
 
+def test_the_library_page_lists_the_public_names():
+    page = (ROOT / "book" / "library" / "index.md").read_text("utf-8")
+    assert re.findall(r"`fer\.(\w+)`", page) == fer.__all__
+
+
 def test_the_documented_example_runs():
     outcome = doctest.testmod(probing)
     assert outcome.attempted > 4
