@@ -71,7 +71,7 @@ def test_every_public_name_is_there_and_found_before_it_is_used():
 
 
 def test_checkers_of_types_see_what_is_loaded():
-    declared = re.search(r"if TYPE_CHECKING:\n((?: +.*\n)+)", Path(fer.__file__).read_text("utf-8"))
+    declared = re.search(r"\nif TYPE_CHECKING:\n((?: +.*\n)+)", Path(fer.__file__).read_text("utf-8"))
     assert declared is not None
     seen = {}
     for home, names in re.findall(r"from fer_lib\.([\w.]+) import (.+)", declared[1]):
