@@ -14,11 +14,11 @@ The names of `__all__` are loaded when they are first used. Below them data flow
 `study`), figures and tables (`plot`), the book (`book`).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as checkers of types read it, without loading typing
 if TYPE_CHECKING:
     from fer_lib.config import make_settings
     from fer_lib.faces.reader import read as read_faces
@@ -70,12 +70,16 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fer_lib' has no attribute {name!r}")
-    found = getattr(import_module(f"fer_lib.{_HOMES[name]}"), "read" if name == "read_faces" else name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a name that is not there stays an error for checkers
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'fer_lib' has no attribute {name!r}")
+        from importlib import import_module
+
+        found = getattr(import_module(f"fer_lib.{_HOMES[name]}"), "read" if name == "read_faces" else name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -153,7 +153,7 @@ class ProbeResponses(Responses):
     probe
         The layer that was recorded.
     maximum, row, column
-        See :class:`fer_lib.probe.responses.Responses`.
+        See :class:`fer_lib.probe.activations.Responses`.
     """
 
     probe: Probe
@@ -235,7 +235,7 @@ def _concepts(labels: Any, count: int) -> pd.DataFrame:
         wrong = known[~known.isin([0, 1])]
         if len(wrong):
             raise FerError(
-                f"concept {name!r} has the label {wrong.iloc[0]!r}: give 1 (there), 0 (not there) or NaN (not known); "
+                f"concept {name!r} has the label {wrong.tolist()[0]!r}: give 1 (there), 0 (not there) or NaN (not known); "
                 "pandas.get_dummies makes such columns of classes"
             )
     return pd.DataFrame(labels.to_numpy(dtype=float, na_value=np.nan), columns=labels.columns)
@@ -250,7 +250,7 @@ class ProbeExemplars(Exemplars):
     probe
         The layer that was recorded.
     picture, value, row, column, dead
-        See :class:`fer_lib.probe.responses.Exemplars`.
+        See :class:`fer_lib.probe.activations.Exemplars`.
     """
 
     probe: Probe

@@ -1,0 +1,381 @@
+"""The probe that `import fer_lib` offers: arrays in, results out."""
+
+import doctest
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+import fer_lib as fer
+from fer_lib import probing
+from fer_lib.errors import FerError, Lacking
+from fer_lib.measures.held_out import held_out_detectors
+from fer_lib.plot.pictures import grey, signed_grey
+from fer_lib.probe import activations, deconv
+
+ROOT = Path(__file__).parents[1]
+
+
+def network(channels=1):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(channels, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 5, 3), nn.ReLU()
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return torch.randn(40, 1, 12, 10, generator=torch.Generator().manual_seed(0))
+
+
+def in_a_fresh_python(script):
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_importing_the_library_loads_nothing():
+    script = "import sys, json; before = set(sys.modules); import fer_lib; print(json.dumps(sorted(set(sys.modules) - before)))"
+    loaded = in_a_fresh_python(script)
+    assert [name for name in loaded if name.partition(".")[0] == "fer_lib"] == ["fer_lib"]
+    assert not {"torch", "numpy", "pandas", "matplotlib", "torchvision"} & {
+        n.partition(".")[0] for n in loaded
+    }
+
+
+def test_every_public_name_is_there_and_found_before_it_is_used():
+    script = (
+        "import json, fer_lib as fer; "
+        "print(json.dumps([fer.__all__, dir(fer), [getattr(fer, name).__module__ for name in fer.__all__]]))"
+    )
+    names, listed, homes = in_a_fresh_python(script)
+    assert names == sorted(names) and 10 <= len(names) <= 16
+    assert set(names) <= set(listed)
+    assert all(home.startswith("fer_lib.") for home in homes)
+    assert set(names) == set(fer._HOMES)
+    with pytest.raises(AttributeError, match="no attribute 'prob'"):
+        _ = fer.prob
+
+
+def test_checkers_of_types_see_what_is_loaded():
+    declared = re.search(r"\nif TYPE_CHECKING:\n((?: +.*\n)+)", Path(fer.__file__).read_text("utf-8"))
+    assert declared is not None
+    seen = {}
+    for home, names in re.findall(r"from fer_lib\.([\w.]+) import (.+)", declared[1]):
+        for name in names.split(", "):
+            seen[name.split(" as ")[-1]] = home
+    assert seen == fer._HOMES
+
+
+class Deep(nn.Module):
+    """A network with a layer and a map of the numbers in the README."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        widths = [1, 4, 4, 4, 4, 120]
+        layers = [(nn.Conv2d(*pair, 3, padding=1), nn.ReLU()) for pair in itertools.pairwise(widths)]
+        self.features = nn.Sequential(*(layer for pair in layers for layer in pair))
+        self.head = nn.Linear(120, 2)
+
+    def forward(self, x):
+        return self.head(self.features(x).mean((2, 3)))
+
+
+def test_the_lines_of_the_readme_run(pictures):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    people = np.arange(40) % 8
+    names = {"model": network(), "images": pictures, "people": people, "labels": np.arange(40) // 8 % 2}
+    names["model"] = nn.ModuleDict({"features": names["model"]})
+    names["model"].forward = names["model"]["features"].forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "show", lambda self: None)
+        exec(
+            compile(block.replace("features.9", "features.4").replace("113", "3"), "README.md", "exec"), names
+        )
+    assert isinstance(names["responses"], fer.Responses)
+
+
+def test_the_library_page_lists_the_public_names():
+    page = (ROOT / "book" / "library" / "index.md").read_text("utf-8")
+    assert re.findall(r"`fer\.(\w+)`", page) == fer.__all__
+
+
+def test_the_documented_example_runs():
+    outcome = doctest.testmod(probing)
+    assert outcome.attempted > 4
+    assert outcome.failed == 0
+
+
+class Faces(Dataset):
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, i):
+        if i >= len(self):
+            raise IndexError(i)
+        return self.pictures[i], i % 3
+
+
+class Stream(IterableDataset):
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def __iter__(self):
+        return iter(self.pictures)
+
+
+SOURCES = {
+    "tensor": lambda x: x,
+    "array": lambda x: x.numpy(),
+    "list of pictures": lambda x: list(x),
+    "list of arrays": lambda x: list(x.numpy()),
+    "batches": lambda x: list(x.split(7)),
+    "batches with labels": lambda x: [(a, torch.zeros(len(a))) for a in x.split(9)],
+    "data set": Faces,
+    "loader": lambda x: DataLoader(TensorDataset(x), batch_size=11),
+    "loader with labels": lambda x: DataLoader(Faces(x), batch_size=6),
+    "stream": lambda x: DataLoader(Stream(x), batch_size=4),
+    "mapped": lambda x: DataLoader([{"pixels": a, "label": 1} for a in x], batch_size=13),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_all_kinds_of_pictures_give_the_same(kind, pictures):
+    model = network()
+    probe = fer.Probe(model, layer="4")
+    responses = probe.record(SOURCES[kind](pictures))
+    plain = activations.record(model, pictures, "4")
+    assert np.array_equal(responses.maximum, plain.maximum)
+    found = responses.exemplars(n=3)
+    assert np.array_equal(found.picture, activations.exemplars(plain, 3).picture)
+    projected = found.project("guided")
+    expected = deconv.project(model, pictures, found.units(), "4", "guided")
+    assert np.array_equal(projected.patch, expected.patch)
+    assert np.array_equal(projected.originals(), deconv.crops(pictures, expected))
+    assert projected[[2, 0]].originals().shape == projected.patch[:2].shape
+
+
+def test_pictures_that_are_read_once_are_refused_when_they_are_needed_again(pictures):
+    responses = fer.Probe(network(), "4").record(batch for batch in pictures.split(9))
+    assert len(responses) == 40
+    with pytest.raises(FerError, match="came from a generator, which can be read only once: give an array"):
+        responses.exemplars().project()
+
+
+def test_shuffled_pictures_have_no_numbers(pictures):
+    loader = DataLoader(TensorDataset(pictures), batch_size=5, shuffle=True)
+    responses = fer.Probe(network(), "4").record(loader)
+    for ask in (lambda: responses.exemplars().project(), lambda: responses.detectors(np.arange(40) % 2)):
+        with pytest.raises(FerError, match="shuffle=False"):
+            ask()
+
+
+def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
+    class Noisy(Faces):
+        def __getitem__(self, i):
+            return self.pictures[i] + torch.randn(self.pictures[i].shape)
+
+    model = network()
+    with pytest.raises(FerError, match=r"map \d+ gives .* and gave .* when it was recorded"):
+        fer.Probe(model, "4").record(Noisy(pictures)).exemplars().project()
+    responses = fer.Probe(model, "4").record(pictures)
+    with torch.no_grad():
+        model[3].weight *= 2
+    with pytest.raises(FerError, match="record again once the network was changed"):
+        responses.exemplars().project()
+    fewer = Faces(pictures)
+    responses = fer.Probe(model, "4").record(fewer)
+    fewer.pictures = pictures[:3]
+    with pytest.raises(FerError, match="now there are 3"):
+        responses.exemplars().project()
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda probe, x: fer.Probe(probe.model, "9"), "there is no layer '9': the layers are 0, 1, 2, 3, 4"),
+        (lambda probe, x: fer.Probe(None, "9"), "model is NoneType: give an nn.Module"),
+        (lambda probe, x: probe.record(5), "images are int: give an array"),
+        (lambda probe, x: probe.record(x[0]), "give (n, C, H, W)"),
+        (lambda probe, x: probe.record([]), "there are no pictures to record"),
+        (lambda probe, x: probe.record(x).exemplars(n=0), "n=0 is not possible"),
+        (lambda probe, x: probe.record(x).exemplars().project("lrp"), "rule 'lrp' is unknown"),
+        (lambda probe, x: probe.record(x).exemplars().project(maps=5), "there is no map 5: give 0 to 4"),
+        (lambda probe, x: probe.record(x).exemplars().project().show(), "projections of 5 maps: choose one"),
+        (
+            lambda probe, x: probe.record(x).exemplars().project(maps=[1, 2]).show(map=3),
+            "no projection of map 3",
+        ),
+        (lambda probe, x: probe.record(x).detectors([1, 0]), "2 rows of labels are given"),
+        (lambda probe, x: probe.record(x).detectors(["a", "b"] * 20), "pandas.get_dummies"),
+        (lambda probe, x: probe.record(x).detectors(np.arange(40)), "has the label 2"),
+        (lambda probe, x: probe.record(x).detectors(np.zeros((40, 1, 1))), "labels have shape (40, 1, 1)"),
+        (lambda probe, x: probe.record(x).detectors([1, 0] * 20, groups=[1, 2]), "groups have shape (2,)"),
+        (
+            lambda probe, x: probe.record(x).detectors([1, 0] * 20, groups=[None] + [1] * 39),
+            "row 0 has no group",
+        ),
+        (lambda probe, x: probe.record(x).detectors([1, 0] * 20, folds=1), "folds=1 is not possible"),
+    ],
+)
+def test_wrong_questions_are_answered_in_one_line(ask, message, pictures):
+    with pytest.raises(FerError) as said:
+        ask(fer.Probe(network(), "4"), pictures)
+    assert message in str(said.value)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_figure_shows_each_exemplar_beside_its_projection(channels):
+    x = torch.randn(20, channels, 12, 10, generator=torch.Generator().manual_seed(1))
+    model = network(channels)
+    projected = fer.Probe(model, "4").record(x).exemplars(n=4).project("guided")
+    figure = projected.show(map=2)
+    shown = [ax for ax in figure.axes if ax.images]
+    some = projected.of_map(2)
+    assert len(shown) == 2 * len(some)
+
+    def visible(values):
+        return values.transpose(1, 2, 0) if channels == 3 else values.mean(0)
+
+    for i, (left, right) in enumerate(zip(shown[::2], shown[1::2], strict=True)):
+        assert left.get_title() == f"picture {some.units.picture[i]}"
+        assert np.array_equal(left.images[0].get_array(), grey(visible(some.originals()[i])))
+        assert np.array_equal(right.images[0].get_array(), signed_grey(visible(some.patch[i])))
+    assert "map 2 of 4, guided" in figure.get_suptitle()
+    assert projected.of_map(2).show().axes
+
+
+def test_a_network_that_is_no_stack_shows_whole_pictures():
+    x = torch.randn(6, 3, 16, 16)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU())
+    projected = fer.Probe(model, "2").record(x).exemplars(n=2).project(maps=1)
+    assert projected.way == "whole frame"
+    assert np.array_equal(projected.originals(), x.numpy()[projected.units.picture])
+    assert "whole frame" in repr(projected) and "1 maps" in repr(projected)
+
+
+def test_results_of_a_probe_are_saved_as_any(tmp_path, pictures):
+    responses = fer.Probe(network(), "4").record(pictures)
+    responses.save(tmp_path)
+    assert np.array_equal(fer.Responses.load(tmp_path).row, responses.row)
+    projected = responses.exemplars(n=1).project()
+    projected.save(tmp_path)
+    again = fer.Projections.load(tmp_path)
+    assert (again.way, again.layer) == ("windowed", "4")
+    assert np.array_equal(again.patch, projected.patch)
+
+
+# -------------------------------------------------------------------- detectors
+
+
+def planted(seed=0, people=20, each=12, maps=7, strength=2.0):
+    """Responses of which map 3 rises with concept 0; concept 1 is noise, concept 2 is known for half the rows."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(people), each)
+    labels = rng.integers(0, 2, (len(groups), 3)).astype(float)
+    scores = rng.normal(size=(len(groups), maps)) + rng.normal(size=people)[groups][:, None]
+    scores[:, 3] += strength * labels[:, 0]
+    scores[:, 5] += strength * labels[:, 2]
+    labels[::2, 2] = np.nan
+    return scores, labels, groups
+
+
+def test_a_planted_detector_is_found_and_noise_is_not():
+    scores, labels, groups = planted()
+    found = held_out_detectors(scores, labels, groups, names=["there", "noise", "half"], permutations=200)
+    assert found.loc[["there", "half"], "map"].tolist() == [3, 5]
+    assert (found.loc[["there", "half"], "agree"] == 1).all()
+    assert (found.loc[["there", "half"], "low"] > 0.7).all()
+    assert (found.loc[["there", "half"], "p"] == 1 / 201).all()
+    assert found.loc["noise", "p"] > 0.05
+    assert found.loc["noise", "low"] < 0.5 < found.loc["noise", "high"]
+    assert found.loc["half", ["with", "without"]].sum() == 120
+    assert ((found["low"] <= found["auc"]) & (found["auc"] <= found["high"])).all()
+
+
+def test_the_held_out_area_is_that_of_a_plain_loop():
+    scores, labels, groups = planted(1)
+    found = held_out_detectors(scores, labels, groups, permutations=1, draws=1, folds=4)
+    for concept in range(3):
+        known = ~np.isnan(labels[:, concept])
+        won = pairs = 0.0
+        for train, test in GroupKFold(4).split(scores, groups=groups):
+            train, test = train[known[train]], test[known[test]]
+            areas = [roc_auc_score(labels[train, concept], scores[train, c]) for c in range(scores.shape[1])]
+            best = int(np.argmax(areas))
+            weight = (labels[test, concept] == 1).sum() * (labels[test, concept] == 0).sum()
+            won += weight * roc_auc_score(labels[test, concept], scores[test, best])
+            pairs += weight
+        assert found["auc"].iloc[concept] == pytest.approx(won / pairs, abs=1e-12)
+
+
+def test_p_values_of_noise_are_uniform():
+    p = np.concatenate(
+        [
+            held_out_detectors(*planted(seed, 6, 6, 6, 0.0), permutations=39, draws=1, folds=3)["p"]
+            for seed in range(60)
+        ]
+    )
+    # 180 values, of which 1 in 20 is at most 0.05: more than 18 happen in less than one run of a thousand.
+    assert (p <= 0.05).sum() <= 18
+    assert 0.4 < np.mean(p) < 0.65
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.sampled_from([lambda x: 3 * x + 1, np.exp, lambda x: x**3]))
+def test_only_the_order_of_responses_counts(seed, rising):
+    scores, labels, groups = planted(seed, 7, 3, 6)
+    one = held_out_detectors(scores, labels, groups, permutations=9, draws=9)
+    other = held_out_detectors(rising(scores), labels, -groups, permutations=9, draws=9)
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_what_cannot_be_told_is_nan():
+    scores, _, groups = planted()
+    labels = np.zeros((len(scores), 4))
+    labels[:, 1] = 1
+    labels[:, 2] = groups % 2  # the same for all rows of a person
+    labels[:, 3] = np.nan
+    found = held_out_detectors(scores, labels, groups, permutations=5, draws=5)
+    assert found["map"].tolist()[:2] == [-1, -1] and found["map"].iloc[3] == -1
+    assert found.loc[[0, 1, 3], ["auc", "low", "high", "p", "agree"]].isna().all(axis=None)
+    assert np.isnan(found.loc[2, "p"]) and np.isfinite(found.loc[2, "auc"])
+    with pytest.raises(Lacking, match="single group"):
+        held_out_detectors(scores, labels, np.zeros(len(scores)))
+
+
+def test_labels_may_be_tables_arrays_and_tensors(pictures):
+    responses = fer.Probe(network(), "4").record(pictures)
+    smiles = np.arange(40) % 2
+    options = dict(permutations=20, draws=20)
+    table = pd.DataFrame(
+        {"smile": smiles == 1, "frown": pd.array([True, None, False, None] * 10, dtype="boolean")}
+    )
+    found = responses.detectors(table, groups=np.arange(40) // 4, **options)
+    assert found.index.tolist() == ["smile", "frown"]
+    assert found[["with", "without"]].to_numpy().tolist() == [[20, 20], [10, 10]]
+    alone = responses.detectors(table["smile"], **options)
+    assert alone.index.tolist() == ["smile"]
+    for same in (smiles, smiles[:, None], torch.from_numpy(smiles), smiles.tolist(), smiles.astype(bool)):
+        again = responses.detectors(same, **options)
+        assert np.array_equal(again.to_numpy(float), alone.to_numpy(float))
+    dummies = responses.detectors(pd.get_dummies(np.array(list("abca") * 10)), **options)
+    assert dummies.index.tolist() == ["a", "b", "c"]
