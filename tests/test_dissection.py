@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from fer_lib.errors import FerError
-from fer_lib.measures.dissection import pointing_game, region_iou
+from fer_lib.measures.dissection import dissect, pointing_game, region_iou
 from fer_lib.network.stack import Field
+from fer_lib.probe.responses import Responses
 
 
 def test_region_iou_equals_brute_force():
@@ -84,3 +85,32 @@ def test_a_constant_map_is_nowhere_above_itself(value):
     region[:, 5:12, 5:12] = 1
     maps = torch.full((10, 1, 6, 5), value)
     assert region_iou(lambda: [maps], Field(5, 3, 0), region, np.ones((10, 1))) == 0
+
+
+@pytest.mark.parametrize("detector", [True, False])
+def test_matched_maps_are_told_from_maps_at_random_where_one_fires_in_the_region(detector):
+    rng = np.random.default_rng(5)
+    present = (rng.random((60, 3)) < 0.4).astype(float)
+    regions = np.zeros((3, 32, 32))
+    for j in range(3):
+        regions[j, 8 * j : 8 * j + 12, 8:20] = 1
+    maps = torch.from_numpy(rng.random((60, 12, 8, 8), dtype=np.float32))
+    for j in range(3):
+        for i in np.flatnonzero(present[:, j]) if detector else ():
+            maps[i, j, 2 * j : 2 * j + 3, 2:5] += 2
+    maximum, place = (found.numpy() for found in maps.flatten(2).max(2))
+    responses = Responses(maximum, (place // 8).astype(np.int32), (place % 8).astype(np.int32))
+    table = dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [0, 1, 2])
+    chosen, random = table.loc["chosen"], table.loc["random map"]
+    assert table.index.tolist() == ["chosen", "random map"] and chosen["aus"] == 3
+    assert random["chance"] == pytest.approx(chosen["chance"]) and chosen["silent"] == 0
+    if detector:
+        assert chosen["hits"] == 1 and random["hits"] < 0.6 and chosen["iou"] > 2 * random["iou"]
+    else:
+        assert abs(chosen["hits"] - chosen["chance"]) < 0.15 and abs(chosen["iou"] - random["iou"]) < 0.02
+    one = dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [0, -1, -1])
+    assert one.loc["chosen", "aus"] == 1
+    nothing = dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [-1] * 3)
+    assert (nothing["aus"] == 0).all() and nothing.drop(columns="aus").isna().all(axis=None)
+    with pytest.raises(FerError, match="map 12 is none"):
+        dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [0, 1, 12])

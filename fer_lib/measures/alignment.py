@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
-from fer_lib.measures.distance import Floats
+from fer_lib.measures.distance import Floats, check_maps
 from fer_lib.network.stack import Field
 from fer_lib.probe.deconv import Projections, overlap
 
@@ -105,7 +105,7 @@ def region_alignment(
     before = energy_in_regions(untrained_energy, regions)
 
     def own(shares: Floats, maps: ArrayLike) -> Floats:
-        best = np.asarray(maps)
+        best = check_maps(maps, *shares.shape)
         return np.where(best >= 0, shares[np.arange(len(shares)), best], np.nan)
 
     alive = ~np.isnan(inside).all(axis=0)

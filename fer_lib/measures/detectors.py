@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, best_maps, check_table
+from fer_lib.measures.distance import Floats, best_maps, check_maps, check_table
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
 from fer_lib.measures.ranks import auc, average_precision
 
@@ -86,7 +86,7 @@ def select_and_test(
     if np.intersect1d(np.arange(len(values))[train], np.arange(len(values))[test]).size:
         raise FerError("training and test rows overlap; choose disjoint ones")
     train_auc = auc(values[train], labels[train])
-    maps = best_maps(train_auc) if chosen is None else np.asarray(chosen)
+    maps = best_maps(train_auc) if chosen is None else check_maps(chosen, *train_auc.shape)
     records = []
     for column, (unit, chosen_map) in enumerate(zip(units, maps.tolist(), strict=True)):
         label_train, label_test = labels[train, column], labels[test, column]

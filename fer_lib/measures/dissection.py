@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
-from fer_lib.measures.distance import Floats
+from fer_lib.measures.distance import Floats, check_maps
 from fer_lib.network.stack import Field
 from fer_lib.probe.regions import centres
 from fer_lib.probe.responses import Responses
@@ -198,7 +198,7 @@ def dissect(
         which the map responds and its maximum lies in the region), ``silent`` (share of them on which it does not respond),
         ``chance`` (hits of a place at random), ``aus`` (how many units). NaN where no unit has a map.
     """
-    best = np.asarray(matched, dtype=np.int64)
+    best = check_maps(matched, np.shape(present)[1], responses.maximum.shape[1])
     able = best >= 0
     columns = ["iou", "above", "hits", "silent", "chance", "aus"]
     rows = {"chosen": {"aus": 0.0}, "random map": {"aus": 0.0}}

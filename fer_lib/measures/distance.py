@@ -259,6 +259,23 @@ def check_table(scores: ArrayLike, present: ArrayLike) -> tuple[Floats, Floats]:
     return values, labels
 
 
+def check_maps(chosen: ArrayLike, units: int, maps: int) -> NDArray[np.int64]:
+    """Return the map chosen for each action unit, (J,) int64, -1 for none, or say what is wrong with them.
+
+    Raises
+    ------
+    FerError
+        When there is not one for each of the `units`, or one is no number from 0 to `maps` - 1.
+    """
+    values = np.asarray(chosen)
+    if values.shape != (units,):
+        raise FerError(f"chosen maps have shape {values.shape} for {units} action units; give one for each")
+    wrong = values[~np.isin(values, np.arange(-1, maps))]
+    if wrong.size:
+        raise FerError(f"map {wrong[0]} is none of {maps}; give 0 to {maps - 1}, or -1 for none")
+    return values.astype(np.int64)
+
+
 def _check(r: Floats, q: Floats, zero: str, floor: float) -> None:
     if zero not in get_args(Zero):
         raise FerError(f"zero rule {zero!r} is unknown; choose one of {', '.join(get_args(Zero))}")

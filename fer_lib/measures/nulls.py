@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, Zero, check_table, distance
+from fer_lib.measures.distance import Floats, Zero, check_maps, check_table, distance
 from fer_lib.measures.ranks import centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
@@ -196,7 +196,7 @@ def chosen_p_values(
     """
     values, labels = check_table(scores, present)
     p = np.full(labels.shape[1], np.nan)
-    for unit, map in enumerate(np.asarray(chosen, dtype=np.int64)):
+    for unit, map in enumerate(check_maps(chosen, labels.shape[1], values.shape[1])):
         if map >= 0:
             null = permutation_null(
                 values[:, [map]], labels[:, [unit]], within, permutations=permutations, seed=seed
