@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.measure import Row, in_turns, seconds
-from fer_lib.measures.detectors import permutation_null
+from fer_lib.measures.nulls import permutation_null
 from fer_lib.measures.ranks import auc
 
 SEQUENCES, SUBJECTS, MAPS, UNITS = 593, 123, 256, 25

@@ -128,8 +128,6 @@ def _say_problems(study: Chain) -> None:
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
     settings = _settings(preset, faces, given)
-    from fer_lib.experiment import matching
-    from fer_lib.experiment.interventions import map_effects
     from fer_lib.experiment.study import Study
 
     study = Study(settings)
@@ -139,9 +137,9 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         "training": lambda: study.training,
         "responses": lambda: study.responses,
         "projections": lambda: study.projections_of("relu3"),
-        "verdicts": lambda: matching.verdicts(study),
+        "matches": lambda: study.matches,
         "atlas": lambda: study.atlas,
-        "interventions": lambda: map_effects(study),
+        "effects": lambda: study.effects,
     }
     for name, step in steps.items():
         typer.echo(f"{name} ...", err=True)
@@ -281,8 +279,9 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
 
     study = Study(settings)
     _say_problems(study)
-    right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
-    typer.echo(f"{study.training.path}\naccuracy on {len(right)} test pictures: {right.mean():.3f}")
+    typer.echo(
+        f"{study.training.path}\naccuracy on {len(study.split.test)} test pictures: {study.accuracy:.3f}"
+    )
 
 
 @cli.command()
@@ -301,13 +300,14 @@ def seeds(
     settings = _settings(preset, faces, given)
     if out is not None:
         _check_out(out)
-    from fer_lib.experiment.seeds import run_seeds, with_seeds
     from fer_lib.experiment.study import Study
+    from fer_lib.plot.words import agreement, seeds_table
+    from fer_lib.seeds import run_seeds, with_seeds
 
     with_seeds(settings, seeds)
     _say_problems(Study(settings))
     found = run_seeds(settings, seeds)
-    typer.echo(f"{found.markdown()}\n\n{found.agreement()}")
+    typer.echo(f"{seeds_table(found.table)}\n\n{agreement(found.table)}")
     if out is not None:
         found.save(out)
         typer.echo(out)

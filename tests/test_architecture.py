@@ -17,9 +17,11 @@ FLOORS = [
     {"judges", "network", "book"},
     {"probe"},
     {"measures"},
-    {"traditional"},
+    {"traditional", "claims", "protocols"},
     {"experiment"},
-    {"plot", "cli", "book"},
+    {"seeds"},
+    {"plot", "book"},
+    {"cli"},
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = {

@@ -5,19 +5,20 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, false_discovery_control
+from scipy.stats import binom
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fer_lib.errors import FerError
-from fer_lib.measures import detectors
 from fer_lib.measures.detectors import (
-    Null,
-    auc,
-    average_precision,
+    LEAST,
     by_sequence,
-    permutation_null,
+    evaluate_matches,
+    expression_auc,
     select_and_test,
+    within_expression,
 )
+from fer_lib.measures.nulls import Null, chosen_p_values, permutation_null
+from fer_lib.measures.ranks import auc, average_precision
 
 
 def table(seed=0, rows=80, maps=6, units=5, unknown=0.1, ties=True):
@@ -179,12 +180,12 @@ def test_p_of_a_chosen_map_is_not_that_of_the_best_of_all():
     within = np.arange(60) // 6
     best = permutation_null(scores, present, within, permutations=300).p_values().min(axis=1)
     worst = auc(scores, present).argmin(axis=1)  # ... but not the one that was chosen
-    p = detectors.chosen_p_values(scores, present, within, worst, permutations=300)
+    p = chosen_p_values(scores, present, within, worst, permutations=300)
     assert best[0] == 1 / 301 and p[0] > 0.8
-    assert np.isnan(detectors.chosen_p_values(scores, present, within, [-1, -1])).all()
+    assert np.isnan(chosen_p_values(scores, present, within, [-1, -1])).all()
     # For a single map both are the same.
     alone = permutation_null(scores[:, [3]], present[:, [0]], within, permutations=300).p_values()[0, 0]
-    assert detectors.chosen_p_values(scores, present[:, [0]], within, [3], permutations=300)[0] == alone
+    assert chosen_p_values(scores, present[:, [0]], within, [3], permutations=300)[0] == alone
 
 
 def test_the_same_seed_gives_the_same_null_and_a_picture_order_does_not_bias_it():
@@ -192,16 +193,6 @@ def test_the_same_seed_gives_the_same_null_and_a_picture_order_does_not_bias_it(
     within = np.arange(80) // 4
     first, again = (permutation_null(scores, present, within, permutations=60, seed=2) for _ in range(2))
     assert np.array_equal(first.maxima, again.maxima, equal_nan=True)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_benjamini_hochberg_equals_scipy(p):
-    assert np.allclose(detectors.benjamini_hochberg(p), false_discovery_control(p))
-
-
-def test_benjamini_hochberg_skips_nan():
-    adjusted = detectors.benjamini_hochberg([[0.01, np.nan], [0.04, 0.5]])
-    assert np.allclose(adjusted, [[0.03, np.nan], [0.06, 0.5]], equal_nan=True)
 
 
 def test_select_and_test_finds_a_planted_detector_and_reports_unseen_rows():
@@ -232,9 +223,105 @@ def test_bad_input_is_refused_by_name():
         (lambda: permutation_null(scores, present, within, permutations=0), "no null"),
         (lambda: permutation_null(scores, present, within, statistic="t"), "unknown"),
         (lambda: permutation_null(scores, present, within, alternative="less"), "unknown"),
-        (lambda: detectors.benjamini_hochberg([1.5]), "between 0 and 1"),
         (lambda: select_and_test(scores, present, [0, 1], [1, 2], units=range(5)), "overlap"),
         (lambda: select_and_test(scores, present, [0], [1], units=[1]), "unit numbers"),
     ]:
         with pytest.raises(FerError, match=words):
             call()
+
+
+def films(detector=True, seed=0, people=14, sequences=6, maps=12):
+    """One row for each sequence; map 2 answers to AU 1, map 5 to AU 4, or no map to any."""
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.arange(people), sequences)
+    present = rng.integers(0, 2, (len(subject), 2)).astype(float)
+    maximum = rng.random((len(subject), maps))
+    maximum[:, [2, 5]] += 4.0 * present * detector
+    expression = np.array(["happy", "anger", ""])[np.arange(len(subject)) % 3]
+    held_out = subject >= people // 2
+    return maximum, present, subject, expression, np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def evaluated(data, matched=(2, 5), untrained_matched=(0, 1), **options):
+    maximum, present, subject, expression, train, test = data
+    untrained = np.random.default_rng(99).random(maximum.shape)
+    given = {"aus": [1, 4], "subject": subject, "expression": expression, "permutations": 199} | options
+    return evaluate_matches(
+        maximum,
+        untrained,
+        present,
+        train,
+        test,
+        matched=np.array(matched),
+        untrained_matched=np.array(untrained_matched),
+        **given,
+    )
+
+
+def test_matches_are_detectors_where_these_are_planted():
+    table = evaluated(films()).set_index("au")
+    assert table["map_d"].tolist() == table["map_auc"].tolist() == [2, 5]
+    assert (table[["auc_d", "auc_auc"]] == 1).all(axis=None)
+    assert (table[["p_d", "p_auc", "p", "p_joint"]] <= 0.02).all(axis=None)
+    assert (table["auc_untrained_d"] < 0.85).all() and (table["auc_expression"] < 0.85).all()
+    assert (table["with_au"] + table["without"] == 42).all()
+
+
+def test_matches_are_no_detectors_where_none_are_planted():
+    tables = [evaluated(films(detector=False, seed=seed), seed=seed) for seed in range(12)]
+    table = pd.concat(tables)
+    assert 0.4 < table["auc_d"].mean() < 0.6 and 0.4 < table["auc_auc"].mean() < 0.6
+    assert (table[["p_d", "p"]] <= 0.05).mean().max() < 0.25
+
+
+def test_a_map_that_was_matched_wrongly_is_seen_beside_one_that_detects():
+    table = evaluated(films(), matched=(7, -1)).set_index("au")
+    assert table.loc[1, "p_d"] > 0.05 and table.loc[1, "p_auc"] < 0.02
+    assert table.loc[4, ["map_d", "auc_d", "p_d"]].isna().all() and table.loc[4, "auc_auc"] == 1
+
+
+def test_matches_that_too_few_test_sequences_show_have_no_numbers():
+    maximum, present, subject, expression, train, test = films()
+    present[test, 0] = 0
+    present[test[: LEAST - 1], 0] = 1
+    table = evaluated((maximum, present, subject, expression, train, test)).set_index("au")
+    assert table.loc[1, ["auc_d", "auc_auc", "auc_expression", "p", "p_d", "p_joint"]].isna().all()
+    assert table.loc[1, "map_d"] == 2 and table.loc[1, "with_au"] == LEAST - 1 and table.loc[4, "auc_d"] == 1
+
+
+def test_where_no_sequences_could_change_places_matches_have_no_p():
+    maximum, present, _, expression, train, test = films()
+    table = evaluated((maximum, present, np.arange(len(present)), expression, train, test))
+    assert table[["p", "p_joint", "p_d", "p_auc"]].isna().all(axis=None) and (table["auc_d"] == 1).all()
+
+
+@pytest.mark.parametrize("detector", [True, False])
+def test_within_an_expression_a_detector_is_told_from_none(detector):
+    p = []
+    for seed in range(8):
+        maximum, present, _, expression, _, _ = films(detector, seed)
+        p.append(within_expression(maximum, present, expression, permutations=199))
+    assert ((np.array(p) < 0.05).mean() > 0.9) == detector
+    assert detector or (np.array(p) < 0.05).mean() < 0.25
+
+
+def test_a_unit_that_goes_with_the_expression_cannot_be_told_from_it():
+    maximum, present, _, expression, _, _ = films()
+    present[:, 0] = expression == "happy"
+    p = within_expression(maximum, present, expression, permutations=99)
+    assert np.isnan(p[0]) and np.isfinite(p[1])
+    assert np.isnan(within_expression(maximum, present, np.full(len(present), ""))).all()
+    # A map that merely follows the expression is no detector within it.
+    maximum, present, _, expression, _, _ = films(detector=False)
+    maximum[:, 3] += 4 * (expression == "happy")
+    present[:, 1] = (expression == "happy") ^ (np.random.default_rng(1).random(len(present)) < 0.3)
+    assert within_expression(maximum, present, expression, permutations=199)[1] > 0.02
+
+
+def test_auc_of_the_expression_by_hand():
+    expression = np.array(["a", "a", "b", "b", "a", "b", "a", "c"])
+    present = np.array([[1, 1, 0, 0, 1, 0, 0, 1.0]]).T
+    train, test = np.arange(4), np.arange(4, 8)
+    # Scores on the test rows: a 1, b 0, a 1, c (never seen) 0. Pairs (1, 0), (1, 1), (0, 0), (0, 1): 1, 1/2, 1/2, 0.
+    assert expression_auc(expression, present, train, test).tolist() == [0.5]
+    assert np.isnan(expression_auc(expression, present, test, train[:2])).all()

@@ -3,10 +3,10 @@
 import hashlib
 
 import pytest
+from fer_lib.experiment.matching import verdicts
 
 from fer_lib.artifacts.store import Store
 from fer_lib.errors import FerError
-from fer_lib.experiment.matching import verdicts
 from fer_lib.experiment.settings import make_settings
 from fer_lib.experiment.study import Study
 

@@ -12,7 +12,7 @@ import pandas as pd
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.errors import Lacking
 
-MEASURED = ("probe.activations", "probe.deconv", "network.training", "measures.detectors", "render.dataset")
+MEASURED = ("probe.activations", "probe.deconv", "network.training", "measures.nulls", "render.dataset")
 """Modules whose speed the table tells."""
 
 

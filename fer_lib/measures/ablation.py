@@ -44,6 +44,9 @@ class Ablation:
         Share of random sets whose removal costs at least as much as the chosen ones', with +1 in count and total.
     loudness, loudness_random
         Mean loudness of the chosen maps and of the random sets' (see `loudness`): how good the match is.
+    lost
+        Shape (N,): 1 for a picture that is right with all maps and wrong without the chosen ones, -1 for the reverse, else 0; its
+        mean is `accuracy` minus `without`.
     by_class
         Index `class`; columns `pictures`, `accuracy`, `without` and `random` (mean over the sets).
     """
@@ -58,6 +61,7 @@ class Ablation:
     p_loss: float
     loudness: float
     loudness_random: float
+    lost: Floats
     by_class: pd.DataFrame
 
 
@@ -140,6 +144,7 @@ def ablate(
         p_loss=float((1 + (loss[2:] >= loss[1]).sum()) / (draws + 1)),
         loudness=float(loud[own].mean()),
         loudness_random=float((random @ loud).sum() / random.sum()),
+        lost=right[0] - right[1],
         by_class=table,
     )
 
@@ -281,12 +286,12 @@ def matched_sets(
     nearest = others[
         np.argsort(np.abs(values[others] - values[maps, None]), axis=1, kind="stable")
     ]  # (m, rest)
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     sets = np.zeros((draws, len(values)), dtype=bool)
     for row in sets:
-        for index in generator.permutation(len(maps)):
+        for index in rng.permutation(len(maps)):
             free = nearest[index][~row[nearest[index]]][:neighbours]
-            row[generator.choice(free)] = True
+            row[rng.choice(free)] = True
     return sets
 
 

@@ -1,29 +1,24 @@
-"""Is a map a detector of an action unit? Nulls and held-out tests, all maps and units at once.
+"""Is a map the detector of an action unit? A map is chosen on some people and tested on others, beside controls.
 
-Scores are the largest response of every picture on every map, shape (N, C); `present` holds 1, 0 and NaN (not
-coded), shape (N, J). For the nulls a row is one sequence (`by_sequence`): its frames are not independent.
+Scores are the largest response of every picture on every map, shape (N, C); `present` holds 1, 0 and NaN (not coded), shape
+(N, J). A row of a test is one sequence: its frames are not independent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.distance import Floats, best_maps, check_table
-from fer_lib.measures.ranks import auc, average_precision, centred_ranks, coding_groups, twice_pairs
+from fer_lib.measures.nulls import chosen_p_values, permutation_null
+from fer_lib.measures.ranks import auc, average_precision
 
-Statistic = Literal["auc", "standardised"]
-__all__ = ["Null", "auc", "average_precision", "benjamini_hochberg"]
-__all__ += ["by_sequence", "chosen_p_values", "permutation_null", "select_and_test", "shuffles_within"]
-
-Alternative = Literal["greater", "two-sided"]
+LEAST = 3
+"""Test sequences with and without an action unit below which its AUC says nothing."""
 
 
 def by_sequence(
@@ -52,212 +47,6 @@ def by_sequence(
     any_present = member @ (labels == 1)
     reduced = np.where(coded > 0, (any_present > 0).astype(np.float64), np.nan)
     return member @ values / member.sum(axis=1, keepdims=True), reduced, first[order]
-
-
-@dataclass(frozen=True)
-class Null:
-    """What the best of C maps reaches when labels say nothing about responses.
-
-    Attributes
-    ----------
-    observed
-        The statistic of every action unit and map, shape (J, C).
-    maxima
-        Its largest value over the maps in every permutation, shape (B, J).
-    statistic, alternative
-        As given to `permutation_null`.
-    """
-
-    observed: Floats
-    maxima: Floats
-    statistic: str
-    alternative: str
-
-    def p_values(self) -> Floats:
-        """Return p of every unit and map, shape (J, C), corrected for the choice among C maps (max-T, +1)."""
-        p = np.full(self.observed.shape, np.nan)
-        for unit, observed in enumerate(self.observed):
-            known = ~np.isnan(observed)
-            p[unit, known] = _exceedance(self.maxima[:, unit], observed[known])
-        return p
-
-    def joint_p_values(self) -> Floats:
-        """Return p of every unit's best map, shape (J,), corrected for the choice of map *and* of unit.
-
-        Westfall and Young's min-p over the units: every permutation's maximum is turned into its own p within
-        the unit, so that rare units with their wide nulls do not set the bar for all. With J units and B permutations it
-        can hardly fall below J / (B + 1).
-        """
-        with np.errstate(invalid="ignore"):
-            best = np.where(np.isnan(self.observed), -np.inf, self.observed).max(axis=1)
-        known = np.isfinite(best) & ~np.isnan(self.maxima).any(axis=0)
-        p = np.full(len(best), np.nan)
-        if known.any():
-            # Observed and permuted labels are alike under the null, so they are ranked together, among B + 1.
-            draws = np.concatenate([best[None, known], self.maxima[:, known]])
-            own = (
-                1 + len(draws) - rankdata(draws, method="min", axis=0)
-            )  # how many draws are at least as large
-            p[known] = (own.min(axis=1)[:, None] <= own[0]).mean(axis=0)
-        return p
-
-
-def permutation_null(
-    scores: ArrayLike,
-    present: ArrayLike,
-    within: ArrayLike,
-    *,
-    permutations: int = 5000,
-    seed: int = 0,
-    statistic: Statistic = "auc",
-    alternative: Alternative = "greater",
-) -> Null:
-    """Permute whole rows of labels among the rows of each group and record the best map every time.
-
-    A row keeps its action units together, so that their correlation survives; rows move only within a group,
-    so that what subjects (or expressions) have in common is part of the null. Rows coded for different sets of
-    units are not exchanged. Westfall and Young's max-T: the distribution of the *best* of C maps is the bar for
-    a map that was chosen as the best of C.
-
-    Parameters
-    ----------
-    scores, present
-        One row per sequence, shapes (N, C) and (N, J); see `by_sequence`.
-    within
-        Group of every row, shape (N,): the subject, or the expression for the null within a class.
-    permutations
-        B, at least 1; the smallest p is 1 / (B + 1).
-    seed
-        Of the permutations.
-    statistic
-        `"auc"`, or `"standardised"`: the rank sum minus its mean over all permutations, divided by its standard
-        deviation over them, which weighs all maps alike, whatever their ties and differences between groups.
-    alternative
-        `"greater"`: the unit drives the map. `"two-sided"`: it drives or suppresses it; the statistic is then
-        the distance from chance.
-
-    Returns
-    -------
-    Null
-
-    Raises
-    ------
-    Lacking
-        When nothing can be permuted.
-    FerError
-        When an option is unknown.
-
-    References
-    ----------
-    Westfall and Young (1993), Resampling-Based Multiple Testing. Phipson and Smyth (2010) for the +1.
-    """
-    values, labels = check_table(scores, present)
-    _check_null(len(values), within, permutations, statistic, alternative)
-    coding = np.unique(np.isnan(labels), axis=0, return_inverse=True)[1].ravel()
-    groups = np.unique(np.stack([pd.factorize(np.asarray(within))[0], coding]), axis=1, return_inverse=True)[
-        1
-    ].ravel()
-    if np.bincount(groups).max(initial=0) < 2:
-        raise Lacking(
-            "every group has a single row, so that nothing can be permuted; choose a coarser `within`"
-        )
-    kernels = []
-    for coded, units in coding_groups(labels):
-        ranks, label = centred_ranks(values[coded]), labels[np.ix_(coded, units)]
-        kernels.append((coded, units, ranks, _moments(ranks, label, groups[coded]), 1 / twice_pairs(label)))
-    two_sided = alternative == "two-sided"
-
-    def measure(rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-        """Yield units and their statistic (b, J', C) when row i carries the labels of ``rows[:, i]``."""
-        for coded, units, ranks, (mean, scale), _ in kernels:
-            # Centred doubled ranks are whole numbers; single precision adds them exactly below 2**24.
-            kind = np.float32 if len(ranks) ** 2 < 2**25 else np.float64
-            source = np.ascontiguousarray(labels[:, units].T.astype(kind))
-            moved = source[:, rows[:, coded]]  # (J', b, N')
-            sums = (moved.reshape(-1, moved.shape[-1]) @ ranks.astype(kind)).reshape(*moved.shape[:2], -1)
-            if statistic == "standardised":
-                sums -= mean[:, None].astype(kind)
-                sums *= scale[:, None].astype(kind)
-            yield units, (np.abs(sums, out=sums) if two_sided else sums).swapaxes(0, 1)
-
-    observed = np.full((labels.shape[1], values.shape[1]), np.nan)
-    for units, result in measure(np.arange(len(values))[None]):
-        observed[units] = result[0]
-    maxima = np.full((permutations, labels.shape[1]), np.nan)
-    generator = np.random.default_rng(seed)
-    chunk = max(1, 2**25 // (labels.shape[1] * max(values.shape)))  # 128 MiB an array in single precision
-    for start in range(0, permutations, chunk):
-        rows = shuffles_within(groups, min(chunk, permutations - start), generator)
-        for units, result in measure(rows):
-            maxima[start : start + len(rows), units] = result.max(axis=2)
-    for _, units, _, _, per_pair in kernels:
-        if statistic == "auc":  # from rank sums to areas, which keeps their order
-            observed[units] = observed[units] * per_pair[:, None] + (0 if two_sided else 0.5)
-            maxima[:, units] = maxima[:, units] * per_pair + (0 if two_sided else 0.5)
-        else:  # a unit that is present everywhere or nowhere has no value either way
-            observed[units[np.isnan(per_pair)]] = np.nan
-    return Null(observed, maxima, statistic, alternative)
-
-
-def chosen_p_values(
-    scores: ArrayLike,
-    present: ArrayLike,
-    within: ArrayLike,
-    chosen: ArrayLike,
-    *,
-    permutations: int = 5000,
-    seed: int = 0,
-) -> Floats:
-    """Return p of one map for each action unit, which was chosen on other rows than these.
-
-    Parameters
-    ----------
-    scores, present, within, permutations, seed
-        As in `permutation_null`; the statistic is the AUC, its alternative "greater".
-    chosen
-        Map of each action unit, shape (J,); -1 for none.
-
-    Returns
-    -------
-    ndarray
-        Shape (J,), not corrected for a choice among maps, since none was made on these rows; NaN without a map or
-        for a unit that is present or absent throughout.
-    """
-    values, labels = check_table(scores, present)
-    p = np.full(labels.shape[1], np.nan)
-    for unit, map in enumerate(np.asarray(chosen, dtype=np.int64)):
-        if map >= 0:
-            null = permutation_null(
-                values[:, [map]], labels[:, [unit]], within, permutations=permutations, seed=seed
-            )
-            p[unit] = null.p_values()[0, 0]
-    return p
-
-
-def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Return p values adjusted to the false discovery rate (Benjamini and Hochberg 1995).
-
-    Parameters
-    ----------
-    p
-        Values in [0, 1], any shape; NaN stays NaN and is not counted.
-
-    Returns
-    -------
-    ndarray
-        Same shape: reject those at or below q to keep the expected share of false discoveries at q.
-    """
-    values = np.asarray(p, dtype=np.float64)
-    known = ~np.isnan(values)
-    if ((values[known] < 0) | (values[known] > 1)).any():
-        raise FerError("p values lie between 0 and 1")
-    flat = values[known]
-    order = np.argsort(flat)[::-1]
-    adjusted = np.minimum.accumulate(flat[order] * flat.size / np.arange(flat.size, 0, -1))
-    flat[order] = np.minimum(adjusted, 1.0)
-    out = values.copy()
-    out[known] = flat
-    return out
 
 
 def select_and_test(
@@ -328,6 +117,174 @@ def select_and_test(
     return pd.DataFrame(records, columns=[*columns, "train_with", "test_with", "test_without"])
 
 
+def evaluate_matches(
+    maximum: ArrayLike,
+    untrained_maximum: ArrayLike,
+    present: ArrayLike,
+    train: ArrayLike,
+    test: ArrayLike,
+    *,
+    aus: Sequence[int],
+    matched: ArrayLike,
+    untrained_matched: ArrayLike,
+    subject: ArrayLike,
+    expression: ArrayLike,
+    permutations: int = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test the maps that D matched to action units, and those with the largest AUC, on people they were not chosen on (claim C3).
+
+    A control makes the same choice as the claim, in the network before training.
+
+    Parameters
+    ----------
+    maximum, untrained_maximum
+        Largest response of every picture on every map, shape (N, C), of the network and of the same network before training.
+    present
+        Labels, shape (N, J): 1, 0 or NaN.
+    train, test
+        Row numbers, one for each sequence, of the people whose pictures maps are chosen on and of the others.
+    aus
+        Numbers of the J action units.
+    matched, untrained_matched
+        Map that D matched to each action unit on the training people, shape (J,), in either network; -1 for none.
+    subject, expression
+        Person of every picture and expression of its sequence, shape (N,).
+    permutations, seed
+        As in `fer_lib.measures.nulls.permutation_null`.
+
+    Returns
+    -------
+    DataFrame
+        ``au``, and for ``way`` in ``d`` (the matched maps) and ``auc`` (those with the largest training AUC): ``map_<way>`` (NaN where no
+        map wins), ``auc_<way>`` (its test AUC), ``p_<way>`` (of this map alone), ``map_untrained_<way>`` and
+        ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``auc_expression`` (see `expression_auc`), ``p`` (of
+        the best of all maps on the test people, corrected for that choice), ``p_joint`` (for the choice of AU too), ``with_au`` and
+        ``without`` (test sequences). AUC and p are NaN where the test people have fewer than `LEAST` sequences on a side; p also where
+        none of them has two sequences that could change places.
+    """
+    values, labels = check_table(maximum, present)
+    before, _ = check_table(untrained_maximum, present)
+    train, test, who = np.asarray(train), np.asarray(test), np.asarray(subject)[np.asarray(test)]
+    chosen = {
+        "d": select_and_test(values, labels, train, test, units=aus, chosen=matched),
+        "auc": select_and_test(values, labels, train, test, units=aus),
+    }
+    controls = {
+        "d": select_and_test(before, labels, train, test, units=aus, chosen=untrained_matched),
+        "auc": select_and_test(before, labels, train, test, units=aus),
+    }
+    tested_on = values[test], labels[test], who
+    nothing = np.full(len(aus), np.nan)
+    p, p_joint, p_alone = nothing, nothing, dict.fromkeys(chosen, nothing)
+    try:
+        null = permutation_null(*tested_on, permutations=permutations, seed=seed)
+    except Lacking:
+        pass  # nobody has two sequences that could change places
+    else:
+        every = null.p_values()
+        if not np.isnan(every).all():  # some AU is both present and absent
+            p, p_joint = np.where(np.isnan(every), 1.0, every).min(axis=1), null.joint_p_values()
+        for way, table in chosen.items():
+            maps = table["map"].to_numpy()
+            p_alone[way] = chosen_p_values(*tested_on, maps, permutations=permutations, seed=seed)
+    columns: dict[str, object] = {"au": list(aus)}
+    for way, table in chosen.items():
+        control = controls[way]
+        columns |= {
+            f"map_{way}": table["map"].where(table["map"] >= 0).to_numpy(),
+            f"auc_{way}": table["test_auc"].to_numpy(),
+            f"p_{way}": p_alone[way],
+            f"map_untrained_{way}": control["map"].where(control["map"] >= 0).to_numpy(),
+            f"auc_untrained_{way}": control["test_auc"].to_numpy(),
+        }
+    columns |= {
+        "auc_expression": expression_auc(expression, labels, train, test),
+        "p": p,
+        "p_joint": p_joint,
+        "with_au": chosen["d"]["test_with"].to_numpy(),
+        "without": chosen["d"]["test_without"].to_numpy(),
+    }
+    tested = pd.DataFrame(columns)
+    few = tested[["with_au", "without"]].min(axis=1) < LEAST
+    measured = [name for name in columns if name.startswith(("auc_", "p_")) or name == "p"]
+    tested.loc[few, measured] = np.nan
+    return tested
+
+
+def within_expression(
+    maximum: ArrayLike,
+    present: ArrayLike,
+    expression: ArrayLike,
+    *,
+    permutations: int = 5000,
+    seed: int = 0,
+) -> Floats:
+    """Return p of each action unit's best map when units change places among sequences of the same expression only.
+
+    The statistic is the rank sum against its mean and spread over all permutations, so that a map which merely follows the
+    expression scores 0. All people may take part, for the network never learned from an action unit.
+
+    Parameters
+    ----------
+    maximum, present
+        Shapes (N, C) and (N, J), one row for each sequence.
+    expression
+        Expression of each sequence, shape (N,); empty where it has none: such rows take no part.
+    permutations, seed
+        As in `fer_lib.measures.nulls.permutation_null`.
+
+    Returns
+    -------
+    ndarray
+        Shape (J,), corrected for the choice among all maps; NaN for a unit that within no expression is both present and absent,
+        and where no two sequences could change places.
+    """
+    values, labels = check_table(maximum, present)
+    names = np.asarray(expression)
+    known = names != ""
+    values, labels, names = values[known], labels[known], names[known]
+    shares = pd.DataFrame(labels).groupby(names).mean()
+    varies = ((shares > 0) & (shares < 1)).any().to_numpy()
+    p = np.full(labels.shape[1], np.nan)
+    if not varies.any():
+        return p
+    try:
+        null = permutation_null(
+            values, labels[:, varies], names, permutations=permutations, seed=seed, statistic="standardised"
+        )
+    except Lacking:  # sequences of one expression are coded for different AUs, so that none may change places
+        return p
+    p[varies] = np.nanmin(null.p_values(), axis=1)
+    return p
+
+
+def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floats:
+    """Return the AUC of a control that knows only the expression: the share of training rows of that expression with the unit.
+
+    Parameters
+    ----------
+    expression
+        Expression of each row's sequence, shape (N,).
+    present
+        Labels 1, 0 or NaN, shape (N, J).
+    train, test
+        Row numbers.
+
+    Returns
+    -------
+    ndarray
+        Shape (J,); NaN for a unit that is present or absent in all test rows.
+    """
+    labels, train, test = np.asarray(present, dtype=np.float64), np.asarray(train), np.asarray(test)
+    names, code = np.unique(np.asarray(expression), return_inverse=True)
+    member = code[train][None] == np.arange(len(names))[:, None]  # (expressions, train)
+    known = ~np.isnan(labels[train])
+    share = (member @ np.nan_to_num(labels[train])) / np.maximum(member @ known, 1)
+    scores = share[code[test]]  # (test, J)
+    return np.array([auc(scores[:, [j]], labels[test][:, [j]])[0, 0] for j in range(labels.shape[1])])
+
+
 def _threshold(score: Floats, label: Floats) -> float:
     """Return the threshold, to be exceeded, of the largest hit rate minus false alarm rate."""
     candidates = np.concatenate([[-np.inf], np.unique(score)])
@@ -342,48 +299,3 @@ def _rates(score: Floats, label: Floats, threshold: float) -> tuple[float, float
     above = score > threshold
     with_unit, without = above[label == 1], above[label == 0]
     return (with_unit.mean() if with_unit.size else np.nan), (without.mean() if without.size else np.nan)
-
-
-def _moments(ranks: Floats, label: Floats, groups: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return mean and 1 / sd of the rank sums, each (J, C), over all permutations within groups."""
-    _, inverse, size = np.unique(groups, return_inverse=True, return_counts=True)
-    member = (inverse[None] == np.arange(len(size))[:, None]).astype(np.float64)  # (G, N)
-    positive = member @ label  # (G, J)
-    total = member @ ranks  # (G, C)
-    spread = member @ ranks**2 - total**2 / size[:, None]
-    share = positive * (size[:, None] - positive) / (size * np.maximum(size - 1, 1))[:, None]
-    variance = share.T @ spread
-    # A label or map that no permutation changes has statistic 0; whole numbers vary by far more than 1e-6.
-    moves = variance > 1e-6
-    return (positive / size[:, None]).T @ total, np.where(
-        moves, 1 / np.sqrt(np.where(moves, variance, 1.0)), 0.0
-    )
-
-
-def shuffles_within(
-    groups: NDArray[np.int64], count: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return row indices (count, N) that shuffle every group within itself."""
-    home = np.argsort(groups, kind="stable")
-    keys = generator.random((count, len(groups)))
-    keys += groups  # sorting by group first, by chance within it
-    rows = np.empty((count, len(groups)), dtype=np.int64)
-    rows[:, home] = np.argsort(keys, axis=1)
-    return rows
-
-
-def _exceedance(null: Floats, observed: Floats) -> Floats:
-    """Return (1 + number of null values at or above the observed) / (B + 1)."""
-    return (1 + len(null) - np.searchsorted(np.sort(null), observed, side="left")) / (len(null) + 1)
-
-
-def _check_null(rows: int, within: ArrayLike, permutations: int, statistic: str, alternative: str) -> None:
-    if np.shape(within) != (rows,):
-        raise FerError(
-            f"`within` has shape {np.shape(within)}; it names the group of each of the {rows} rows"
-        )
-    if permutations < 1:
-        raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    for name, value, kind in (("statistic", statistic, Statistic), ("alternative", alternative, Alternative)):
-        if value not in get_args(kind):
-            raise FerError(f"{name} {value!r} is unknown; choose one of {', '.join(get_args(kind))}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
@@ -16,7 +17,10 @@ from fer_lib.errors import FerError
 from fer_lib.measures.distance import Floats
 from fer_lib.network.stack import Field
 from fer_lib.probe.regions import centres
+from fer_lib.probe.responses import Responses
 
+BAR = 0.04
+"""Intersection over union above which Network Dissection calls a map a detector."""
 _PACK = 2  # pictures whose maps are upsampled at a time: small packs stay in the processor's cache
 
 
@@ -163,6 +167,62 @@ def pointing_game(
         hits[unit] = np.where(count > 0, (hit & loud).sum(axis=0) / np.maximum(count, 1), np.nan)
         silent[unit], chance[unit] = 1 - loud.mean(axis=0), own.mean()
     return Pointing(hits, silent, chance)
+
+
+def dissect(
+    planes: Callable[[], Iterable[torch.Tensor]],
+    responses: Responses,
+    field: Field,
+    regions: ArrayLike,
+    present: ArrayLike,
+    matched: ArrayLike,
+) -> pd.DataFrame:
+    """Ask whether the maps that were matched to action units fire where the units move the face, beside maps at random (claim C2).
+
+    Parameters
+    ----------
+    planes
+        As `activations` of `region_iou`: the layer's maps on N pictures of people who did not choose the maps.
+    responses
+        Maximum and place of every map on the same pictures.
+    field, regions, present
+        As in `region_iou`.
+    matched
+        Map of each action unit, shape (J,); -1 for none: such a unit is left out.
+
+    Returns
+    -------
+    DataFrame
+        Rows `chosen` (the matched maps) and `random map` (the mean over all maps). Columns: ``iou`` (intersection over union with the
+        unit's region, mean over units), ``above`` (share of them above `BAR`), ``hits`` (share of pictures with the unit on
+        which the map responds and its maximum lies in the region), ``silent`` (share of them on which it does not respond),
+        ``chance`` (hits of a place at random), ``aus`` (how many units). NaN where no unit has a map.
+    """
+    best = np.asarray(matched, dtype=np.int64)
+    able = best >= 0
+    columns = ["iou", "above", "hits", "silent", "chance", "aus"]
+    rows = {"chosen": {"aus": 0.0}, "random map": {"aus": 0.0}}
+    if able.any():
+        labels = np.asarray(present, dtype=np.float64)[:, able]
+        areas = np.asarray(regions)[..., able, :, :]
+        height, width = next(iter(planes())).shape[2:]
+        iou = region_iou(planes, field, areas, labels)
+        pointing = pointing_game(
+            responses.maximum, responses.row, responses.column, (height, width), field, areas, labels
+        )
+        for name, maps in zip(rows, (best[able, None], np.arange(iou.shape[1])[None]), strict=True):
+            overlap, hits, silent = (
+                np.take_along_axis(values, maps, axis=1) for values in (iou, pointing.hits, pointing.silent)
+            )
+            rows[name] = {
+                "iou": float(overlap.mean()),
+                "above": float((overlap > BAR).mean()),
+                "hits": float(np.nanmean(hits)) if np.isfinite(hits).any() else np.nan,
+                "silent": float(silent.mean()),
+                "chance": float(pointing.chance.mean()),
+                "aus": float(able.sum()),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _between_centres(side: int, field: Field, count: int) -> Floats:

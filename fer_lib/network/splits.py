@@ -118,7 +118,7 @@ def paper_leak(table: pd.DataFrame, test: int = 200, seed: int = 0) -> Split:
     -------
     Split
         The test pictures are taken out of training, so that their people and neighbouring frames leak. (The paper draws
-        from the augmented set, which leaves other copies of them in training: `fer_lib.experiment.protocols` measures that too.)
+        from the augmented set, which leaves other copies of them in training: `fer_lib.protocols` measures that too.)
 
     Raises
     ------

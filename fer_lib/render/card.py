@@ -74,9 +74,9 @@ def interventions_card(settings: Mapping[str, Any]) -> str:
     return f"""# Rendered interventions: one action unit at a time
 
 {settings["people"]} people, each with the same face, light and pose: neutral, and with exactly one action unit on, at
-{", ".join(f"{step:g}" for step in settings["steps"])} (A to E are 1 to 5). AUs: {", ".join(map(str, settings["aus"]))}.
+{", ".join(map(str, settings["steps"]))} (A to E are 1 to 5). AUs: {", ".join(map(str, settings["aus"]))}.
 {_MAKING}
-`table.parquet` has a row per picture: `path`, `person`, `au` and `intensity` (0 for neutral), and the box of the extreme
-landmarks in pixels. To compare like with like, cut both pictures of a pair by the neutral face's box. `*_landmarks.txt` are
+`table.parquet` is a table of faces: a row per picture with `path`, `subject`, the box of the extreme landmarks in pixels and a column
+for each AU, 0 where it is off. To compare like with like, cut both pictures of a pair by the neutral face's box. `*_landmarks.txt` are
 in CK+'s format. `rendered/regions/` has the pixels that each AU moves at its strongest.
 """

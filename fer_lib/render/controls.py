@@ -31,7 +31,7 @@ def render_interventions(
     *,
     people: int = 4,
     aus: Collection[int] | None = None,
-    steps: Sequence[float] = (1, 2, 3, 4, 5),
+    steps: Sequence[int] = (1, 2, 3, 4, 5),
     size: int = 256,
     seed: int = 0,
     processes: int = 2,
@@ -47,8 +47,8 @@ def render_interventions(
         People, 1 to 999. They are others than those of `render_faces` with the same seed.
     aus : collection of int or None
         AUs to switch on; None takes every AU of CK+ that can be rendered.
-    steps : sequence of float
-        Intensities, above 0 and up to 5 (A to E are 1 to 5).
+    steps : sequence of int
+        Intensities, 1 to 5 for A to E.
     size, seed, processes, progress
         As for `render_faces`.
 
@@ -56,8 +56,8 @@ def render_interventions(
     -------
     Path
         `out`, with ``P001/neutral.png``, ``P001/AU12_5.png`` and so on, each with its ``_landmarks.txt``,
-        ``table.parquet`` (path, person, au, intensity, the box of the landmarks in pixels; au and intensity are
-        0 for the neutral face) and ``rendered/`` with ``regions.npz``, ``regions/``, ``settings.json`` and
+        ``table.parquet`` (path, subject, the box of the landmarks in pixels, a column for every AU) as
+        `fer_lib.faces.reader.read` reads it, and ``rendered/`` with ``regions.npz``, ``regions/``, ``settings.json`` and
         ``README.md``.
 
     Raises
@@ -68,14 +68,14 @@ def render_interventions(
     check_size(size)
     if not 1 <= people <= 999 or seed < 0:
         raise FerError(f"people is {people} and seed is {seed}: give 1 to 999 people and a seed from 0 on")
-    if not steps or not all(0 < step <= 5 for step in steps):
-        raise FerError(f"steps are {list(steps)}: give intensities above 0 and up to 5")
-    chosen = tuple(sorted(drawable(aus)))
+    if not steps or not all(step in range(1, 6) for step in steps):
+        raise FerError(f"steps are {list(steps)}: give intensities 1 to 5, for A to E")
+    chosen, steps = tuple(sorted(drawable(aus))), [int(step) for step in steps]
     settings = {
         "kind": "interventions",
         "people": people,
         "aus": chosen,
-        "steps": list(steps),
+        "steps": steps,
         "size": size,
         "seed": seed,
     }
@@ -94,7 +94,7 @@ def render_interventions(
 
 
 def _render_person(
-    number: int, *, root: Path, aus: tuple[int, ...], steps: tuple[float, ...], size: int, seed: int
+    number: int, *, root: Path, aus: tuple[int, ...], steps: tuple[int, ...], size: int, seed: int
 ) -> Part:
     """Render one person neutral and with one AU at a time, everything else held still."""
     person = Person.of_set(1, number, seed)
@@ -102,14 +102,13 @@ def _render_person(
     name = f"P{number:03d}"
     rows: list[dict[str, Any]] = []
     masks: dict[int, tuple[np.ndarray, int]] = {}
-    for au, step in [(0, 0.0), *((au, step) for au in aus for step in steps)]:
+    for au, step in [(0, 0), *((au, step) for au in aus for step in steps)]:
         frame = render(person, {au: step / 5} if au else {}, shot, size=size)
-        path = f"{name}/AU{au}_{step:g}.png" if au else f"{name}/neutral.png"
+        path = f"{name}/AU{au}_{step}.png" if au else f"{name}/neutral.png"
         save_picture(frame.image, root / path)
         save_text(numbers(frame.landmarks), root / path.replace(".png", "_landmarks.txt"))
-        rows.append(
-            {"path": path, "person": name, "au": au, "intensity": float(step), **box_cells(frame.landmarks)}
-        )
+        codes = {f"AU{unit}": step if unit == au else 0 for unit in aus}
+        rows.append({"path": path, "subject": name, **box_cells(frame.landmarks), **codes})
         if au and step == max(steps):
             save_regions(frame, [au], root / "rendered" / "regions" / f"{name}_AU{au}.npz", masks)
     return Part(rows, masks)

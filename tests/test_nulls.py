@@ -1,11 +1,12 @@
 """The largest D by chance: equal to a plain loop, calibrated, and honest about what cannot be judged."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fer_lib.errors import FerError
-from fer_lib.measures.chance import largest_by_chance
+from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.distance import distances
+from fer_lib.measures.nulls import above_null, largest_distances
 
 
 def faces(seed=0, subjects=12, sequences=4, frames=3, maps=16):
@@ -22,7 +23,7 @@ def faces(seed=0, subjects=12, sequences=4, frames=3, maps=16):
 
 def test_one_sequence_a_group_leaves_the_distance_as_it_is():
     maxima, present, sequence, _, moves = faces()
-    null = largest_by_chance(maxima, present, sequence, sequence, moves, permutations=3)
+    null = largest_distances(maxima, present, sequence, sequence, moves, permutations=3)
     np.testing.assert_allclose(null, np.tile(distances(maxima, present).max(axis=1), (3, 1)))
 
 
@@ -30,7 +31,7 @@ def test_calibrated_within_subjects():
     below = []
     for seed in range(40):
         maxima, present, sequence, who, moves = faces(seed)
-        null = largest_by_chance(maxima, present, sequence, who, moves, permutations=60, seed=seed)
+        null = largest_distances(maxima, present, sequence, who, moves, permutations=60, seed=seed)
         below.append((null < distances(maxima, present).max(axis=1)).mean(axis=0))
     assert 0.4 < np.mean(below) < 0.6
 
@@ -38,7 +39,7 @@ def test_calibrated_within_subjects():
 def test_a_detector_exceeds_chance():
     maxima, present, sequence, who, moves = faces()
     maxima[:, 3] += 20 * present[:, 0]
-    null = largest_by_chance(maxima, present, sequence, who, moves, permutations=80)
+    null = largest_distances(maxima, present, sequence, who, moves, permutations=80)
     observed = distances(maxima, present).max(axis=1)
     assert observed[0] > np.quantile(null[:, 0], 0.95)
 
@@ -46,7 +47,7 @@ def test_a_detector_exceeds_chance():
 def test_a_unit_that_nobody_shows_has_no_null():
     maxima, present, sequence, who, moves = faces()
     present[:, 1] = 0
-    null = largest_by_chance(maxima, present, sequence, who, moves, permutations=4)
+    null = largest_distances(maxima, present, sequence, who, moves, permutations=4)
     assert np.isfinite(null[:, 0]).all() and np.isnan(null[:, 1]).all()
 
 
@@ -54,4 +55,13 @@ def test_a_unit_that_nobody_shows_has_no_null():
 def test_nothing_to_permute(moving, permutations):
     maxima, present, sequence, who, moves = faces()
     with pytest.raises(FerError, match="no null"):
-        largest_by_chance(maxima, present, sequence, who, moves & moving, permutations=permutations)
+        largest_distances(maxima, present, sequence, who, moves & moving, permutations=permutations)
+
+
+def test_units_above_their_null():
+    distances = pd.DataFrame([[1.0, 9.0], [1.0, 2.0]], index=[4, 12])
+    null = np.arange(1, 6.0)
+    assert above_null(distances, {4: null, 12: null}) == [4]
+    assert above_null(distances, {12: null}, quantile=0.2) == [12]
+    with pytest.raises(Lacking, match="two sequences"):
+        above_null(distances, {})

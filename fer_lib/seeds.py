@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -16,13 +16,13 @@ from fer_lib import __version__
 from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store
+from fer_lib.claims import DECISIONS, Verdict, verdicts_table
 from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.chain import RENDERED
 from fer_lib.experiment.settings import Settings
 from fer_lib.experiment.study import Study
-from fer_lib.experiment.trial import judge_claims
 
-COLUMNS = ("seed", "accuracy", "claim", "verdict", "measure")
+COLUMNS = ("seed", "accuracy", "claim", "measure", "value", "low", "high", "decision")
 
 
 @dataclass(frozen=True)
@@ -32,67 +32,34 @@ class SeedRuns:
     Attributes
     ----------
     table : pandas.DataFrame
-        A row for each seed and claim: ``seed``, ``accuracy`` (share of the test pictures that the network gets right),
-        ``claim``, ``verdict``, ``measure``.
-    made : dict
+        A row for each seed and claim: ``seed``, ``accuracy`` (share of the test pictures that the network gets right), ``claim``,
+        ``measure`` (its name; empty for a claim that was not put to its test), ``value``, ``low`` and ``high`` (its interval; NaN
+        where unknown), ``decision``.
+    provenance : dict
         ``date``, ``version``, ``settings`` (all that may shape a verdict, but for the seed), ``faces`` (see
         `fer_lib.experiment.chain.Chain.faces_record`) and ``code``, a digest of the code.
     """
 
     table: pd.DataFrame
-    made: dict[str, Any]
+    provenance: dict[str, Any]
 
-    def markdown(self) -> str:
-        """Return a table with a column for each seed: accuracy, then the verdict and the measure of each claim."""
-        columns: dict[str, list[str]] = {}
-        claims = list(dict.fromkeys(self.table["claim"]))
-        for seed, rows in self.table.groupby("seed"):
-            cells = [
-                f"{v} ({m.rpartition(': ')[2]})"
-                for v, m in zip(rows["verdict"], rows["measure"], strict=True)
-            ]
-            columns[f"seed {seed}"] = [f"{100 * rows['accuracy'].iloc[0]:.1f} %", *cells]
-        text: str = pd.DataFrame(columns, index=["accuracy", *claims]).to_markdown(disable_numparse=True)
-        return text
-
-    def agreement(self) -> str:
-        """Say in a sentence which claims get one verdict whatever the seed, and which do not."""
-        words = self.table.groupby("claim")["verdict"].unique()
-        same = [f"{claim} ({found[0]})" for claim, found in words.items() if len(found) == 1]
-        other = [f"{claim} ({', '.join(found)})" for claim, found in words.items() if len(found) > 1]
-        number = self.table["seed"].nunique()
-        parts = [f"The same verdict with all {number} seeds: {', '.join(same)}."] if same else []
-        parts += [f"It depends on the seed: {', '.join(other)}."] if other else []
-        return " ".join(parts)
-
-    def provenance(self) -> str:
-        """Say when and from what this was made, and whether the code has changed since."""
-        made = self.made
-        now = "the same as here" if made["code"] == code_digest() else "**changed since then**"
-        faces = "rendered faces" if "rendered" in made["faces"] else "these faces"
-        return (
-            f"Run on {made['date']} with fer-lib {made['version']}, preset `{made['settings']['preset']}`, {faces}; "
-            f"the code of the study ({made['code']}) is {now}."
-        )
-
-    def of(self, study: Study) -> SeedRuns:
-        """Return these runs, if they were made with the faces and the settings of a study.
+    def made_with(self, faces: Mapping[str, Any], settings: Settings) -> SeedRuns:
+        """Return these runs, if they were made with these faces and settings.
 
         Raises
         ------
         Lacking
             If not; the message says what they are about and how to make others.
         """
-        own, made = _described(study), self.made
-        if own["faces"] != made["faces"]:
+        made, own = self.provenance, shaping(settings)
+        if dict(faces) != made["faces"]:
             other = "rendered faces" if "rendered" in made["faces"] else "faces of somebody's own"
             what = f"other faces ({other})"
-        elif own["settings"] != made["settings"]:
-            names = own["settings"].keys() | made["settings"].keys()
+        elif own != made["settings"]:
             changed = sorted(
                 f"{n}={made['settings'].get(n)!r}"
-                for n in names
-                if own["settings"].get(n) != made["settings"].get(n)
+                for n in own.keys() | made["settings"].keys()
+                if own.get(n) != made["settings"].get(n)
             )
             what = f"other settings ({', '.join(changed)})"
         else:
@@ -104,10 +71,11 @@ class SeedRuns:
 
     def save(self, file: Path) -> None:
         """Write a json file that :func:`load` reads; a FerError if it cannot be written: an older one is then left as it is."""
-        rows = self.table.to_dict(orient="records")
+        rows = self.table.astype(object).where(self.table.notna(), None).to_dict(orient="records")
+        text = json.dumps({**self.provenance, "rows": rows}, indent=1, allow_nan=False)
         with plain_refusals(file, "verdicts", "give another file; the runs are stored and not made again"):
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_aside(file, (json.dumps({**self.made, "rows": rows}, indent=1) + "\n").encode())
+            write_aside(file, f"{text}\n".encode())
 
 
 def load(file: Path) -> SeedRuns:
@@ -120,8 +88,12 @@ def load(file: Path) -> SeedRuns:
     """
     try:
         made: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        _ = made["settings"]["preset"], made["faces"].keys(), made["code"]
+        _ = made["settings"]["preset"], made["faces"].keys(), made["code"], made["date"], made["version"]
         table = pd.DataFrame(made.pop("rows"))[list(COLUMNS)]
+        numbers = {name: float for name in ("accuracy", "value", "low", "high")}
+        table = table.astype(numbers | {"seed": int})
+        if unknown := set(table["decision"]) - set(DECISIONS):
+            raise ValueError(f"a decision is {min(unknown)!r}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
         raise Lacking(
@@ -132,8 +104,14 @@ def load(file: Path) -> SeedRuns:
 
 def code_digest() -> str:
     """Return 12 hexadecimal digits that change with the code of faces, study and claims, not with its comments."""
-    digests = source_digests(["render.dataset", "experiment.trial"])
+    digests = source_digests(["render.dataset", "experiment.study"])
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:12]
+
+
+def shaping(settings: Settings) -> dict[str, Any]:
+    """Return the settings that shape the verdicts of every seed; those of rendering are part of what the faces are."""
+    apart = {"seed", "faces", "publish", "folds", *RENDERED}
+    return settings.part(*(f.name for f in fields(Settings) if f.name not in apart))
 
 
 def with_seeds(settings: Settings, seeds: Sequence[int]) -> list[Settings]:
@@ -147,6 +125,15 @@ def with_seeds(settings: Settings, seeds: Sequence[int]) -> list[Settings]:
     if not seeds or len(set(seeds)) < len(seeds):
         raise FerError(f"seeds are {list(seeds)}: give at least one, none of them twice")
     return [settings.but(seed=seed) for seed in seeds]
+
+
+def runs_table(runs: Mapping[int, tuple[float, Sequence[Verdict]]]) -> pd.DataFrame:
+    """Return the table of `SeedRuns` from each seed's accuracy and verdicts."""
+    tables = [
+        verdicts_table(verdicts).assign(seed=seed, accuracy=accuracy)
+        for seed, (accuracy, verdicts) in runs.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
 def run_seeds(
@@ -168,23 +155,16 @@ def run_seeds(
     FerError
         As `with_seeds`, before the first one runs.
     """
-    tables = []
+    runs: dict[int, tuple[float, Sequence[Verdict]]] = {}
+    faces: dict[str, Any] = {}
     for chosen in with_seeds(settings, seeds):
-        seed, study = chosen.seed, Study(chosen, store, progress=progress)
-        right = study.trained.predictions.argmax(1) == study.labels[study.split.test]
-        verdict = judge_claims(study).assign(seed=seed, accuracy=float(right.mean()))
-        tables.append(verdict[list(COLUMNS)])
-    made = {
+        study = Study(chosen, store, progress=progress)
+        runs[chosen.seed], faces = (study.accuracy, study.claims), study.faces_record
+    provenance = {
         "date": date.today().isoformat(),
         "version": __version__,
         "code": code_digest(),
-        **_described(study),
+        "faces": faces,
+        "settings": shaping(settings),
     }
-    return SeedRuns(pd.concat(tables, ignore_index=True), made)
-
-
-def _described(study: Study) -> dict[str, Any]:
-    """Return faces and settings of a study, as far as they shape the verdicts of every seed."""
-    apart = {"seed", "faces", "publish", "folds", *RENDERED}  # RENDERED is part of what the faces are
-    settings = study.settings.part(*(f.name for f in fields(Settings) if f.name not in apart))
-    return {"faces": study.faces_record, "settings": settings}
+    return SeedRuns(runs_table(runs), provenance)

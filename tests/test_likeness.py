@@ -1,9 +1,6 @@
 """Likeness against scikit-image and plain loops; planted structure is found."""
 
-from types import SimpleNamespace
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,9 +8,9 @@ from hypothesis import strategies as st
 from skimage.feature import hog
 from torch import nn
 
-from fer_lib.errors import FerError
-from fer_lib.experiment.likeness import exemplar_likeness
-from fer_lib.measures.similarity import cut, likeness, place_level
+from fer_lib.errors import FerError, Lacking
+from fer_lib.measures.likeness import cut, exemplar_likeness, mean_similarity, similarity_at_place
+from fer_lib.network.stack import Field
 from fer_lib.probe import activations
 from fer_lib.probe.deconv import receptive_fields
 
@@ -41,7 +38,7 @@ def test_likeness_is_the_mean_over_pairs_of_different_people(measure):
         described = hog(patch, 9, (8, 8), (2, 2)) if measure == "hog" else patch.ravel()
         return described - described.mean()
 
-    for index, value in enumerate(likeness(given_patches, people, measure=measure)):
+    for index, value in enumerate(mean_similarity(given_patches, people, similarity=measure)):
         described = [describe(patch) for patch in given_patches[index]]
         cosines = [
             described[i] @ described[j] / np.linalg.norm(described[i]) / np.linalg.norm(described[j])
@@ -55,68 +52,84 @@ def test_likeness_is_the_mean_over_pairs_of_different_people(measure):
 def test_likeness_ignores_order_brightness_and_contrast(seed, measure):
     given_patches = patches(seed)
     rng = np.random.default_rng(seed)
-    expected = likeness(given_patches, measure=measure)
+    expected = mean_similarity(given_patches, similarity=measure)
     assert (np.abs(expected) <= 1 + 1e-6).all()
-    assert likeness(given_patches[:, rng.permutation(5)], measure=measure) == pytest.approx(
+    assert mean_similarity(given_patches[:, rng.permutation(5)], similarity=measure) == pytest.approx(
         expected, abs=1e-5
     )
     changed = given_patches * rng.uniform(1, 5, (4, 5, 1, 1)) + rng.normal(size=(4, 5, 1, 1))
-    assert likeness(changed, measure=measure) == pytest.approx(expected, abs=1e-3)
+    assert mean_similarity(changed, similarity=measure) == pytest.approx(expected, abs=1e-3)
 
 
 def test_equal_patches_flat_patches_and_one_person():
     same = np.repeat(patches(n=1), 5, axis=1)
     for measure in ("hog", "zncc"):
-        assert likeness(same, measure=measure) == pytest.approx(1, abs=1e-5)
-        assert (likeness(np.full((2, 3, 16, 16), 0.3), measure=measure) == 0).all()
-        assert np.isnan(likeness(same, np.zeros((4, 5)), measure=measure)).all()
+        assert mean_similarity(same, similarity=measure) == pytest.approx(1, abs=1e-5)
+        assert (mean_similarity(np.full((2, 3, 16, 16), 0.3), similarity=measure) == 0).all()
+        assert np.isnan(mean_similarity(same, np.zeros((4, 5)), similarity=measure)).all()
 
 
 def test_place_level_is_high_where_all_pictures_agree():
     rng = np.random.default_rng(1)
     frames = rng.random((40, 64, 64))
     frames[:, :32, :32] = rng.random((32, 32))  # what alignment does
-    level = place_level(frames, [[0] * 4, [32] * 4], [[0] * 4, [32] * 4], 32, np.arange(40), draws=3)
+    level = similarity_at_place(frames, [[0] * 4, [32] * 4], [[0] * 4, [32] * 4], 32, np.arange(40), draws=3)
     assert level.shape == (2, 3)
     assert level[0] == pytest.approx(1, abs=1e-5)
     assert (level[1] < 0.3).all()
 
 
-def test_exemplar_likeness_finds_a_map_that_detects_a_pattern():
+def measured(rows, detector):
+    """Likeness of three maps on pictures, some of which hold a pattern; map 0 detects it or is noise, map 2 is dead."""
     rng = np.random.default_rng(2)
     pattern = np.kron(rng.choice([-1.0, 1.0], size=(4, 4)), np.ones((4, 4)))  # 16 x 16
-    frames = rng.normal(0, 0.3, (80, 1, 40, 40)).astype(np.float32)
+    pictures = rng.normal(0, 0.3, (80, 1, 40, 40)).astype(np.float32)
     for i in range(0, 80, 4):
         top, left = rng.integers(0, 24, 2)
-        frames[i, 0, top : top + 16, left : left + 16] += pattern
+        pictures[i, 0, top : top + 16, left : left + 16] += pattern
+    noise = rng.normal(size=(3, 1, 16, 16))
+    tuned = noise.copy()
+    tuned[0] = pattern if detector else rng.normal(size=(16, 16))
 
-    def study(weight, untrained=None):
-        features = nn.Sequential()
-        features.add_module("conv", nn.Conv2d(1, 3, 16))
-        features.add_module("relu3", nn.ReLU())
+    def responses(weight):
+        features = nn.Sequential(nn.Conv2d(1, 3, 16), nn.ReLU())
         with torch.no_grad():
-            features.conv.weight.copy_(weight)
-            features.conv.bias.copy_(torch.tensor([0.0, 0.0, -1e6]))
-        responses = activations.record(features, [torch.from_numpy(frames)])
-        train = np.arange(80)
-        return SimpleNamespace(
-            split=SimpleNamespace(train=train),
-            inputs=lambda pictures: torch.from_numpy(frames[pictures]),
-            table=pd.DataFrame({"subject": [f"S{i // 2}" for i in train]}),
-            exemplars=activations.exemplars(responses),
-            responses=responses,
-            network=SimpleNamespace(features=features),
-            untrained=untrained,
-        )
+            features[0].weight.copy_(torch.from_numpy(weight))
+            features[0].bias.copy_(torch.tensor([0.0, 0.0, -1e6]))
+        return activations.record(features, [torch.from_numpy(pictures)], layer="1")
 
-    noise = torch.from_numpy(rng.normal(size=(3, 1, 16, 16)))
-    detector = noise.clone()
-    detector[0] = torch.from_numpy(pattern)
-    table = exemplar_likeness(study(detector, study(noise)), draws=4)
+    found, before = responses(tuned), responses(noise)
+    subject = np.array([f"S{i // 2}" for i in range(80)])
+    return exemplar_likeness(
+        pictures[:, 0],
+        subject,
+        rows,
+        found,
+        activations.exemplars(found, among=rows),
+        activations.exemplars(before, among=rows),
+        Field(16, 1, 0),
+        draws=4,
+    )
+
+
+@pytest.mark.parametrize("rows", [np.arange(80), np.arange(20, 80)])
+def test_likeness_of_a_map_that_detects_a_pattern_and_of_one_that_does_not(rows):
+    table = measured(rows, detector=True)
     assert list(table.columns) == ["trained", "same place", "ranks 10-100", "untrained"]
     assert table.index.tolist() == [0, 1]  # map 2 is dead
     assert table.loc[0, "trained"] > 0.8
     assert (table.loc[0, ["same place", "ranks 10-100", "untrained"]] < 0.6).all()
+    noise = measured(rows, detector=False)
+    assert noise.loc[0, "trained"] < 0.7  # a linear filter prefers what resembles itself
+
+
+def test_one_person_has_no_pairs():
+    pictures = np.random.default_rng(0).random((12, 24, 24), dtype=np.float32)
+    features = nn.Sequential(nn.Conv2d(1, 2, 16), nn.ReLU())
+    found = activations.record(features, [torch.from_numpy(pictures[:, None])], layer="1")
+    best = activations.exemplars(found, n=3)
+    with pytest.raises(Lacking, match="exemplars of two people"):
+        exemplar_likeness(pictures, ["x"] * 12, np.arange(12), found, best, best, Field(16, 1, 0), draws=2)
 
 
 def test_places_agree_with_the_networks_receptive_fields():
@@ -129,10 +142,13 @@ def test_places_agree_with_the_networks_receptive_fields():
 
 def test_bad_input_is_refused_by_name():
     for call, words in [
-        (lambda: likeness(np.ones((3, 16, 16))), "is expected"),
-        (lambda: likeness(patches(), np.ones((4, 4))), "one person per patch"),
-        (lambda: likeness(patches(), measure="ssim"), "unknown"),
-        (lambda: place_level(np.ones((3, 32, 32)), [[0] * 9], [[0] * 9], 16, np.arange(3)), "impossible"),
+        (lambda: mean_similarity(np.ones((3, 16, 16))), "is expected"),
+        (lambda: mean_similarity(patches(), np.ones((4, 4))), "one person per patch"),
+        (lambda: mean_similarity(patches(), similarity="ssim"), "unknown"),
+        (
+            lambda: similarity_at_place(np.ones((3, 32, 32)), [[0] * 9], [[0] * 9], 16, np.arange(3)),
+            "impossible",
+        ),
     ]:
         with pytest.raises(FerError, match=words):
             call()

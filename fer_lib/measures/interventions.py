@@ -1,0 +1,106 @@
+"""The causal test: switch one action unit on in a face, hold everything else still, and see which maps answer.
+
+Pictures on which a unit happens to be present differ in expression, person and light too. Rendered faces allow what
+photographs do not: the same face, light and pose with exactly one unit on (`fer_lib.render.controls`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from fer_lib.errors import FerError, Lacking
+from fer_lib.measures.distance import Floats
+
+
+def effects(maximum: ArrayLike, subject: ArrayLike, au: ArrayLike) -> pd.DataFrame:
+    """Return by how much each unit, switched on, raises each map's maximum.
+
+    Parameters
+    ----------
+    maximum
+        Largest response of every picture on every map, shape (N, C).
+    subject
+        Who is on each picture, shape (N,).
+    au
+        Number of the unit that is on, shape (N,); 0 for the person's neutral picture, of which there is exactly one.
+
+    Returns
+    -------
+    DataFrame
+        Index `AU`, columns maps: the mean over people of (with the unit - neutral), in standard deviations of that map over
+        all pictures; 0 for a map that never varies.
+
+    Raises
+    ------
+    FerError
+        If someone has no neutral picture or several, there is nothing but neutral pictures, or shapes do not fit.
+    """
+    values, unit = np.asarray(maximum), np.asarray(au)
+    names, who = np.unique(np.asarray(subject), return_inverse=True)
+    if values.ndim != 2 or unit.shape != (len(values),) or who.shape != unit.shape:
+        raise FerError(
+            f"interventions: responses {values.shape}, people {who.shape} and units {unit.shape} do not fit; (N, C), (N,), (N,) expected"
+        )
+    neutral = np.flatnonzero(unit == 0)
+    if not np.array_equal(np.sort(who[neutral]), np.arange(len(names))):
+        raise FerError("interventions: every person needs exactly one neutral picture (AU 0) to compare with")
+    before = np.empty((len(names), values.shape[1]))
+    before[who[neutral]] = values[neutral]
+    spread = values.std(axis=0)
+    change = (values - before[who]) / np.where(spread > 0, spread, 1)
+    table = pd.DataFrame(change).groupby(unit).mean().drop(index=0).rename_axis("AU")
+    if table.empty:
+        raise FerError("interventions: no picture has a unit switched on")
+    return table
+
+
+def selectivity(effect: pd.DataFrame, matched: pd.Series) -> pd.DataFrame:
+    """Return how the map that was matched to each unit answers when that unit, or another, is switched on.
+
+    Parameters
+    ----------
+    effect
+        AUs by maps, from `effects`.
+    matched
+        The map of each AU (index); -1 or NaN for none, which is left out.
+
+    Returns
+    -------
+    DataFrame
+        Index `AU`, those that could be switched on: ``map``; ``effect`` of its own unit, in standard deviations; ``among maps``, the
+        share of the other maps that answer less to that unit; ``among units``, the share of the other units to which this map
+        answers less. Both shares are one half by chance; ties count one half.
+
+    Raises
+    ------
+    Lacking
+        If none of the AUs could be switched on.
+    """
+    values, aus = effect.to_numpy(), list(effect.index)
+    rows = []
+    for au, which in matched.items():
+        if au not in aus or not which >= 0:
+            continue
+        row, column = aus.index(au), effect.columns.get_loc(which)
+        own = float(values[row, column])
+        rows.append(
+            {
+                "AU": au,
+                "map": which,
+                "effect": own,
+                "among maps": _below(np.delete(values[row], column), own),
+                "among units": _below(np.delete(values[:, column], row), own),
+            }
+        )
+    if not rows:
+        raise Lacking(
+            f"none of AU {', '.join(map(str, matched.index))} can be switched on alone in a rendered face"
+        )
+    return pd.DataFrame(rows, columns=["AU", "map", "effect", "among maps", "among units"]).set_index("AU")
+
+
+def _below(others: Floats, own: float) -> float:
+    """Share of values below another one, ties counting one half; NaN without any other."""
+    return float(np.mean((others < own) + 0.5 * (others == own))) if len(others) else float("nan")
