@@ -46,7 +46,7 @@ help:
 # Refuses an unknown preset and faces that are not there, before minutes go into the installation.
 check:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer was not found; name one: make PYTHON=/path/to/python3'; exit 1; }
-	@'$(or $(wildcard $(BIN)/python),$(PYTHON))' -m fer_lib.experiment.environment
+	@'$(or $(wildcard $(BIN)/python),$(PYTHON))' -m fer_lib.environment
 
 # Starts the list of times; the installation's is on it when it has just been made.
 start: .venv/.installed

@@ -13,9 +13,12 @@ from torch.nn.functional import cross_entropy
 from torchvision import transforms
 
 from benchmarks.measure import Row, in_turns
+from fer_lib.config import Training
 from fer_lib.faces.preprocess import Augment, picture_generator
-from fer_lib.network.descent import Descent, Hyperparameters
+from fer_lib.network.descent import Descent
 from fer_lib.network.stack import read_stack
+
+CLASSES = 8
 
 
 def step_products(descent: Descent, pictures: int) -> int:
@@ -40,15 +43,15 @@ def rows(rate: float, quick: bool) -> Iterator[Row]:
     """Time a step of the library and one of plain PyTorch, on ready pictures, and the drawing of a picture."""
     yield _augmentation(quick)
     for padding in (0, 2):
-        hp = Hyperparameters(padding=padding, batch_size=8 if quick else 64)
-        descent = Descent(hp, 0, "cpu")
+        hp = Training(padding=padding, batch_size=8 if quick else 64)
+        descent = Descent(hp, CLASSES, 0, "cpu")
         descent.begin(1, np.arange(hp.batch_size))
-        plain = Descent(hp, 0, "cpu").model.to(memory_format=torch.contiguous_format).train()
+        plain = Descent(hp, CLASSES, 0, "cpu").model.to(memory_format=torch.contiguous_format).train()
         optimiser = torch.optim.SGD(
             plain.parameters(), hp.learning_rate, momentum=hp.momentum, weight_decay=hp.weight_decay
         )
         pictures = torch.randn(hp.batch_size, 1, hp.crop, hp.crop)
-        labels = np.arange(hp.batch_size) % hp.classes
+        labels = np.arange(hp.batch_size) % CLASSES
         works: dict[str, Callable[[], object]] = {
             "ours": partial(descent.step, pictures, labels),
             "plain": partial(_plain_step, plain, optimiser, pictures, torch.from_numpy(labels)),

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 import typer
 
 from fer_lib.artifacts.files import FULL, plain_refusals, write_aside
-from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.settings import (
+from fer_lib.config import (
     PRESETS,
     Bounds,
     Settings,
@@ -28,9 +27,10 @@ from fer_lib.experiment.settings import (
     describe_settings,
     make_settings,
 )
+from fer_lib.errors import FerError, Lacking
 
 if TYPE_CHECKING:
-    from fer_lib.experiment.chain import Chain
+    from fer_lib.study import Study
 
 # Commands import what they need after they have read what they are given: a slip is told at once.
 cli = typer.Typer(
@@ -117,7 +117,7 @@ def _check_out(out: Path, *, folder: bool = False) -> None:
         raise FerError(f"--out {out}: nothing can be written there ({error.strerror})") from None
 
 
-def _say_problems(study: Chain) -> None:
+def _say_problems(study: Study) -> None:
     """Say in one line whether anything is wrong with the files of the faces."""
     note = study.problems_note()
     if note:
@@ -128,7 +128,7 @@ def _say_problems(study: Chain) -> None:
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
     settings = _settings(preset, faces, given)
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
     study = Study(settings)
     steps: dict[str, Callable[[], object]] = {
@@ -275,7 +275,7 @@ def audit(folder: Folder) -> None:
 def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Train the network (or find it trained) and print its folder and its accuracy on the test pictures."""
     settings = _settings(preset, faces, given)
-    from fer_lib.experiment.study import Study
+    from fer_lib.study import Study
 
     study = Study(settings)
     _say_problems(study)
@@ -300,9 +300,9 @@ def seeds(
     settings = _settings(preset, faces, given)
     if out is not None:
         _check_out(out)
-    from fer_lib.experiment.study import Study
     from fer_lib.plot.words import agreement, seeds_table
     from fer_lib.seeds import run_seeds, with_seeds
+    from fer_lib.study import Study
 
     with_seeds(settings, seeds)
     _say_problems(Study(settings))

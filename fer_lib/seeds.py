@@ -17,10 +17,9 @@ from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.artifacts.store import Store
 from fer_lib.claims import DECISIONS, Verdict, verdicts_table
+from fer_lib.config import Rendering, Settings
 from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.chain import RENDERED
-from fer_lib.experiment.settings import Settings
-from fer_lib.experiment.study import Study
+from fer_lib.study import Study
 
 COLUMNS = ("seed", "accuracy", "claim", "measure", "value", "low", "high", "decision")
 
@@ -37,7 +36,7 @@ class SeedRuns:
         where unknown), ``decision``.
     provenance : dict
         ``date``, ``version``, ``settings`` (all that may shape a verdict, but for the seed), ``faces`` (see
-        `fer_lib.experiment.chain.Chain.faces_record`) and ``code``, a digest of the code.
+        `fer_lib.study.Study.faces_record`) and ``code``, a digest of the code.
     """
 
     table: pd.DataFrame
@@ -110,7 +109,13 @@ def code_digest() -> str:
 
 def shaping(settings: Settings) -> dict[str, Any]:
     """Return the settings that shape the verdicts of every seed; those of rendering are part of what the faces are."""
-    apart = {"seed", "faces", "publish", "folds", *RENDERED}
+    apart = {
+        "seed",
+        "faces",
+        "publish",
+        "folds",
+        *(f.name for f in fields(Rendering)),
+    }  # those are part of what the faces are
     return settings.part(*(f.name for f in fields(Settings) if f.name not in apart))
 
 
@@ -124,7 +129,7 @@ def with_seeds(settings: Settings, seeds: Sequence[int]) -> list[Settings]:
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise FerError(f"seeds are {list(seeds)}: give at least one, none of them twice")
-    return [settings.but(seed=seed) for seed in seeds]
+    return [settings.replace(seed=seed) for seed in seeds]
 
 
 def runs_table(runs: Mapping[int, tuple[float, Sequence[Verdict]]]) -> pd.DataFrame:

@@ -138,6 +138,31 @@ def small_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A study of a few rendered faces, trained for one pass, in a store of its own; whatever is asked for is computed once."""
+    from fer_lib.artifacts.store import Store
+    from fer_lib.config import make_settings
+    from fer_lib.study import Study
+
+    settings = make_settings(
+        "smoke",
+        subjects=8,
+        sequences=40,
+        frames=3,
+        size=64,
+        resize=50,
+        crop=48,
+        last_frames=1,
+        test_fraction=0.5,
+        test_pictures=10,
+        epochs=1,
+        strongest=3,
+        permutations=50,
+    )
+    return Study(settings, Store(tmp_path_factory.mktemp("tiny") / "store"), progress=False)
+
+
+@pytest.fixture(scope="session")
 def drawn_ckplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `ckplus_tree` copies, drawn once."""
     root = tmp_path_factory.mktemp("drawn") / "CK+"

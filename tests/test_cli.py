@@ -8,12 +8,12 @@ from unittest.mock import Mock
 import pytest
 from own_tables import KINDS, write_table
 
+from fer_lib import seeds
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
+from fer_lib.config import describe_settings, make_settings
 from fer_lib.errors import FerError
-from fer_lib.experiment import seeds
-from fer_lib.experiment.chain import Chain
-from fer_lib.experiment.settings import describe_settings, make_settings
+from fer_lib.study import Study
 
 
 def run(monkeypatch, *words):
@@ -83,7 +83,7 @@ def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
 @pytest.fixture
 def no_runs(monkeypatch):
     """Nothing may run: what is refused is refused before."""
-    from fer_lib.experiment import seeds
+    from fer_lib import seeds
     from fer_lib.judges import judging
 
     def never(*args, **kwargs):
@@ -182,7 +182,7 @@ def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tm
     (faces / "Emotion/S005/001/S005_001_00000005_emotion.txt").write_text("9")
     (faces / "Emotion/.DS_Store").write_bytes(b"")
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr(Chain, "training", property(enough))
+    monkeypatch.setattr(Study, "training", property(enough))
     monkeypatch.setattr(seeds, "run_seeds", enough)
     assert run(monkeypatch, *words, "--preset", "smoke", "--faces", str(faces)) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "problem" in line]
@@ -190,7 +190,7 @@ def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tm
 
 
 def test_sound_faces_need_no_line(tmp_path, clean_tree):
-    study = Chain(make_settings("smoke", faces=str(clean_tree)), Store(tmp_path / "store"), progress=False)
+    study = Study(make_settings("smoke", faces=str(clean_tree)), Store(tmp_path / "store"), progress=False)
     assert study.problems_note() == ""
 
 
@@ -238,10 +238,10 @@ def test_relative_store_is_refused_in_one_line(monkeypatch, capsys):
 def test_a_run_leaves_out_what_the_faces_lack(monkeypatch, capsys, tmp_path):
     table = write_table(tmp_path / "table", KINDS["nothing but pictures"])
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr("fer_lib.experiment.study.Study.atlas", None)
+    monkeypatch.setattr("fer_lib.study.Study.atlas", None)
     assert run(monkeypatch, "run", "--preset", "smoke", "--faces", str(table)) == 0
     said = capsys.readouterr().err
-    for step in ("training", "responses", "projections", "verdicts", "interventions"):
+    for step in ("training", "responses", "projections", "matches", "effects"):
         assert f"{step}: left out: no picture has an expression label" in said
     assert "left out" not in said.partition("training ...")[0]
     assert run(monkeypatch, "train", "--preset", "smoke", "--faces", str(table)) == 2

@@ -13,11 +13,11 @@ import pytest
 from conftest import write_sequence
 from PIL import Image
 
+from fer_lib.config import make_settings
 from fer_lib.errors import FerError
-from fer_lib.experiment.settings import make_settings
-from fer_lib.experiment.study import Study
 from fer_lib.faces import digest
 from fer_lib.faces.digest import digest_of_faces
+from fer_lib.study import Study
 
 
 def picture(file: Path, grey: int) -> None:

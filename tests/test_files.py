@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fer_lib.experiment.seeds import SeedRuns
 
 from fer_lib.artifacts.files import aside, plain_refusals, save_array, write_aside
 from fer_lib.errors import FerError
@@ -14,6 +13,7 @@ from fer_lib.faces.preprocess import Crops
 from fer_lib.network import model
 from fer_lib.probe.deconv import Projections, Units
 from fer_lib.probe.responses import Responses
+from fer_lib.seeds import SeedRuns
 
 resource = pytest.importorskip("resource")
 

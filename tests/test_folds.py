@@ -22,7 +22,7 @@ def test_every_picture_is_tested_once_by_a_network_that_has_not_seen_its_subject
 
     monkeypatch.setattr(folds, "train", watching)
     splits = subject_folds(SUBJECTS, 3)
-    arguments = dict(folder=tmp_path, progress=False)
+    arguments = dict(classes=2, folder=tmp_path, progress=False)
     table = cross_validate(CROPS, LABELS, splits, HP, **arguments)
     assert sorted(table["picture"]) == list(range(28)) and set(table["fold"]) == {1, 2, 3}
     assert np.array_equal(table["label"], LABELS[table["picture"]])

@@ -3,19 +3,18 @@
 import hashlib
 
 import pytest
-from fer_lib.experiment.matching import verdicts
 
 from fer_lib.artifacts.store import Store
+from fer_lib.config import make_settings
 from fer_lib.errors import FerError
-from fer_lib.experiment.settings import make_settings
-from fer_lib.experiment.study import Study
+from fer_lib.study import Study
 
 STEPS = {
     "pictures": lambda study: study.pictures,
     "training": lambda study: study.training,
     "responses": lambda study: study.responses,
     "projections": lambda study: study.projections_of("relu3"),
-    "verdicts": verdicts,
+    "matches": lambda study: study.matches,
     "traditional": lambda study: study.traditional,
     "first_steps": lambda study: study.first_steps,
     "folds": lambda study: study.cross_validation,

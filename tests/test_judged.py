@@ -8,11 +8,11 @@ import pytest
 from conftest import write_sequence
 
 from fer_lib.artifacts.sources import source_digests
+from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment.settings import make_settings
-from fer_lib.experiment.study import Study
 from fer_lib.judges import judged, panel
 from fer_lib.judges.published import PUBLISHED
+from fer_lib.study import Study
 
 ROOT = Path(__file__).parents[1]
 

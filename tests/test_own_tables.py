@@ -16,11 +16,13 @@ from conftest import face_picture
 from own_tables import KINDS, NOTEBOOKS, run_notebook, shell_in_process, write_table
 from PIL import Image
 
+from fer_lib import protocols
+from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
-from fer_lib.experiment import matching, protocols, trial
-from fer_lib.experiment.settings import make_settings
-from fer_lib.experiment.study import Study
+from fer_lib.measures.nulls import above_null
+from fer_lib.plot import words
 from fer_lib.render.atlas import Atlas
+from fer_lib.study import Study
 from fer_lib.traditional import Traditional
 
 QUICK = {"preset": "smoke", "epochs": 1, "crop": 48, "resize": 49, "strongest": 2, "permutations": 20}
@@ -73,10 +75,11 @@ def drawn_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
                 name = f"{person}_{au}.png"
                 Image.fromarray(face_picture(60, 60, au / 25, person)[0]).save(out / name)
                 box = {"left": 0.0, "top": 0.0, "right": 59.0, "bottom": 59.0}
-                rows.append({"path": name, "person": person, "au": au, **box})
+                codes = {f"AU{unit}": 5 * (unit == au) for unit in (1, 4, 6, 12, 25)}
+                rows.append({"path": name, "subject": f"P{person}", **box, **codes})
         pd.DataFrame(rows).to_parquet(out / "table.parquet")
 
-    monkeypatch.setattr("fer_lib.experiment.study.render_atlas", atlas)
+    monkeypatch.setattr("fer_lib.study.render_atlas", atlas)
     monkeypatch.setattr("fer_lib.render.controls.render_interventions", interventions)
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     matplotlib.use("agg")
@@ -135,7 +138,7 @@ def test_classes_are_those_that_the_faces_show(tmp_path: Path) -> None:
     assert study.expressions == ("anger", "happy")
     assert set(study.labels) == {0, 1} and study.hyperparameters.classes == 2
     assert study.trained.predictions.shape[1] == 2
-    more = Study(study.settings.but(neutral=False), progress=False)
+    more = Study(study.settings.replace(neutral=False), progress=False)
     assert more.expressions == study.expressions
     assert study.learned("seed") == {"seed": 0, "classes": ["anger", "happy"]}
 
@@ -148,40 +151,36 @@ def test_single_pictures_move_and_neutral_first_frames_do_not(tmp_path: Path) ->
 
 def test_claims_without_action_units_are_not_decided(tmp_path: Path) -> None:
     study = study_of(tmp_path, "expression and nothing else")
-    table = trial.judge_claims(study).set_index("claim")
-    assert (
-        table.loc["C1", "verdict"] != "not decided"
-        or "left out" not in table.loc["C1", "above its controls by"]
-    )
-    for claim in ("C2", "C3", "C4"):
-        assert table.loc[claim, "verdict"] == "not decided"
-        assert table.loc[claim, "above its controls by"] == "left out: no picture is coded for action units"
-    with pytest.raises(Lacking, match="landmarks"):
-        trial.region_focus(study, "mouth")
-    division = protocols.by_protocol(study)
-    assert division["traditional"].isna().all() and division["network"].notna().sum() == 1
-    assert "**Left out**" in protocols.markdown(division) and "nan" not in protocols.markdown(division)
+    alike, *others = study.claims
+    assert alike.reason == "" and [verdict.claim for verdict in others] == ["C2", "C3", "C4"]
+    for verdict in others:
+        assert verdict.decision == "not decided"
+        assert verdict.reason == "no picture is coded for action units"
+    division = study.protocols
+    assert division["accuracy"].isna().all() and division["network"].notna().sum() == 1
+    text = words.protocols_table(division)
+    assert "**Left out**" in text and "nan" not in text
     with pytest.raises(Lacking, match="no picture is coded"):
         protocols.leak_gain(division)
 
 
 def test_where_nothing_can_change_places_there_is_no_null(tmp_path: Path) -> None:
     study = study_of(tmp_path, "one picture a person")
-    assert study.coded_aus and matching.distance_nulls(study, study.coded_aus) == {}
+    assert study.coded_aus and study.distance_nulls(study.coded_aus) == {}
     with pytest.raises(Lacking, match="two sequences"):
-        matching.beyond_chance(study.distances, {})
-    tested = matching.verdicts(study)
+        above_null(study.distances, {})
+    tested = study.matches
     assert tested[["p", "p_joint"]].isna().all(axis=None)
     if tested["auc_d"].notna().any():
-        assert re.search("so there is no null", matching.told(tested))
+        assert re.search("so there is no null", words.summarize_matches(tested))
 
 
 def test_few_people_still_have_divisions(tmp_path: Path) -> None:
     study = study_of(tmp_path, "two people")
-    division = protocols.by_protocol(study)
+    division = study.protocols
     assert division.loc[protocols.IN_FOLDS, "trainings"] == 2
     assert "1 training people" in division.loc[protocols.BY_SUBJECT, "lacking"]
-    assert "2.0" not in protocols.markdown(division)
+    assert "2.0" not in words.protocols_table(division)
 
 
 def test_detectors_are_judged_on_enough_pictures_of_both_kinds() -> None:

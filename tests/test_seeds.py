@@ -1,70 +1,78 @@
+"""Verdicts of several seeds: kept as numbers, and shown only with the faces and settings that they were made with."""
+
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from fer_lib import seeds
+from fer_lib.claims import Comparison, Verdict, undecided
+from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
-from fer_lib.experiment import seeds
-from fer_lib.experiment.settings import make_settings
-from fer_lib.experiment.study import Study
+from fer_lib.study import Study
 
 
-class Runs:
-    """A study whose outcome is its seed's."""
-
-    def __init__(self, settings, store=None, *, progress=False):
-        self.settings, self.seed = settings, settings.seed
-        self.faces_record = Study(settings, progress=False).faces_record
-        self.labels = np.array([0, 1, 1, 0])
-        self.split = SimpleNamespace(test=np.array([1, 2, 3, 0]))
-        answers = np.eye(2)[[1, 1, 0, 0]]
-        answers[: self.seed] = answers[: self.seed, ::-1]
-        self.trained = SimpleNamespace(predictions=answers)
-
-
-def judged(study):
-    words = ["holds", "holds" if study.seed else "does not hold"]
-    return pd.DataFrame(
-        {"claim": ["C1", "C2"], "verdict": words, "measure": ["mean: a: 0.125", "too few to say"]}
+def verdicts(seed):
+    comparison = (Comparison("chance", 0.1, 0.01, 9),)
+    decision = "holds" if seed else "does not hold"
+    return (
+        Verdict("C1", "It is so.", "mean: a", 0.125, (0.1, 0.15), comparison, "holds"),
+        Verdict("C2", "It is.", "b", float("nan"), (float("nan"), float("nan")), comparison, decision),
+        undecided("C3", "no picture is coded"),
     )
 
 
+def faces_of(settings):
+    return Study(settings, progress=False).faces_record
+
+
 @pytest.fixture
-def runs(monkeypatch):
-    monkeypatch.setattr(seeds, "Study", Runs)
-    monkeypatch.setattr(seeds, "judge_claims", judged)
-    return seeds.run_seeds(make_settings("smoke"), [0, 2], progress=False)
+def runs():
+    settings = make_settings("smoke")
+    table = seeds.runs_table({0: (1.0, verdicts(0)), 2: (0.5, verdicts(2))})
+    made = {"date": "2026-01-01", "version": "1", "code": "abc"}
+    made |= {"faces": faces_of(settings), "settings": seeds.shaping(settings)}
+    return seeds.SeedRuns(table, made)
 
 
-def test_each_seed_has_its_accuracy_and_verdicts(runs):
+def test_a_row_for_each_seed_and_claim_in_numbers(runs):
+    assert runs.table.columns.tolist() == list(seeds.COLUMNS)
     assert runs.table.groupby("seed")["accuracy"].first().to_dict() == {0: 1.0, 2: 0.5}
-    lines = runs.markdown().splitlines()
-    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["accuracy", "100.0 %", "50.0 %"]
-    assert "holds (0.125)" in lines[3] and "does not hold (too few to say)" in lines[4]
-
-
-def test_what_depends_on_the_seed_is_said(runs):
-    said = runs.agreement()
-    assert "all 2 seeds: C1 (holds)." in said and "depends on the seed: C2 (does not hold, holds)." in said
+    assert runs.table[["value", "low", "high"]].dtypes.eq(float).all()
+    assert runs.table.query("claim == 'C1'")["value"].tolist() == [0.125, 0.125]
+    assert runs.table.query("claim == 'C2'")["decision"].tolist() == ["does not hold", "holds"]
+    assert runs.table.query("claim == 'C3'")["measure"].tolist() == ["", ""]
 
 
 def test_kept_runs_are_read_again(runs, tmp_path):
     runs.save(tmp_path / "new" / "seeds.json")
     again = seeds.load(tmp_path / "new" / "seeds.json")
     pd.testing.assert_frame_equal(again.table, runs.table)
-    assert again.made == runs.made and "is the same as here" in again.provenance()
-    assert "preset `smoke`, rendered faces" in again.provenance()
-    old = seeds.SeedRuns(again.table, {**again.made, "code": "0"})
-    assert "changed since then" in old.provenance()
+    assert again.provenance == runs.provenance
+    assert "NaN" not in (tmp_path / "new" / "seeds.json").read_text()
+
+
+ROW = {"seed": 0, "accuracy": 0.5, "claim": "C1", "measure": "a", "value": 0.1, "low": None, "high": None}
+MADE = {"date": "d", "version": "1", "code": "c", "faces": {}, "settings": {"preset": "smoke"}}
 
 
 @pytest.mark.parametrize(
-    "content", [None, "{", json.dumps({"rows": [{"seed": 1}]}), json.dumps({"date": "now"})]
+    "content",
+    [
+        None,
+        "{",
+        json.dumps({"rows": [{"seed": 1}]}),
+        json.dumps({"date": "now"}),
+        json.dumps([]),
+        json.dumps({**MADE, "rows": []}),
+        json.dumps({**MADE, "rows": [ROW]}),
+        json.dumps({**MADE, "rows": [{**ROW, "decision": "perhaps"}]}),
+        json.dumps({**MADE, "rows": [{**ROW, "decision": "holds", "value": "mean: 0.1"}]}),
+    ],
 )
 def test_what_cannot_be_read_says_how_to_make_it(content, tmp_path):
     if content is not None:
@@ -72,6 +80,12 @@ def test_what_cannot_be_read_says_how_to_make_it(content, tmp_path):
     with pytest.raises(FerError, match="fer seeds 0 1 2") as said:
         seeds.load(tmp_path / "seeds.json")
     assert str(tmp_path) not in str(said.value)
+
+
+def test_an_interval_that_was_not_kept_is_unknown(tmp_path):
+    (tmp_path / "seeds.json").write_text(json.dumps({**MADE, "rows": [{**ROW, "decision": "holds"}]}))
+    table = seeds.load(tmp_path / "seeds.json").table
+    assert table["low"].isna().all() and table["value"].tolist() == [0.1]
 
 
 def test_every_seed_is_checked_before_the_first_run(monkeypatch):
@@ -97,13 +111,12 @@ def test_seeds_must_differ(wrong):
     ],
 )
 def test_runs_with_other_faces_or_settings_are_not_shown(runs, changes, said):
-    changes = {"preset": "smoke", **changes}
-    study = Runs(make_settings(**changes))
+    settings = make_settings(**{"preset": "smoke", **changes})
     if not said:
-        assert runs.of(study) is runs
+        assert runs.made_with(faces_of(settings), settings) is runs
         return
     with pytest.raises(Lacking, match=re.escape(said)) as caught:
-        runs.of(study)
+        runs.made_with(faces_of(settings), settings)
     assert "fer seeds 0 1 2" in str(caught.value)
 
 
@@ -118,14 +131,25 @@ def test_own_faces_are_told_apart_by_what_they_are(runs, tmp_path, monkeypatch):
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     one, moved, other = brought("one", 1), brought("moved", 1), brought("other", 2)
     with pytest.raises(Lacking, match=r"other faces \(rendered faces\)"):
-        runs.of(Runs(one))
-    own = seeds.run_seeds(one, [0, 1], progress=False)
-    assert own.of(Runs(moved)) is own and "these faces" in own.provenance()
+        runs.made_with(faces_of(one), one)
+    own = seeds.SeedRuns(runs.table, runs.provenance | {"faces": faces_of(one)})
+    assert own.made_with(faces_of(moved), moved) is own
     for settings in (other, make_settings("smoke")):
         with pytest.raises(Lacking, match=r"other faces \(faces of somebody's own\)"):
-            own.of(Runs(settings))
+            own.made_with(faces_of(settings), settings)
 
 
 def test_the_kept_runs_are_of_the_default_book():
     kept = seeds.load(Path(__file__).parents[1] / "book" / "seeds.json")
-    assert kept.of(Runs(make_settings("book"))) is kept
+    settings = make_settings("book")
+    assert kept.made_with(faces_of(settings), settings) is kept
+    assert np.isfinite(kept.table["value"]).all()
+
+
+def test_a_study_with_a_seed_that_was_run_is_not_run_again(tiny_study, monkeypatch):
+    runs = seeds.run_seeds(tiny_study.settings, [tiny_study.settings.seed], tiny_study.store, progress=False)
+    assert runs.table["claim"].tolist() == ["C1", "C2", "C3", "C4"]
+    assert (runs.table["accuracy"] == tiny_study.accuracy).all()
+    assert runs.table["decision"].tolist() == [verdict.decision for verdict in tiny_study.claims]
+    assert runs.made_with(tiny_study.faces_record, tiny_study.settings) is runs
+    assert runs.provenance["code"] == seeds.code_digest()

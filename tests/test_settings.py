@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fer_lib.errors import FerError
-from fer_lib.experiment.settings import (
+from fer_lib.config import (
     LEAST_CROP,
     PRESETS,
     bounds_of,
@@ -21,9 +20,10 @@ from fer_lib.experiment.settings import (
     describe_bounds,
     describe_settings,
     make_settings,
-    settings_from_notebook,
 )
+from fer_lib.errors import FerError
 from fer_lib.network.model import ExpressionNet
+from fer_lib.parameters import settings_from_notebook
 from fer_lib.render.output import SIZES
 from fer_lib.render.plan import MAXIMUM_SUBJECTS, plan
 
@@ -165,7 +165,7 @@ def test_any_value_is_taken_or_refused_in_one_line(name, value):
     except FerError as error:
         assert name in str(error) and len(str(error).splitlines()) == 1 and len(str(error)) < 400
     else:
-        assert made == made.but(), "what was taken is taken again"
+        assert made == made.replace(), "what was taken is taken again"
         assert type(getattr(made, name)) in (bool, int, float, str)
 
 
@@ -301,7 +301,7 @@ def test_a_refused_parameter_is_one_line_in_a_notebook():
 
     shell = InteractiveShell.instance()
     try:
-        code = "from fer_lib.experiment.settings import make_settings\nmake_settings(seed=-1)"
+        code = "from fer_lib.config import make_settings\nmake_settings(seed=-1)"
         with pytest.MonkeyPatch.context() as patch:
             shown = []
             patch.setattr(shell, "_showtraceback", lambda kind, value, lines: shown.extend(lines))
@@ -314,7 +314,7 @@ def test_a_refused_parameter_is_one_line_in_a_notebook():
 def test_settings_need_nothing_but_python():
     """`make` checks them before the packages are there."""
     root = Path(__file__).parents[1]
-    command = [sys.executable, "-S", "-m", "fer_lib.experiment.environment"]
+    command = [sys.executable, "-S", "-m", "fer_lib.environment"]
     said = subprocess.run(
         command, cwd=root, env={"FER_PRESET": "tiny"}, capture_output=True, text=True, check=False
     )

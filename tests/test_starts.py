@@ -9,7 +9,7 @@ from fer_lib.network.starts import initialisation_study
 
 @pytest.fixture(scope="module")
 def study():
-    return initialisation_study(CROPS, LABELS, TRAIN, hp=HP, steps=5)
+    return initialisation_study(CROPS, LABELS, TRAIN, hp=HP, classes=2, steps=5)
 
 
 def test_table(study):
@@ -27,7 +27,7 @@ def test_the_literal_reading_explodes_and_the_others_do_not(study):
 
 
 def test_every_start_sees_the_same_batches(study):
-    alone = initialisation_study(CROPS, LABELS, TRAIN, hp=HP, steps=5, schemes=["he"])
+    alone = initialisation_study(CROPS, LABELS, TRAIN, hp=HP, classes=2, steps=5, schemes=["he"])
     np.testing.assert_array_equal(alone["loss"], study.loc[study["initialisation"] == "he", "loss"])
 
 
@@ -35,7 +35,7 @@ def test_numbers_that_are_lost_are_nan():
     from dataclasses import replace
 
     table = initialisation_study(
-        CROPS, LABELS, TRAIN, hp=replace(HP, learning_rate=1e9), steps=6, schemes=["paper"]
+        CROPS, LABELS, TRAIN, hp=replace(HP, learning_rate=100), classes=2, steps=6, schemes=["paper"]
     )
     assert table["loss"].isna().iloc[-1] and len(table) == 6
 
@@ -43,5 +43,5 @@ def test_numbers_that_are_lost_are_nan():
 def test_unknown_start_and_global_state():
     before = torch.random.get_rng_state()
     with pytest.raises(FerError, match="unknown"):
-        initialisation_study(CROPS, LABELS, TRAIN, hp=HP, steps=1, schemes=["nothing"])
+        initialisation_study(CROPS, LABELS, TRAIN, hp=HP, classes=2, steps=1, schemes=["nothing"])
     assert torch.equal(torch.random.get_rng_state(), before)

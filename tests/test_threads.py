@@ -7,9 +7,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from fer_lib.artifacts.store import Store
-from fer_lib.experiment.settings import make_settings
-from fer_lib.experiment.study import Study
+from fer_lib.config import make_settings
 from fer_lib.network.repeatable import arithmetic
+from fer_lib.study import Study
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from pathlib import Path
 from fer_lib.errors import FerError
 
 _DATA = frozenset({".csv", ".json", ".npy", ".npz", ".parquet", ".safetensors", ".toml", ".txt"})
+# What finds and keeps results shapes none, and configs enter a key by their values.
+_APART = frozenset({"config", *(f"artifacts.{name}" for name in ("manifest", "sources", "steps", "store"))})
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -16,8 +18,9 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
     """Return a digest of each named module and of every module of the package that it imports, at any depth.
 
     Comments, docstrings and layout do not count: only a change that can change a result does. The package's
-    own ``__init__`` (its version) does not count either. Files are read once per process, because a process
-    goes on running the code that it has loaded. Data files beside the modules of a subpackage count as they are.
+    own ``__init__`` (its version), the store and the configs, whose values are in every key, do not count either.
+    Files are read once per process, because a process goes on running the code that it has loaded. Data files
+    beside the modules of a subpackage count as they are.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
     while waiting:
         name = waiting.pop()
         file = _file(package, name)
-        if file is None or name in digests:
+        if file is None or name in digests or name in _APART:
             continue
         digests[name], imported = _parsed(file, package, name)
         waiting.extend(imported)

@@ -6,7 +6,7 @@ finds the folder, and any change of settings or code asks for another one. A fol
 name only when it is complete: it is filled beside that name, described by a manifest, and renamed.
 
 The number of threads is part of the key of those steps whose bits it changes: sums are rounded in the order in which
-threads make them. See `fer_lib.experiment.chain`.
+threads make them. See `fer_lib.steps`.
 """
 
 import hashlib

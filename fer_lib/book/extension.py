@@ -37,8 +37,8 @@ from sphinx.util import logging
 from fer_lib.artifacts.store import default_root
 from fer_lib.book import left_out
 from fer_lib.book.execution import execute_ahead, make_impersonal
+from fer_lib.environment import settings_from_environment
 from fer_lib.errors import FerError
-from fer_lib.experiment.environment import settings_from_environment
 from fer_lib.faces.digest import MEMORY, digest_of_faces
 
 LOGGER = logging.getLogger(__name__)

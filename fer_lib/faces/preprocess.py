@@ -309,3 +309,19 @@ def _resize(x: torch.Tensor, size: int) -> torch.Tensor:
 def _check_sides(size: int, cut: int) -> None:
     if not 1 <= cut <= size:
         raise FerError(f"crop={cut!r}: must be from 1 to size={size!r}")
+
+
+def inputs_of(crops: Sequence[np.ndarray], pictures: np.ndarray, *, size: int, crop: int) -> torch.Tensor:
+    """Pictures as a network sees them when it is tested, (n, 1, crop, crop) float32.
+
+    Parameters
+    ----------
+    crops : sequence of np.ndarray
+        Face crops, uint8 (height, width).
+    pictures : (n,) int array
+        Which of them.
+    size, crop : int
+        As in `Evaluate`.
+    """
+    evaluate = Evaluate(size=size, crop=crop)
+    return torch.stack([evaluate(crops[int(i)]) for i in pictures])

@@ -16,7 +16,7 @@ import pandas as pd
 from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError
 from fer_lib.faces.labels import LANDMARKS
-from fer_lib.facs import AUS
+from fer_lib.facs import AUS, EXPRESSIONS
 
 SMALLEST_FACE = 16
 """Pixels; a narrower or lower box is an error of its landmarks."""
@@ -261,6 +261,23 @@ def save(faces: Faces, folder: Path) -> None:
     faces.table.to_parquet(folder / "frames.parquet")
     faces.problems.to_parquet(folder / "problems.parquet")
     save_array(folder / "landmarks.npy", faces.landmarks)
+
+
+def saved_table(folder: Path) -> pd.DataFrame:
+    """Read the table of what :func:`save` wrote, alone."""
+    return pd.read_parquet(folder / "frames.parquet")
+
+
+def expressions_of(table: pd.DataFrame, *, neutral: bool) -> tuple[str, ...]:
+    """Names of the classes that some selected frames show, in the order of a network's outputs; `neutral` or without it."""
+    shown = set(table["label"])
+    return tuple(name for name in (EXPRESSIONS if neutral else EXPRESSIONS[1:]) if name in shown)
+
+
+def labels_of(table: pd.DataFrame, expressions: Sequence[str]) -> np.ndarray:
+    """Class of each selected frame, (N,) int64: its place among some expressions, -1 where it shows none of them."""
+    order = {name: i for i, name in enumerate(expressions)}
+    return table["label"].map(order).fillna(-1).to_numpy(np.int64)
 
 
 def load(folder: Path, root: Path) -> Faces:

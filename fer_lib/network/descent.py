@@ -4,109 +4,23 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network.batching import Loader
 from fer_lib.network.first_block import training_scores
-from fer_lib.network.model import ExpressionNet, check_initialisation, pooled_side
+from fer_lib.network.model import ExpressionNet
 from fer_lib.network.repeatable import stream
 
 _INITIALISATION, _ORDER, _DROPOUT = range(3)
 _MOMENTUM = "momentum."
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """What training is told.
-
-    The defaults are those of section 2.2, and the deviation register's where the paper is silent or cannot
-    work.
-
-    Attributes
-    ----------
-    epochs : int
-        Most passes over the training pictures; 0 gives the untrained network.
-    batch_size, learning_rate, momentum, weight_decay, dropout
-        The paper's 64, 0.001 (constant), 0.9, 0.0001 and 0.5.
-    initialisation : str
-        See `fer_lib.network.model.initialise`; the paper's N(0, 1) diverges.
-    padding : int
-        Zero padding of the convolutions, in pixels.
-    patience, tolerance : int, float
-        "Until the model converges" means: the training loss has not fallen by the share `tolerance` for
-        `patience` epochs. Patience 0 trains for all `epochs`. Test pictures never decide.
-    test_every : int
-        Epochs between two looks at the test pictures; the last epoch always has one.
-    degrees, flip, resize, crop
-        Augmentation, see `fer_lib.faces.preprocess.Augment`.
-    classes : int
-        Outputs of the network.
-
-    Raises
-    ------
-    FerError
-        If a value has another type, is not finite, or cannot work; the message names it.
-    """
-
-    epochs: int = 60
-    batch_size: int = 64
-    learning_rate: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 0.0001
-    dropout: float = 0.5
-    initialisation: str = "he"
-    padding: int = 0
-    patience: int = 10
-    tolerance: float = 0.01
-    test_every: int = 1
-    degrees: float = 15.0
-    flip: float = 0.5
-    resize: int = 99
-    crop: int = 96
-    classes: int = 8
-
-    def __post_init__(self) -> None:
-        for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, _typed(name, getattr(self, name), kind))
-        least = {"epochs": 0, "batch_size": 1, "padding": 0, "patience": 0, "test_every": 1, "classes": 2}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise FerError(f"{name}={getattr(self, name)!r} is not possible; give at least {bound}")
-        for name in ("learning_rate", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise FerError(f"{name}={getattr(self, name)!r} is not possible; give a number from 0 up")
-        for name in ("momentum", "dropout", "tolerance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise FerError(
-                    f"{name}={getattr(self, name)!r} is not possible; give 0 or more and less than 1"
-                )
-        check_initialisation(self.initialisation)
-        Augment(degrees=self.degrees, flip=self.flip, size=self.resize, crop=self.crop)
-        pooled_side("crop", self.crop, self.padding)
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    """Return a hyperparameter as the plain, finite Python value of its type, or raise a FerError."""
-    wanted, called = {
-        int: (numbers.Integral, "a whole number"),
-        float: (numbers.Real, "a finite number"),
-        str: (str, "a name"),
-    }[kind]
-    if isinstance(value, wanted) and not isinstance(value, bool):
-        with suppress(OverflowError):
-            plain = kind(value)
-            if kind is not float or np.isfinite(plain):
-                return plain
-    raise FerError(f"{name}={value!r} is not possible; give {called}")
 
 
 class Descent:
@@ -117,11 +31,11 @@ class Descent:
     `fer_lib.network.repeatable.repeatable`.
     """
 
-    def __init__(self, hp: Hyperparameters, seed: int, device: str) -> None:
+    def __init__(self, hp: Training, classes: int, seed: int, device: str) -> None:
         self.hp, self.seed, self.device = hp, seed, device
         try:
             built = ExpressionNet(
-                classes=hp.classes,
+                classes=classes,
                 padding=hp.padding,
                 dropout=hp.dropout,
                 size=hp.crop,
@@ -132,7 +46,7 @@ class Descent:
         except (RuntimeError, TypeError, OverflowError) as error:
             # torch says so in as many ways as there are numbers and allocators.
             raise FerError(
-                f"no memory for a network with classes={hp.classes}, padding={hp.padding} and crop={hp.crop}; lower them"
+                f"no memory for a network with classes={classes}, padding={hp.padding} and crop={hp.crop}; lower them"
             ) from error
         self.optimiser = torch.optim.SGD(
             self.model.parameters(),
@@ -182,21 +96,23 @@ class Descent:
         return loss.item(), scores.detach()
 
 
-def loader_of(crops: Sequence[np.ndarray], hp: Hyperparameters, seed: int, device: str) -> Loader:
+def loader_of(crops: Sequence[np.ndarray], hp: Training, seed: int, device: str) -> Loader:
     """Return the loader of these pictures for training with these hyperparameters."""
     augment = Augment(degrees=hp.degrees, flip=hp.flip, size=hp.resize, crop=hp.crop)
     return Loader(crops, augment, hp.batch_size, seed, device)
 
 
 def checked(
-    crops: Sequence[np.ndarray], labels: Any, train_idx: Any, test_idx: Any, hp: Hyperparameters
+    crops: Sequence[np.ndarray], labels: Any, train_idx: Any, test_idx: Any, classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return labels and both sides of a split as int64 arrays, or raise a FerError that says what does not fit."""
+    if not isinstance(classes, numbers.Integral) or classes < 2:
+        raise FerError(f"classes={classes!r} is not possible; give a whole number from 2 up")
     labels = np.asarray(labels)
     labels = labels.astype(np.int64) if labels.dtype.kind == "b" else labels
     if labels.dtype.kind not in "iuf":
         raise FerError(f"labels are {labels.dtype}; give the number of each crop's class")
-    possible = (labels >= 0) & (labels < hp.classes) & (labels % 1 == 0)
+    possible = (labels >= 0) & (labels < classes) & (labels % 1 == 0)
     sides = {"train_idx": _rows("train_idx", train_idx), "test_idx": _rows("test_idx", test_idx)}
     if labels.shape != (len(crops),):
         raise FerError(
@@ -213,7 +129,7 @@ def checked(
         if len(wrong):
             raise FerError(
                 f"picture {wrong[0]} of {name} has the label {labels[wrong[0]]}; "
-                f"classes={hp.classes} allows 0 to {hp.classes - 1}"
+                f"classes={classes} allows 0 to {classes - 1}"
             )
         for row in rows.tolist():
             crop = np.asarray(crops[row])

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.artifacts.files import write_aside
+from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.network.checkpoint import check_request, digest_of
 from fer_lib.network.descent import checked
 from fer_lib.network.repeatable import usable_device, whole_seed
 from fer_lib.network.splits import Split
-from fer_lib.network.training import Hyperparameters, train
+from fer_lib.network.training import train
 
 _FOLDS = "folds.json"
 
@@ -27,8 +28,9 @@ def cross_validate(
     crops: Sequence[np.ndarray],
     labels: np.ndarray,
     folds: Sequence[Split],
-    hp: Hyperparameters,
+    hp: Training,
     *,
+    classes: int,
     seed: int = 0,
     folder: Path,
     progress: bool = True,
@@ -42,7 +44,7 @@ def cross_validate(
         Rows of ``crops``.
     folder : Path
         Receives the predictions of each fold; the networks are not kept.
-    crops, labels, hp, seed, progress, device
+    crops, labels, hp, classes, seed, progress, device
         As for `train`.
 
     Returns
@@ -58,13 +60,13 @@ def cross_validate(
     """
     if not len(folds):
         raise FerError("there are no folds; give at least one")
-    parts = [checked(crops, labels, fold.train, fold.test, hp) for fold in folds]
+    parts = [checked(crops, labels, fold.train, fold.test, classes) for fold in folds]
     labels, sides = parts[0][0], [side for part in parts for side in part[1:]]
     seed = whole_seed(seed)
     usable_device(device)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    request = {**asdict(hp), "seed": seed, "data": digest_of(crops, labels, *sides)}
+    request = {**asdict(hp), "classes": classes, "seed": seed, "data": digest_of(crops, labels, *sides)}
     if (folder / _FOLDS).is_file():
         check_request(folder, json.loads((folder / _FOLDS).read_bytes()), request)
     write_aside(folder / _FOLDS, json.dumps(request, indent=1).encode())
@@ -72,7 +74,13 @@ def cross_validate(
     for number, fold in enumerate(folds, 1):
         done, run = folder / f"fold-{number:02}.parquet", folder / f"fold-{number:02}"
         if not done.is_file():
-            arguments: dict[str, Any] = {"seed": seed, "folder": run, "progress": progress, "device": device}
+            arguments: dict[str, Any] = {
+                "classes": classes,
+                "seed": seed,
+                "folder": run,
+                "progress": progress,
+                "device": device,
+            }
             train(crops, labels, fold.train, fold.test, hp, **arguments)
             (run / "predictions.parquet").replace(done)
         shutil.rmtree(run, ignore_errors=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fer_lib.config import Division
 from fer_lib.errors import FerError, Lacking
 
 _DRAWS = 64
@@ -24,6 +25,50 @@ class Split:
 
     train: np.ndarray
     test: np.ndarray
+
+
+def divide(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: int) -> Split:
+    """Divide the labelled pictures into training and test.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Selected frames, with ``subject``, ``sequence`` and ``label``.
+    labels : (N,) int array
+        Class of each; -1 where it has none.
+    division : Division
+    seed : int
+
+    Raises
+    ------
+    Lacking
+        If the pictures show fewer than two expressions or are of fewer than two people.
+    """
+    labelled = np.flatnonzero(labels >= 0)
+    shown = table["label"].iloc[labelled].unique()
+    if not len(shown):
+        raise Lacking("no picture has an expression label, and without one no network can be trained")
+    if len(shown) == 1:
+        raise Lacking(
+            f"every labelled picture shows {shown[0]}, and a network needs two expressions to tell apart"
+        )
+    known = table.iloc[labelled].reset_index(drop=True)
+    if division.split == "leak":
+        chosen = paper_leak(known, test=division.test_pictures, seed=seed)
+    else:
+        chosen = by_subject(known, test=division.test_fraction, seed=seed)
+    return Split(labelled[chosen.train], labelled[chosen.test])
+
+
+def with_unlabelled(table: pd.DataFrame, split: Split, division: Division) -> Split:
+    """Return all pictures, labelled or not, of the training and of the held-out people of a split.
+
+    With the paper's leak there are no held-out people, and the pictures are divided as they are.
+    """
+    if division.split == "leak":
+        return split
+    held_out = table["subject"].isin(table["subject"].iloc[split.test]).to_numpy()
+    return Split(train=np.flatnonzero(~held_out), test=np.flatnonzero(held_out))
 
 
 def by_subject(table: pd.DataFrame, test: float = 0.2, seed: int = 0) -> Split:

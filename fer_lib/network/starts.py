@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fer_lib.network.descent import Descent, Hyperparameters, checked, loader_of
+from fer_lib.config import Training
+from fer_lib.network.descent import Descent, checked, loader_of
 from fer_lib.network.model import INITIALISATIONS, check_initialisation
 from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
 
@@ -19,7 +20,8 @@ def initialisation_study(
     labels: np.ndarray,
     indices: np.ndarray,
     *,
-    hp: Hyperparameters | None = None,
+    hp: Training,
+    classes: int,
     schemes: Sequence[str] = tuple(INITIALISATIONS),
     steps: int = 12,
     seed: int = 0,
@@ -35,8 +37,10 @@ def initialisation_study(
         (N,) int: class of each crop.
     indices : numpy.ndarray
         Rows to train on.
-    hp : Hyperparameters, optional
+    hp : Training
         Everything but the initialisation.
+    classes : int
+        Outputs of the network.
     schemes : sequence of str
         Names that `fer_lib.network.model.initialise` knows.
     steps : int, default 12
@@ -53,15 +57,15 @@ def initialisation_study(
         batch, before the step), ``accuracy``, ``score_sd`` (standard deviation of the class scores). Values
         that are no longer numbers are NaN; the scheme's later steps then follow as NaN too.
     """
-    hp, seed = hp or Hyperparameters(), whole_seed(seed)
-    labels, indices, _ = checked(crops, labels, indices, [], hp)
+    seed = whole_seed(seed)
+    labels, indices, _ = checked(crops, labels, indices, [], classes)
     for scheme in schemes:
         check_initialisation(scheme)
     usable_device(device)
     rows = []
     with repeatable(device, torch.get_num_threads()), loader_of(crops, hp, seed, device) as loader:
         for scheme in schemes:
-            descent, step = Descent(replace(hp, initialisation=scheme), seed, device), 0
+            descent, step = Descent(replace(hp, initialisation=scheme), classes, seed, device), 0
             for epoch in range(1, steps + 1):
                 batches = descent.begin(epoch, indices)[: steps - step]
                 for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):

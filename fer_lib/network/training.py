@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from fer_lib.artifacts.files import write_aside
+from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.network import model as network
 from fer_lib.network.batching import Loader, softmax_of
@@ -27,18 +28,8 @@ from fer_lib.network.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
-from fer_lib.network.descent import Descent, Hyperparameters, checked, loader_of
+from fer_lib.network.descent import Descent, checked, loader_of
 from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
-from fer_lib.network.starts import initialisation_study
-
-__all__ = [
-    "Hyperparameters",
-    "Trained",
-    "converged",
-    "initialisation_study",
-    "load_trained",
-    "train",
-]
 
 _RESULT = "training.json"
 
@@ -75,8 +66,9 @@ def train(
     labels: np.ndarray,
     train_idx: np.ndarray,
     test_idx: np.ndarray,
-    hp: Hyperparameters,
+    hp: Training,
     *,
+    classes: int,
     seed: int = 0,
     folder: Path,
     progress: bool = True,
@@ -92,12 +84,13 @@ def train(
     crops : sequence of numpy.ndarray
         Face crops, uint8 (height, width), any sizes.
     labels : numpy.ndarray
-        (N,) int: class of each crop, 0 to ``hp.classes - 1``; rows outside the two index arrays are not
-        looked at.
+        (N,) int: class of each crop, 0 to ``classes - 1``; rows outside the two index arrays are not looked at.
     train_idx, test_idx : numpy.ndarray
         Rows to learn from and to test on; the second may be empty.
-    hp : Hyperparameters
-        How.
+    hp : Training
+        Hyperparameters.
+    classes : int
+        Outputs of the network, at least 2.
     seed : int, default 0
         Decides initialisation, order, augmentation and dropout; from 0 up, of any size.
     folder : Path
@@ -118,11 +111,16 @@ def train(
         If an argument cannot work, before anything is done; if loss or weights stop being numbers; or if the folder
         holds another run.
     """
-    labels, train_idx, test_idx = checked(crops, labels, train_idx, test_idx, hp)
+    labels, train_idx, test_idx = checked(crops, labels, train_idx, test_idx, classes)
     seed, kind = whole_seed(seed), usable_device(device).type
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    request = {**asdict(hp), "seed": seed, "data": digest_of(crops, labels, train_idx, test_idx)}
+    request = {
+        **asdict(hp),
+        "classes": classes,
+        "seed": seed,
+        "data": digest_of(crops, labels, train_idx, test_idx),
+    }
     environment = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
     environment["device"] = kind
     if (folder / _RESULT).is_file():
@@ -132,7 +130,7 @@ def train(
     threads = saved.threads if saved else torch.get_num_threads()
     history = list(saved.history) if saved else []
     with repeatable(device, threads), loader_of(crops, hp, seed, device) as loader:
-        descent = Descent(hp, seed, device)
+        descent = Descent(hp, classes, seed, device)
         if saved:
             descent.restore(saved.tensors)
         bar = tqdm(
@@ -146,7 +144,7 @@ def train(
             while len(history) < hp.epochs and not _ended(history, hp):
                 history.append(_epoch(descent, loader, labels, train_idx, test_idx, history, bar))
                 write_checkpoint(folder, Checkpoint(history, descent.state(), threads), request, environment)
-        predictions = softmax_of(descent.model, loader, test_idx).reshape(len(test_idx), hp.classes)
+        predictions = softmax_of(descent.model, loader, test_idx).reshape(len(test_idx), classes)
     if not np.isfinite(predictions).all():
         raise _diverged("scores of the test pictures are not numbers", len(history), hp)
     network.save(descent.model, folder)
@@ -198,7 +196,7 @@ def converged(losses: Sequence[float], tolerance: float, patience: int) -> bool:
     return 0 < patience <= waited
 
 
-def _ended(history: Sequence[Mapping[str, float]], hp: Hyperparameters) -> bool:
+def _ended(history: Sequence[Mapping[str, float]], hp: Training) -> bool:
     return converged([row["loss"] for row in history], hp.tolerance, hp.patience)
 
 
@@ -229,8 +227,7 @@ def _epoch(
         raise _diverged("weights became infinite or undefined", epoch, hp)
     row = {"epoch": epoch, "loss": total / seen, "accuracy": right / seen}
     row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
-    last = epoch == hp.epochs or _ended([*history, row], hp)
-    if len(test_idx) and (last or epoch % hp.test_every == 0):
+    if len(test_idx):
         chosen = labels[test_idx]
         probability = softmax_of(descent.model, loader, test_idx).astype(np.float64)
         of_label = probability[np.arange(len(chosen)), chosen]
@@ -239,7 +236,7 @@ def _epoch(
     return {**row, "seconds": time.perf_counter() - started}
 
 
-def _diverged(what: str, epoch: int, hp: Hyperparameters) -> FerError:
+def _diverged(what: str, epoch: int, hp: Training) -> FerError:
     return FerError(
         f"the {what} in epoch {epoch}; start from other weights than "
         f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r} or "

@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from fer_lib.config import Settings, make_settings
 from fer_lib.errors import FerError
-from fer_lib.experiment.settings import Settings, make_settings
 
 
 def settings_from_environment() -> Settings:

@@ -1,31 +1,33 @@
-"""Every choice of the study in one frozen record, checked: the notebooks' and the shell's parameters.
+"""Every choice of a study, declared once: small frozen configs with help, bounds and presets, and the record of all of them.
 
 A parameter has a paper value (or a declared choice where the paper is silent) and may depend on the preset:
-``smoke`` runs the chain in minutes, ``book`` makes the book that readers see, ``paper`` is the paper's scale.
+``smoke`` runs the chain in minutes, ``book`` makes the book that readers see, ``paper`` is the paper's scale. A config that
+is made without a preset has the book's values. Configs go whole into what they are about: `Training` into
+`fer_lib.network.training.train`, `Rendering` into the renderer, and so on; `Settings` is all of them with one flat set of names,
+which notebooks, the shell and the presets use. Needs nothing but Python.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
-import os
-import types
-from collections.abc import Collection, Mapping
+import numbers
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Self, TypeVar, get_type_hints
 
 from fer_lib.errors import FerError
 from fer_lib.facs import CKPLUS_EXPRESSION_COUNTS, CKPLUS_SUBJECTS
 
 PRESETS = ("smoke", "book", "paper")
+DEFAULT_PRESET = "book"
 
 LEAST_CROP = {0: 36, 1: 22, 2: 8}
 """Smallest picture, by the padding, of which the three blocks leave a pixel (`fer_lib.network.model`)."""
 
 _LARGEST_SEED = 2**32 - 1
 _LONGEST = 60
-_PLAIN = (bool, int, float, str, list, tuple, dict, set, types.NoneType)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def _parameter(
 ) -> Any:
     """Declare a field: one line of help, what is allowed, and one default or one value for each preset."""
     return field(
-        default=default,
+        default=presets.get(DEFAULT_PRESET, default),
         metadata={
             "help": help,
             "choices": choices,
@@ -79,66 +81,48 @@ def _parameter(
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All parameters of a run; build one with :func:`make_settings`, which checks and fills it."""
+class _Config:
+    """A frozen record whose values are checked against what its fields declare."""
 
-    preset: str = _parameter("scale of the run", "book", choices=PRESETS)
-    faces: str = _parameter("a CK+ folder or a table of own faces; empty: faces rendered by this package", "")
-    seed: int = _parameter(
-        "seed of split, initialisation, augmentation and permutations", 0, bounds=Bounds(0, _LARGEST_SEED)
-    )
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            given = getattr(self, f.name)
+            value = _plain(given, hints[f.name])
+            _check(f.name, given, value, hints[f.name], f.metadata["choices"], f.metadata["bounds"])
+            object.__setattr__(self, f.name, value)
 
-    subjects: int = _parameter("rendered people", smoke=10, book=123, paper=123, bounds=Bounds(1, 999))
-    sequences: int = _parameter(
-        "rendered labelled sequences; 0: CK+'s 327", smoke=32, book=0, paper=0, bounds=Bounds(0, 7 * 999)
-    )
-    unlabelled: int = _parameter(
-        "rendered sequences with action units and no label (CK+: 266)", 0, bounds=Bounds(0, 10_000)
-    )
-    frames: int = _parameter(
-        "rendered frames of a sequence, the first one neutral",
-        smoke=4,
-        book=4,
-        paper=10,
-        bounds=Bounds(2, 1000),
-    )
-    size: int = _parameter(
-        "side of a rendered picture in pixels", smoke=160, book=256, paper=256, bounds=Bounds(32, 2048)
-    )
-    faces_seed: int = _parameter("seed of the rendered faces", 0, bounds=Bounds(0, _LARGEST_SEED))
-    publish: str = _parameter(
-        "subjects whose faces may be shown, separated by commas, or 'all'; own faces: none", ""
-    )
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some values changed, all checked."""
+        known(changes, type(self))
+        return replace(self, **changes)
 
-    last_frames: int = _parameter(
-        "frames at the end of a sequence that carry its expression (paper: all but the first)",
-        3,
-        bounds=Bounds(1, 1000),
+    def part(self, *names: str) -> dict[str, Any]:
+        """Return the named values as a dictionary."""
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Analysis(_Config):
+    """How maps are looked at and matched to action units."""
+
+    strongest: int = _parameter(
+        "n, the strongest activations of a map that are looked at (paper: 9)", 9, bounds=Bounds(1, 10_000)
     )
-    neutral: bool = _parameter("first frames form an eighth class, neutral (paper: ambiguous, 7 or 8)", True)
-    split: str = _parameter(
-        "test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak")
+    one_per_subject: bool = _parameter(
+        "at most one picture of a subject among the strongest (paper: no rule)", False
     )
-    test_fraction: float = _parameter(
-        "share of the subjects held out (split 'subject')",
-        smoke=0.4,
-        book=0.2,
-        paper=0.2,
-        bounds=Bounds(0, 1, without="both"),
+    zero_rule: str = _parameter(
+        "what D does with a zero activation", "floor", choices=("floor", "skip", "infinite")
     )
-    test_pictures: int = _parameter(
-        "pictures held out (split 'leak'; paper: 200)",
-        smoke=24,
-        book=200,
-        paper=200,
-        bounds=Bounds(1, 1_000_000),
+    permutations: int = _parameter(
+        "permutations of the nulls", smoke=200, book=5000, paper=10000, bounds=Bounds(1, 1_000_000)
     )
 
-    folds: int = _parameter(
-        "folds of people that the network is trained in one by one; 0: not run",
-        0,
-        bounds=Bounds(2, 999, besides=0),
-    )
+
+@dataclass(frozen=True)
+class Training(_Config):
+    """How the network is trained: section 2.2, and the deviation register's choices where the paper is silent or cannot work."""
 
     degrees: float = _parameter("step 1: largest rotation, in degrees", 15.0, bounds=Bounds(0, 180))
     flip: float = _parameter("step 2: probability of a mirror image", 0.5, bounds=Bounds(0, 1))
@@ -181,37 +165,130 @@ class Settings:
         bounds=Bounds(0, 1, without="most"),
     )
 
-    strongest: int = _parameter(
-        "n, the strongest activations of a map that are looked at (paper: 9)", 9, bounds=Bounds(1, 10_000)
-    )
-    one_per_subject: bool = _parameter(
-        "at most one picture of a subject among the strongest (paper: no rule)", False
-    )
-    zero_rule: str = _parameter(
-        "what D does with a zero activation", "floor", choices=("floor", "skip", "infinite")
-    )
-    permutations: int = _parameter(
-        "permutations of the nulls", smoke=200, book=5000, paper=10000, bounds=Bounds(1, 1_000_000)
-    )
-
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for f in fields(self):
-            value = getattr(self, f.name)
-            _check(f.name, value, hints[f.name], f.metadata["choices"], f.metadata["bounds"])
-            if hints[f.name] is float:
-                object.__setattr__(self, f.name, float(value))
-        object.__setattr__(self, "faces", _absolute(self.faces))
-        if not self.publish.isprintable():
-            raise _refusal("publish", self.publish, "one line of names expected")
+        super().__post_init__()
         least = LEAST_CROP[self.padding]
         if self.crop < least:
             why = f"with padding={self.padding} the network needs at least {least} pixels"
             raise _refusal("crop", self.crop, why)
         if self.crop > self.resize:
             raise _refusal("crop", self.crop, f"must not exceed resize={self.resize!r}")
+
+
+@dataclass(frozen=True)
+class Division(_Config):
+    """Which pictures are trained on and which are tested."""
+
+    neutral: bool = _parameter("first frames form an eighth class, neutral (paper: ambiguous, 7 or 8)", True)
+    split: str = _parameter(
+        "test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak")
+    )
+    test_fraction: float = _parameter(
+        "share of the subjects held out (split 'subject')",
+        smoke=0.4,
+        book=0.2,
+        paper=0.2,
+        bounds=Bounds(0, 1, without="both"),
+    )
+    test_pictures: int = _parameter(
+        "pictures held out (split 'leak'; paper: 200)",
+        smoke=24,
+        book=200,
+        paper=200,
+        bounds=Bounds(1, 1_000_000),
+    )
+
+
+@dataclass(frozen=True)
+class Selection(_Config):
+    """Which frames of a sequence are looked at."""
+
+    last_frames: int = _parameter(
+        "frames at the end of a sequence that carry its expression (paper: all but the first)",
+        3,
+        bounds=Bounds(1, 1000),
+    )
+
+
+@dataclass(frozen=True)
+class Rendering(_Config):
+    """The faces that are rendered where nobody brings some."""
+
+    subjects: int = _parameter("rendered people", smoke=10, book=123, paper=123, bounds=Bounds(1, 999))
+    sequences: int = _parameter(
+        "rendered labelled sequences; 0: CK+'s 327", smoke=32, book=0, paper=0, bounds=Bounds(0, 7 * 999)
+    )
+    unlabelled: int = _parameter(
+        "rendered sequences with action units and no label (CK+: 266)", 0, bounds=Bounds(0, 10_000)
+    )
+    frames: int = _parameter(
+        "rendered frames of a sequence, the first one neutral",
+        smoke=4,
+        book=4,
+        paper=10,
+        bounds=Bounds(2, 1000),
+    )
+    size: int = _parameter(
+        "side of a rendered picture in pixels", smoke=160, book=256, paper=256, bounds=Bounds(32, 2048)
+    )
+    faces_seed: int = _parameter("seed of the rendered faces", 0, bounds=Bounds(0, _LARGEST_SEED))
+
+
+@dataclass(frozen=True)
+class _Run(_Config):
+    """What is about the run as a whole."""
+
+    preset: str = _parameter("scale of the run", "book", choices=PRESETS)
+    faces: str = _parameter("a CK+ folder or a table of own faces; empty: faces rendered by this package", "")
+    seed: int = _parameter(
+        "seed of split, initialisation, augmentation and permutations", 0, bounds=Bounds(0, _LARGEST_SEED)
+    )
+    publish: str = _parameter(
+        "subjects whose faces may be shown, separated by commas, or 'all'; own faces: none", ""
+    )
+    folds: int = _parameter(
+        "folds of people that the network is trained in one by one; 0: not run",
+        0,
+        bounds=Bounds(2, 999, besides=0),
+    )
+
+
+@dataclass(frozen=True)
+class Settings(Analysis, Training, Division, Selection, Rendering, _Run):
+    """All parameters of a run under one flat set of names; build one with :func:`make_settings`, which fills in the preset."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "faces", _absolute(self.faces))
+        if not self.publish.isprintable():
+            raise _refusal("publish", self.publish, "one line of names expected")
         if not self.faces:
             self._check_rendered()
+
+    @property
+    def analysis(self) -> Analysis:
+        """The parameters of `Analysis` alone."""
+        return _part(self, Analysis)
+
+    @property
+    def training(self) -> Training:
+        """The parameters of `Training` alone."""
+        return _part(self, Training)
+
+    @property
+    def division(self) -> Division:
+        """The parameters of `Division` alone."""
+        return _part(self, Division)
+
+    @property
+    def selection(self) -> Selection:
+        """The parameters of `Selection` alone."""
+        return _part(self, Selection)
+
+    @property
+    def rendering(self) -> Rendering:
+        """The parameters of `Rendering` alone."""
+        return _part(self, Rendering)
 
     def _check_rendered(self) -> None:
         """Refuse what the rendered faces would be too few for; those of others are counted once they are read."""
@@ -237,17 +314,15 @@ class Settings:
             why = f"at most {pictures // 2}: D compares n with n of the {pictures} rendered pictures"
             raise _refusal("strongest", self.strongest, why)
 
-    def but(self, **changes: Any) -> Settings:
-        """Return a copy with some parameters changed and checked."""
-        _known(changes)
-        return replace(self, **changes)
 
-    def part(self, *names: str) -> dict[str, Any]:
-        """Return the named parameters as a dictionary, for the key of an artifact."""
-        return {name: getattr(self, name) for name in names}
+_Part = TypeVar("_Part", bound=_Config)
 
 
-def make_settings(preset: str = "book", **given: Any) -> Settings:
+def _part(settings: Settings, kind: type[_Part]) -> _Part:
+    return kind(**{f.name: getattr(settings, f.name) for f in fields(kind)})
+
+
+def make_settings(preset: str = DEFAULT_PRESET, **given: Any) -> Settings:
     """Fill in a preset's values and check all of them.
 
     Parameters
@@ -266,94 +341,11 @@ def make_settings(preset: str = "book", **given: Any) -> Settings:
     FerError
         If a name is unknown, or a value has the wrong type or range; the message names it.
     """
-    _check("preset", preset, str, PRESETS, None)
-    _known(given)
+    _check("preset", preset, preset, str, PRESETS, None)
+    known(given, Settings)
     values = {f.name: f.metadata["presets"][preset] for f in fields(Settings) if f.name != "preset"}
     values |= {name: value for name, value in given.items() if value is not None}
     return Settings(preset=preset, **values)
-
-
-def settings_from_notebook(namespace: Mapping[str, Any], own: Collection[str] = ()) -> Settings:
-    """Read the parameters that a notebook's parameters cell, and papermill after it, have set.
-
-    papermill only warns of a parameter that no one knows and checks no type, so this does both.
-
-    Parameters
-    ----------
-    namespace : Mapping
-        The notebook's ``globals()``.
-    own : collection of str
-        Names of parameters that the notebook has beside those of :class:`Settings`, and checks itself.
-
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    FerError
-        If a parameter is unknown, or a value has the wrong type or range; the message names it.
-    """
-    names = {f.name for f in fields(Settings)}
-    _known(dict.fromkeys(_unknown(namespace, names | set(own))))
-    given = {
-        n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], types.ModuleType)
-    }
-    return make_settings(**{"publish": os.environ.get("FER_PUBLISH"), **given})
-
-
-def _unknown(namespace: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """Names that were set as parameters of a notebook and are none.
-
-    A parameter is a plain value. Those of papermill's cell, and of a cell that sets a parameter, all have to be
-    known; what the cells beside it set is the reader's own affair unless it looks like a parameter misspelt.
-    Where no history of cells is kept (nbval), only the cells above the settings have run, so every plain value is
-    looked at.
-    """
-    plain = {
-        name
-        for name, value in namespace.items()
-        if isinstance(value, _PLAIN) and not name.startswith("_") and name not in (*known, "In", "Out")
-    }
-    history = list(namespace.get("In", ()))[:-1]
-    if not any(history):
-        return [name for name in plain if not name.isupper() or _close(name.lower(), known)]
-    unknown = []
-    for source in reversed(history):
-        assigned = _assigned(source)
-        if assigned is None:
-            break
-        papermill = source.lstrip().startswith("# Parameters")
-        strict = papermill or not assigned.isdisjoint(known)
-        unknown += [name for name in sorted(assigned & plain) if strict or _close(name, known)]
-        if "preset" in assigned and not papermill:
-            break  # the notebook's own cell of parameters: what ran before it has been read before
-    return unknown
-
-
-def _assigned(source: str) -> set[str] | None:
-    """Names that a cell of settings assigns, none if it only looks at values; None for a cell that does more."""
-    code = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!", "?")))
-    try:
-        body = ast.parse(code).body
-    except SyntaxError:
-        return None
-    targets: list[ast.expr] = []
-    calls = False
-    for statement in body:
-        match statement:
-            case ast.Assign():
-                targets += statement.targets
-            case ast.AnnAssign():
-                targets.append(statement.target)
-            case ast.Expr():
-                calls |= isinstance(statement.value, ast.Call)
-            case ast.Import() | ast.ImportFrom():
-                pass
-            case _:
-                return None
-    assigned = {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-    return None if assigned and calls else assigned
 
 
 def describe_settings() -> dict[str, str]:
@@ -390,31 +382,46 @@ def brief(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _known(given: Mapping[str, Any]) -> None:
-    names = [f.name for f in fields(Settings)]
+def known(given: Collection[str], kind: type[Any]) -> None:
+    """Refuse a name that no field of a config has."""
+    names = [f.name for f in fields(kind)]
     for name in given:
         if name not in names:
-            close = _close(name, names)
+            close = closest(name, names)
             hint = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"
             raise FerError(f"unknown parameter {brief(name)}{hint}")
 
 
-def _close(name: str, names: Collection[str]) -> list[str]:
+def closest(name: str, names: Collection[str]) -> list[str]:
+    """Return the name that one is a slip of, if there is one."""
     return difflib.get_close_matches(name, names, 1)
 
 
-def _check(name: str, value: Any, kind: type, choices: tuple[Any, ...], bounds: Bounds | None) -> None:
-    if type(value) is not kind and not (kind is float and type(value) is int):
-        why = f"{kind.__name__} expected, {type(value).__name__} given"
+def _plain(value: Any, kind: type[Any]) -> Any:
+    """Return a number of any library as Python's own, where it fits the type; anything else as it is."""
+    wanted = {int: numbers.Integral, float: numbers.Real}.get(kind)
+    if wanted and isinstance(value, wanted) and not isinstance(value, bool):
+        try:
+            return kind(value)
+        except OverflowError:
+            return inf  # larger than any bound
+    return value
+
+
+def _check(
+    name: str, given: Any, value: Any, kind: type, choices: tuple[Any, ...], bounds: Bounds | None
+) -> None:
+    if type(value) is not kind:
+        why = f"{kind.__name__} expected, {type(given).__name__} given"
         if kind is str and isinstance(value, int | float):
             why += f" (papermill's -p takes digits for a number; -r {name} keeps them)"
         elif isinstance(value, str):
             why += f": {_allowed(kind, choices, bounds)}"
-        raise _refusal(name, value, why)
+        raise _refusal(name, given, why)
     if choices and value not in choices:
-        raise _refusal(name, value, f"{_allowed(kind, choices, bounds)} expected")
+        raise _refusal(name, given, f"{_allowed(kind, choices, bounds)} expected")
     if bounds is not None and value not in bounds:
-        raise _refusal(name, value, f"a number {bounds} expected")
+        raise _refusal(name, given, f"a number {bounds} expected")
 
 
 def _refusal(name: str, value: Any, why: str) -> FerError:

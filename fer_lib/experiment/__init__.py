@@ -1,1 +1,0 @@
-"""One set of parameters and all that follows from it, each step computed once."""

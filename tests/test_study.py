@@ -1,0 +1,64 @@
+"""A real study on a few rendered faces: every claim, measure and control is computed, and fits the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fer_lib.claims import DECISIONS, verdicts_table
+from fer_lib.measures.interventions import selectivity
+from fer_lib.plot import words
+from fer_lib.study import Study
+
+
+def test_every_claim_is_put_to_its_test(tiny_study: Any) -> None:
+    table = verdicts_table(tiny_study.claims)
+    assert table["claim"].tolist() == ["C1", "C2", "C3", "C4"]
+    assert table["decision"].isin(DECISIONS).all() and (table["reason"] == "").all()
+    assert "not tested" not in words.claims_table(tiny_study.claims)
+    tested = table.dropna(subset=["low"])
+    assert ((tested["low"] <= tested["value"]) & (tested["value"] <= tested["high"])).all()
+
+
+def test_tables_of_the_claims_hold_what_they_say(tiny_study: Any) -> None:
+    maps, aus = len(tiny_study.exemplars.dead), list(tiny_study.coded_aus)
+    assert tiny_study.likeness["trained"].between(-1, 1).all() and len(tiny_study.likeness) <= maps
+    assert set(tiny_study.alignment.index) <= set(aus)
+    assert tiny_study.alignment.stack().dropna().between(0, 1).all()
+    assert tiny_study.dissection.index.tolist() == [
+        "chosen by D",
+        "random map",
+        "chosen by D, untrained",
+        "random map, untrained",
+    ]
+    assert tiny_study.matches["au"].tolist() == aus
+    assert tiny_study.matches["map_d"].dropna().between(0, maps - 1).all()
+    nulls = tiny_study.distance_nulls([*aus[:2], 99])
+    assert list(nulls) == aus[:2] and all(len(null) == 50 for null in nulls.values())
+    assert (tiny_study.choices.loc["the study's own", "changed"]) == 0
+    lost = tiny_study.ablation
+    assert np.isclose(lost.lost.mean(), lost.accuracy - lost.without)
+
+
+def test_units_are_switched_on_in_faces_that_are_read_as_all_faces_are(tiny_study: Any) -> None:
+    effects = tiny_study.effects
+    assert effects.shape[1] == len(tiny_study.exemplars.dead) and effects.index.name == "AU"
+    assert {1, 12, 25} <= set(effects.index) and (effects != 0).any(axis=None)
+    table = selectivity(effects, tiny_study.matched)
+    assert table[["among maps", "among units"]].stack().between(0, 1).all()
+
+
+def test_divisions_and_the_network_where_it_was_trained(tiny_study: Any) -> None:
+    table = tiny_study.protocols
+    assert table["network"].notna().tolist() == [True, False, False, False]
+    assert table["network"].iloc[0] == tiny_study.accuracy
+    assert "nan" not in words.protocols_table(table)
+
+
+def test_what_is_stored_is_read_again(tiny_study: Any) -> None:
+    again = Study(tiny_study.settings, tiny_study.store, progress=False)
+    before = set(tiny_study.store.list()["key"])
+    assert again.matches.equals(tiny_study.matches) and again.effects.equals(tiny_study.effects)
+    assert again.protocols.equals(tiny_study.protocols)
+    assert set(tiny_study.store.list()["key"]) == before
