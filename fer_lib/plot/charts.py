@@ -242,9 +242,9 @@ def distance_panels(
 
 
 @styled
-def detector_scores(verdicts: pd.DataFrame) -> Figure:
+def detector_scores(matches: pd.DataFrame) -> Figure:
     """AUC on the test pictures by action unit: maps chosen by D and by AUC, the same choices before training, expression alone."""
-    table = verdicts.dropna(subset=["auc_d"])
+    table = matches.dropna(subset=["auc_d"])
     series: Mapping[str, tuple[str, str, str]] = {
         "auc_expression": ("expression only", "_", "#777777"),
         "auc_untrained_auc": ("by AUC, untrained", "x", SECOND),
