@@ -114,9 +114,9 @@ def test_panels_say_which_unit_is_too_rare() -> None:
 def test_scores_and_likeness_and_ablation() -> None:
     rng = np.random.default_rng(0)
     columns = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
-    verdicts = pd.DataFrame({"au": [1, 2, 4], **{name: rng.random(3) for name in columns}})
-    verdicts.loc[1, "auc_d"] = np.nan
-    figure = charts.detector_scores(verdicts)
+    matches = pd.DataFrame({"au": [1, 2, 4], **{name: rng.random(3) for name in columns}})
+    matches.loc[1, "auc_d"] = np.nan
+    figure = charts.detector_scores(matches)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1", "4"]
     table = pd.DataFrame({"trained": rng.random(9), "untrained": np.nan})
     removed: Any = SimpleNamespace(random=rng.random(20), without=0.4, accuracy=0.8)

@@ -92,12 +92,12 @@ def test_slider_pictures_have_captions() -> None:
     assert captions[-1] == "AU 12 Lip corner puller: E" and int(shown[-1][0, 0]) == 125
 
 
-def test_verdicts_print_gaps_as_dashes() -> None:
+def test_matches_print_gaps_as_dashes() -> None:
     row = {"au": 1, "map_d": 3, "auc_d": 0.5, "p_d": 0.31, "auc_untrained_d": 0.4, "auc_expression": 0.9}
     row |= {"map_auc": 4, "auc_auc": 0.75, "p_auc": np.nan, "auc_untrained_auc": 0.6}
     row |= {"p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
-    verdicts = pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}])
-    by_d, by_auc = tables.verdict_table(verdicts, "d"), tables.verdict_table(verdicts, "auc")
+    matches = pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}])
+    by_d, by_auc = tables.matches_table(matches, "d"), tables.matches_table(matches, "auc")
     assert by_d.count("—") == 1 and "0.31" in by_d and "0.40" in by_d and "3.0" not in by_d
     assert by_auc.count("—") == 4 and "0.75" in by_auc and "0.60" in by_auc and "0.40" not in by_auc
     assert by_auc.count("<\N{NO-BREAK SPACE}0.01") == 1 and "0.00" not in by_auc

@@ -242,9 +242,9 @@ def distance_panels(
 
 
 @styled
-def detector_scores(verdicts: pd.DataFrame) -> Figure:
+def detector_scores(matches: pd.DataFrame) -> Figure:
     """AUC on the test pictures by action unit: maps chosen by D and by AUC, the same choices before training, expression alone."""
-    table = verdicts.dropna(subset=["auc_d"])
+    table = matches.dropna(subset=["auc_d"])
     series: Mapping[str, tuple[str, str, str]] = {
         "auc_expression": ("expression only", "_", "#777777"),
         "auc_untrained_auc": ("by AUC, untrained", "x", SECOND),
@@ -296,7 +296,7 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     Parameters
     ----------
     effect : DataFrame
-        From :func:`fer_lib.measures.interventions.effects`.
+        How far each AU that is switched on (row) moves the maximum of each map (column), in standard deviations of the map.
     chosen : Series
         The matched map of each AU (index); -1 for none.
 

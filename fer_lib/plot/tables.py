@@ -216,19 +216,19 @@ def two_digits(value: float, *, p: bool = False) -> str:
     return "<\N{NO-BREAK SPACE}0.01" if p and value < 0.01 else f"{value:.2f}"
 
 
-def verdict_table(verdicts: pd.DataFrame, way: str) -> str:
+def matches_table(matches: pd.DataFrame, way: str) -> str:
     """Markdown of the maps that one way chose, ``"d"`` or ``"auc"``, and how they do on the test pictures."""
     p = f"p_{way}"
-    shown = pd.DataFrame({"AU": verdicts["au"]})
-    shown["map"] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in verdicts[f"map_{way}"]]
-    shown["AUC"] = verdicts[f"auc_{way}"].map(two_digits)
-    shown["p of this map"] = [two_digits(value, p=True) for value in verdicts[p]]
-    shown["AUC, untrained"] = verdicts[f"auc_untrained_{way}"].map(two_digits)
+    shown = pd.DataFrame({"AU": matches["au"]})
+    shown["map"] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in matches[f"map_{way}"]]
+    shown["AUC"] = matches[f"auc_{way}"].map(two_digits)
+    shown["p of this map"] = [two_digits(value, p=True) for value in matches[p]]
+    shown["AUC, untrained"] = matches[f"auc_untrained_{way}"].map(two_digits)
     if way == "d":
-        shown["AUC, expression only"] = verdicts["auc_expression"].map(two_digits)
-        return _markdown(shown.assign(**{"with": verdicts["with_au"], "without": verdicts["without"]}))
+        shown["AUC, expression only"] = matches["auc_expression"].map(two_digits)
+        return _markdown(shown.assign(**{"with": matches["with_au"], "without": matches["without"]}))
     for column, name in {"p": "p of the best map", "p_within": "p within"}.items():
-        shown[name] = [two_digits(value, p=True) for value in verdicts[column]]
+        shown[name] = [two_digits(value, p=True) for value in matches[column]]
     return _markdown(shown)
 
 
