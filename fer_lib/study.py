@@ -340,27 +340,11 @@ class Study:
     @cached_property
     def coded_aus(self) -> tuple[int, ...]:
         """AUs that at least n training pictures show and at least n do not, so that D compares n with n."""
-        train = self.present.iloc[self.people.train]
-        n = self.settings.strongest
-        enough = ((train == 1).sum() >= n) & ((train == 0).sum() >= n)
-        return tuple(int(au) for au in train.columns[enough].astype(int))
+        return frames.coded_often(self.present, self.people.train, self.settings.strongest)
 
     def matchable(self) -> tuple[int, ...]:
-        """Return `coded_aus`, of which there has to be at least one.
-
-        Raises
-        ------
-        Lacking
-            If there is none; the message says whether AUs are not coded at all or too rarely.
-        """
-        if self.coded_aus:
-            return self.coded_aus
-        if self.present.isna().all(axis=None):
-            raise Lacking("no picture is coded for action units")
-        n = self.settings.strongest
-        raise Lacking(
-            f"no action unit is coded as present in {n} and as absent in {n} pictures of the training people, as n = {n} asks"
-        )
+        """Return `coded_aus`, of which there has to be at least one: `Lacking` if there is none."""
+        return frames.matchable(self.present, self.people.train, self.settings.strongest)
 
     @cached_property
     def distances(self) -> pd.DataFrame:
@@ -558,7 +542,7 @@ class Study:
             self.store,
             self.pictures,
             s.neutral,
-            self.matchable(),
+            s.strongest,
             s.test_fraction,
             s.test_pictures,
             s.resize,

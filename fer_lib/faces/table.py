@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.artifacts.files import save_array
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.labels import LANDMARKS
 from fer_lib.facs import AUS, EXPRESSIONS
 
@@ -278,6 +278,30 @@ def labels_of(table: pd.DataFrame, expressions: Sequence[str]) -> np.ndarray:
     """Class of each selected frame, (N,) int64: its place among some expressions, -1 where it shows none of them."""
     order = {name: i for i, name in enumerate(expressions)}
     return table["label"].map(order).fillna(-1).to_numpy(np.int64)
+
+
+def coded_often(present: pd.DataFrame, rows: np.ndarray, n: int) -> tuple[int, ...]:
+    """AUs (columns) that at least n of some pictures (rows) show and at least n do not."""
+    some = present.iloc[rows]
+    enough = ((some == 1).sum() >= n) & ((some == 0).sum() >= n)
+    return tuple(int(au) for au in some.columns[enough])
+
+
+def matchable(present: pd.DataFrame, rows: np.ndarray, n: int) -> tuple[int, ...]:
+    """Return :func:`coded_often`, of which there has to be at least one.
+
+    Raises
+    ------
+    Lacking
+        If there is none; the message says whether AUs are not coded at all or too rarely.
+    """
+    if found := coded_often(present, rows, n):
+        return found
+    if present.isna().all(axis=None):
+        raise Lacking("no picture is coded for action units")
+    raise Lacking(
+        f"no action unit is coded as present in {n} and as absent in {n} pictures of the training people, as n = {n} asks"
+    )
 
 
 def load(folder: Path, root: Path) -> Faces:

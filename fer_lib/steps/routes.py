@@ -69,20 +69,29 @@ def protocols(
     folder: Path,
     pictures: Artifact,
     neutral: bool,
-    aus: tuple[int, ...],
+    n: int,
     test_fraction: float,
     test_pictures: int,
     resize: int,
     crop: int,
     seed: int,
 ) -> None:
-    """Run the traditional route under four divisions of the pictures; write ``protocols.parquet``."""
+    """Run the traditional route under four divisions of the pictures; write ``protocols.parquet``.
+
+    Under each it detects the action units that at least `n` of its own training pictures show and at least `n` do not.
+    """
     table = frames.saved_table(pictures.path)
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=neutral))
+    present = frames.au_present(table)
+
+    def accuracy(split: Split) -> float:
+        aus = frames.matchable(present, split.train, n)
+        return fit_on(pictures, split, labels, aus, resize, crop, seed).accuracy
+
     divisions.by_protocol(
         table,
         np.flatnonzero(labels >= 0),
-        lambda split: fit_on(pictures, split, labels, aus, resize, crop, seed).accuracy,
+        accuracy,
         test_fraction=test_fraction,
         test_pictures=test_pictures,
         seed=seed,
