@@ -16,7 +16,7 @@ import torch
 
 from fer_lib import claims, protocols, traditional
 from fer_lib.artifacts.store import Artifact
-from fer_lib.errors import Lacking
+from fer_lib.errors import FerError, Lacking
 from fer_lib.experiment.chain import SPLIT, TRAINED, Chain
 from fer_lib.faces import preprocess
 from fer_lib.faces.reader import read
@@ -366,7 +366,7 @@ class Study(Chain):
             protocols.by_protocol(
                 self.table,
                 np.flatnonzero(self.labels >= 0),
-                lambda part: self.traditional_on(part).accuracy,
+                self._traditional_accuracy,
                 test_fraction=s.test_fraction,
                 test_pictures=s.test_pictures,
                 seed=s.seed,
@@ -375,7 +375,7 @@ class Study(Chain):
         artifact = self.store.fetch(
             "protocols",
             compute,
-            settings=self.learned("strongest", "resize", "crop", *(p for p in SPLIT if p != "split")),
+            settings=self.learned("strongest", "resize", "crop", *SPLIT),
             upstream=[self.pictures.key],
             sources=["experiment.study"],
         )
@@ -501,6 +501,18 @@ class Study(Chain):
             folds=min(5, people),
             seed=self.settings.seed,
         )
+
+    def _traditional_accuracy(self, part: splits.Split) -> float:
+        """Accuracy of the traditional route under a division; one of a study's own is that study's, which may be stored."""
+        for split in ("subject", "leak"):
+            of = type(self)(self.settings.but(split=split), self.store, progress=self.progress)
+            try:
+                own = of.split
+            except FerError:  # these faces cannot be divided so
+                continue
+            if np.array_equal(own.train, part.train) and np.array_equal(own.test, part.test):
+                return of.traditional.accuracy
+        return self.traditional_on(part).accuracy
 
     @cached_property
     def _frames(self) -> np.ndarray:
