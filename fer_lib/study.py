@@ -116,6 +116,8 @@ class Study:
 
     def problems_note(self) -> str:
         """Say in a line how many problems the files of the faces have and where they are listed; an empty string if none has."""
+        if not self.settings.faces:
+            return ""  # what this package renders has none, and need not be rendered to know it
         number = sum(not is_system_file(path) for path in self.faces.problems["path"])
         what = "problem" if number == 1 else "problems"
         listed = f"fer audit {shlex.quote(str(self.faces_root))} lists them"

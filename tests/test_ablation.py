@@ -93,6 +93,7 @@ def test_maps_that_carry_the_classes_are_missed_and_others_are_not():
     assert result.accuracy > 0.95
     assert result.without < 0.5
     assert result.random == pytest.approx(result.accuracy, abs=0.02)
+    assert result.lost.mean() == pytest.approx(result.accuracy - result.without)
     assert result.p == result.p_loss == 0.01
     assert result.by_class["pictures"].sum() == 200
     weighted = np.average(result.by_class["without"], weights=result.by_class["pictures"])
