@@ -346,10 +346,10 @@ class ProbeProjections(Projections):
             If the map has no projections.
         """
         maps = np.unique(self.units.map)
+        if not len(maps):
+            raise FerError("there are no projections to show: no picture excites these maps")
         if map is None and len(maps) != 1:
-            raise FerError(
-                f"there are projections of {len(maps)} maps: choose one, such as map={next(iter(maps), 0)}"
-            )
+            raise FerError(f"there are projections of {len(maps)} maps: choose one, such as map={maps[0]}")
         some = self.of_map(int(maps[0]) if map is None else map)
         if not len(some):
             raise FerError(f"there is no projection of map {map}: it was left out, or no picture excites it")

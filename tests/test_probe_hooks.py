@@ -110,18 +110,10 @@ def test_a_residual_network_equals_a_slow_loop(resnet, layer, rule):
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("layer", LAYERS[:4])
 def test_a_residual_network_equals_captum(resnet, layer, rule):
-    """Captum wants a module for each use of a rectifier, out of place; the library does not."""
     model, pictures = resnet
     units = some_units(model, pictures, layer, 4)
     found = project(model, pictures, units, layer, rule)
     theirs = copy.deepcopy(model).eval()
-    for block in theirs.modules():
-        if isinstance(block, type(model.layer1[0])):
-            block.relu_again = nn.ReLU()
-            block.forward = partial(basic_block, block)
-    for module in theirs.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
     peer = PEERS[rule](theirs, theirs.get_submodule(layer))
     frames = []
     for i in range(len(units)):
@@ -131,11 +123,6 @@ def test_a_residual_network_equals_captum(resnet, layer, rule):
             unit = tuple(int(getattr(units, name)[i]) for name in ("map", "row", "column"))
             frames.append(peer.attribute(picture, unit)[0].detach().numpy() * found.value[i])
     assert close(found.patch, np.stack(frames))
-
-
-def basic_block(block, x):
-    out = block.bn2(block.conv2(block.relu(block.bn1(block.conv1(x)))))
-    return block.relu_again(out + (x if block.downsample is None else block.downsample(x)))
 
 
 def test_a_network_is_left_as_it_was(resnet):
@@ -471,6 +458,11 @@ def test_types_that_do_not_fit_and_values_that_are_none():
         record(BRANCHED, np.zeros((2, 2, 9, 9)), "join")
     with pytest.raises(FerError, match="picture 1 has infinite or undefined"):
         record(BRANCHED, [torch.tensor([0.0, np.nan])[:, None, None, None].expand(2, 2, 9, 9)], "join")
+    whole = Odd(lambda conv, x: conv(x.float()))
+    given_numbers = torch.ones(2, 1, 9, 9, dtype=torch.uint8)
+    units = exemplars(record(whole, [given_numbers], "inside"), n=1).units()
+    with pytest.raises(FerError, match=r"torch\.uint8, which has no gradient"):
+        project(whole, given_numbers, units, "inside", "gradient")
     broken = copy.deepcopy(BRANCHED)
     with torch.no_grad():
         broken.left.weight[0, 0, 0, 0] = torch.inf

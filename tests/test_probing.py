@@ -223,6 +223,7 @@ def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
             lambda probe, x: probe.record(x).exemplars().project(maps=[1, 2]).show(map=3),
             "no projection of map 3",
         ),
+        (lambda probe, x: probe.record(x).exemplars().project(maps=[]).show(), "no projections to show"),
         (lambda probe, x: probe.record(x).detectors([1, 0]), "2 rows of labels are given"),
         (lambda probe, x: probe.record(x).detectors(["a", "b"] * 20), "pandas.get_dummies"),
         (lambda probe, x: probe.record(x).detectors(np.arange(40)), "has the label 2"),

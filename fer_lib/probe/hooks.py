@@ -342,6 +342,10 @@ def project_frames(
     check
         Whether to look if the rule speaks of everything below the layer.
     """
+    if not pictures.is_floating_point():
+        raise FerError(
+            f"pictures are {pictures.dtype}, which has no gradient: convert them to a floating type"
+        )
     found: list[Tensor] = []
 
     def see(output: Any) -> None:
