@@ -37,7 +37,7 @@ from fer_lib.network.training import Trained, load_trained
 from fer_lib.parameters import settings_from_notebook
 from fer_lib.probe import activations, deconv, regions
 from fer_lib.render.atlas import Atlas
-from fer_lib.steps import networks, probes, rendered, routes, testing
+from fer_lib.steps import matching, networks, probes, rendered, routes
 from fer_lib.steps import pictures as selected
 from fer_lib.traditional import Traditional
 
@@ -456,7 +456,7 @@ class Study:
         ``p_within`` is the p of the best map on all people when units change places within an expression only.
         """
         s, before = self.settings, self.untrained
-        found = testing.matches(
+        found = matching.matches(
             self.store,
             self.pictures,
             self._responses(LAYER),
@@ -517,7 +517,7 @@ class Study:
         """
         trained = self.training  # first, as without a network nothing needs to be rendered
         s = self.settings
-        found = testing.effects(self.store, self.controls, trained, LAYER, s.resize, s.crop)
+        found = matching.effects(self.store, self.controls, trained, LAYER, s.resize, s.crop)
         return pd.read_parquet(found.path / "effects.parquet").rename(columns=int)
 
     @cached_property
