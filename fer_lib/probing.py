@@ -30,8 +30,10 @@ from torch.utils.data import (
     Dataset,
     IterableDataset,
     RandomSampler,
+    SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
+    default_collate,
 )
 
 from fer_lib.errors import FerError
@@ -102,7 +104,7 @@ class _Pictures:
     @classmethod
     def of(cls, images: Any) -> _Pictures:
         if isinstance(images, Dataset) and not isinstance(images, IterableDataset | Tensor):
-            return cls(DataLoader(images, batch_size=32))
+            return cls(DataLoader(images, batch_size=32, collate_fn=_together))
         if isinstance(images, list | tuple) and images and getattr(images[0], "ndim", 0) == 3:
             return cls(tensor_of(images))
         if not isinstance(images, Tensor | np.ndarray) and not isinstance(images, Iterable):
@@ -114,7 +116,7 @@ class _Pictures:
 
     def check_order(self) -> None:
         """Refuse pictures whose order is another one each time."""
-        if isinstance(self.given, DataLoader) and isinstance(self.given.sampler, _SHUFFLING):
+        if isinstance(self.given, DataLoader) and _shuffles(self.given):
             raise FerError(
                 "the data loader shuffles, so that nobody knows which picture is which: give it shuffle=False"
             )
@@ -142,6 +144,31 @@ class _Pictures:
             )
         kept = torch.cat(found)
         return lambda asked: kept[torch.from_numpy(np.searchsorted(numbers, asked))]
+
+
+def _together(items: list[Any]) -> Any:
+    """Make a batch of what a data set gave; a FerError if torch cannot."""
+    try:
+        return default_collate(items)
+    except (TypeError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]
+        raise FerError(
+            f"the data set's pictures make no batch ({why}): let it give tensors of one size, such as by a transform"
+        ) from error
+
+
+def _shuffles(loader: DataLoader[Any]) -> bool:
+    """Whether a loader gives its pictures in an order of its own, as far as its samplers tell."""
+    if isinstance(loader.dataset, IterableDataset):
+        return False
+    order = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    inner = getattr(order, "sampler", order)
+    if isinstance(inner, _SHUFFLING) or getattr(inner, "shuffle", False):
+        return True
+    if isinstance(inner, SequentialSampler):
+        return False
+    with torch.random.fork_rng(devices=[]):
+        return list(order) != list(order)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -220,11 +247,17 @@ class ProbeResponses(Responses):
 def _concepts(labels: Any, count: int) -> pd.DataFrame:
     """Labels as a table of floats with a column for each concept."""
     if isinstance(labels, Tensor):
-        labels = labels.detach().cpu().numpy()
+        labels = labels.detach().cpu().double().numpy()
     if isinstance(labels, pd.Series):
-        labels = labels.to_frame(labels.name if labels.name is not None else 0)
+        name = labels.name if labels.name is not None else 0
+        labels = labels.to_frame(0).set_axis(pd.Index([name], tupleize_cols=False), axis=1)
     if not isinstance(labels, pd.DataFrame):
-        array = np.asarray(labels)
+        try:
+            array = np.asarray(labels)
+        except ValueError as error:
+            raise FerError(
+                "labels have rows of differing lengths: give (N,), or (N, J) for J concepts"
+            ) from error
         if array.ndim not in (1, 2):
             raise FerError(f"labels have shape {array.shape}: give (N,), or (N, J) for J concepts")
         labels = pd.DataFrame(array)
@@ -348,6 +381,8 @@ class ProbeProjections(Projections):
         maps = np.unique(self.units.map)
         if not len(maps):
             raise FerError("there are no projections to show: no picture excites these maps")
+        if map is not None and (not isinstance(map, int | np.integer) or isinstance(map, bool)):
+            raise FerError(f"map={map!r} is not possible: give the number of one map, such as map={maps[0]}")
         if map is None and len(maps) != 1:
             raise FerError(f"there are projections of {len(maps)} maps: choose one, such as map={maps[0]}")
         some = self.of_map(int(maps[0]) if map is None else map)

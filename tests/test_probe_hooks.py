@@ -14,11 +14,19 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import inception_v3, mobilenet_v3_small, resnet18, vgg11, vit_b_16
+from torchvision.models import (
+    convnext_tiny,
+    inception_v3,
+    mobilenet_v3_small,
+    resnet18,
+    swin_t,
+    vgg11,
+    vit_b_16,
+)
 
 from fer_lib.errors import FerError
 from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import Units, project, receptive_fields
+from fer_lib.probe.deconv import Units, crops, project, receptive_fields
 
 RULES = ("deconvnet", "guided", "gradient")
 PEERS = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
@@ -301,6 +309,8 @@ class Functional(nn.Module):
         lambda x: functional.relu(x, inplace=True),
         lambda x: x.clamp(min=0),
         lambda x: torch.clamp_min(x, 0),
+        lambda x: torch.maximum(x, torch.zeros(1)),
+        lambda x: torch.maximum(torch.tensor(0.0), x),
     ],
 )
 @pytest.mark.parametrize("rule", ["deconvnet", "guided"])
@@ -324,6 +334,11 @@ def test_a_clamp_that_is_no_rectifier_is_none():
     project(model, torch.randn(1, 1, 9, 9), Units([0], [0], [2], [1]), "last", "guided")
 
 
+def test_a_maximum_of_two_signals_is_no_rectifier():
+    model = Functional(lambda x: torch.maximum(x, x.roll(1, 1)))
+    project(model, torch.randn(1, 1, 9, 9), Units([0], [0], [2], [1]), "last", "guided")
+
+
 def test_the_modules_that_call_functions_are_named():
     model = inception_v3(weights=None, init_weights=False)
     picture = torch.randn(1, 3, 80, 80)
@@ -341,6 +356,9 @@ class OwnReLU(nn.ReLU):
     [
         (nn.GELU(), "there is Gelu: use rule='gradient'"),
         (nn.LeakyReLU(), "there is LeakyRelu: use rule='gradient'"),
+        (nn.CELU(), "there is Celu: use rule='gradient'"),
+        (nn.RReLU(), "there is RreluWithNoise: use rule='gradient'"),
+        (nn.Threshold(0, 0), "there is Threshold: use rule='gradient'"),
         (nn.ReLU6(), "there is Hardtanh: use rule='gradient'"),
         (nn.Tanh(), "the network has no nn.ReLU: use rule='gradient'"),
         (OwnReLU(), "called as a function, as in act"),
@@ -499,3 +517,96 @@ def test_units_of_other_networks_see_the_whole_frame(resnet):
     assert boxes.tolist() == [[0, 0, 48, 40]] * 2
     with pytest.raises(FerError, match="give the frame's shape"):
         receptive_fields(resnet[0], "layer2", [0], [1])
+
+
+def test_blocks_that_are_fed_other_maps_than_the_pictures():
+    """Each stage of MobileNet begins with a stack that takes 16 maps or more."""
+    torch.manual_seed(0)
+    model, pictures = mobilenet_v3_small(weights=None).eval(), torch.randn(2, 3, 48, 48)
+    layer = "features.3.block.0.0"
+    units = exemplars(record(model, pictures, layer), n=1).units()[:4]
+    found = project(model, pictures, units, layer, "gradient")
+    assert found.way == "whole frame"
+    assert close(found.patch, one_by_one(model, pictures, units, layer, "gradient"), 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "layer", "size"),
+    [
+        (swin_t, "features.1.0", (64, 64)),
+        (swin_t, "features.1.0.mlp.1", (48, 64)),
+        (swin_t, "permute", (64, 64)),
+        (convnext_tiny, "features.1.0.block.3", (32, 48)),
+        (convnext_tiny, "features.1.0", (32, 48)),
+        (resnet18, "layer1.0.conv1", (48, 4000)),
+    ],
+)
+def test_channels_that_come_last_are_maps(make, layer, size):
+    torch.manual_seed(0)
+    model, pictures, seen = make(weights=None).eval(), torch.randn(2, 3, *size), []
+    with (
+        torch.no_grad(),
+        model.get_submodule(layer).register_forward_hook(lambda m, i, o: seen.append(o.clone())),
+    ):
+        model(pictures)
+    last = make is not resnet18 and layer not in ("permute", "features.1.0" if make is convnext_tiny else "")
+    maps = seen[0].permute(0, 3, 1, 2) if last else seen[0]
+    found = record(model, pictures, layer)
+    assert np.array_equal(found.maximum, maps.amax((2, 3)).numpy())
+    units = exemplars(found, n=1).units()[:2]
+    places = tuple(torch.from_numpy(getattr(units, name)) for name in Units.NAMES)
+    assert np.allclose(
+        project(model, pictures, units, layer, "gradient").value, maps[places].numpy(), atol=1e-5
+    )
+
+
+class Fixed(nn.Module):
+    """Takes pictures of one size, as networks with a weight for each place do."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.conv, self.linear, self.same, self.last = (
+            nn.Conv2d(1, 5, 3, padding=1),
+            nn.Linear(5, 8),
+            nn.Identity(),
+            last,
+        )
+        self.place = nn.Parameter(torch.randn(6, 8, 5))
+
+    def forward(self, x):
+        x = self.conv(x).permute(0, 2, 3, 1) + self.place
+        return self.same(self.linear(x) if self.last else x.permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_networks_of_one_size_tell_by_their_widths_where_the_channels_are(last):
+    assert record(Fixed(last), torch.randn(2, 1, 6, 8), "same").maximum.shape == (2, 8 if last else 5)
+
+
+def test_pictures_that_depend_on_each_other_are_refused():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, track_running_stats=False), nn.ReLU())
+    pictures = torch.randn(4, 1, 8, 8)
+    with pytest.raises(FerError, match="layer '1' normalises by the pictures that come together"):
+        record(model, pictures, "2")
+    with pytest.raises(FerError, match="give it running statistics"):
+        project(model, pictures, Units([0], [0], [0], [0]), "2", "gradient")
+    assert record(model, pictures, "0").maximum.shape == (4, 3)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning", "ignore:.torch.jit:DeprecationWarning")
+def test_scripted_networks_are_answered_in_one_line():
+    body = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU())
+    pictures = torch.randn(2, 1, 8, 8)
+    with pytest.raises(FerError, match="layer '0' was not run"):
+        record(torch.jit.script(body), pictures, "0")
+    model = nn.Sequential(torch.jit.script(body), nn.Conv2d(3, 2, 3))
+    with pytest.raises(FerError, match=r"called as a function, as in .*: use an nn\.ReLU module"):
+        project(model, pictures, Units([0], [0], [0], [0]), "1", "guided")
+
+
+def test_pictures_in_bfloat16_are_cut_out():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU()).bfloat16()
+    pictures = torch.randn(2, 1, 8, 8).bfloat16()
+    found = project(model, pictures, Units([1], [0], [0], [0]), "2", "gradient")
+    assert np.array_equal(crops(pictures, found), pictures[1:].float().numpy())

@@ -18,7 +18,16 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    TensorDataset,
+)
+from torch.utils.data.distributed import DistributedSampler
 
 import fer_lib as fer
 from fer_lib import probing
@@ -133,6 +142,17 @@ class Faces(Dataset):
         return self.pictures[i], i % 3
 
 
+class Some(Dataset):
+    def __init__(self, give):
+        self.give = give
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        return self.give(i)
+
+
 class Stream(IterableDataset):
     def __init__(self, pictures):
         self.pictures = pictures
@@ -187,6 +207,45 @@ def test_shuffled_pictures_have_no_numbers(pictures):
             ask()
 
 
+class Anew(Sampler):
+    def __iter__(self):
+        return iter(torch.randperm(40).tolist())
+
+    def __len__(self):
+        return 40
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(batch_sampler=BatchSampler(RandomSampler(range(40)), 4, False)),
+        dict(sampler=Anew()),
+        dict(batch_sampler=BatchSampler(Anew(), 4, False)),
+        dict(sampler=DistributedSampler(range(40), 1, 0)),
+    ],
+)
+def test_shuffling_that_hides_in_a_sampler_is_found(options, pictures):
+    responses = fer.Probe(network(), "4").record(DataLoader(TensorDataset(pictures), **options))
+    before = torch.random.get_rng_state()
+    with pytest.raises(FerError, match="shuffle=False"):
+        responses.detectors(np.arange(40) % 2)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_an_order_of_the_users_own_is_one(pictures):
+    loader = DataLoader(TensorDataset(pictures), sampler=list(range(39, -1, -1)), batch_size=7)
+    probe, labels = fer.Probe(network(), "4"), np.arange(40) % 3 == 0
+    found = probe.record(loader).detectors(labels, permutations=5, draws=5)
+    same = probe.record(pictures.flip(0)).detectors(labels, permutations=5, draws=5)
+    pd.testing.assert_frame_equal(found, same)
+
+
+def test_groups_may_be_of_mixed_kinds(pictures):
+    responses = fer.Probe(network(), "4").record(pictures)
+    mixed = responses.exemplars(groups=[1, "1", "b", ("c", 2)] * 10)
+    assert np.array_equal(mixed.picture, responses.exemplars(groups=np.arange(40) % 4).picture)
+
+
 def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
     class Noisy(Faces):
         def __getitem__(self, i):
@@ -234,6 +293,37 @@ def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
             "row 0 has no group",
         ),
         (lambda probe, x: probe.record(x).detectors([1, 0] * 20, folds=1), "folds=1 is not possible"),
+        (lambda probe, x: probe.record(x).detectors([1, 0] * 20, folds=2.5), "folds=2.5 is not possible"),
+        (lambda probe, x: probe.record(x).detectors([1, 0] * 20, draws="5"), "draws='5' is not possible"),
+        (lambda probe, x: probe.record(x).detectors([1, 0] * 20, seed=-1), "seed=-1 is not possible"),
+        (
+            lambda probe, x: probe.record(x).detectors([1, 0] * 20, groups=[np.nan, "a"] * 20),
+            "row 0 has no group",
+        ),
+        (
+            lambda probe, x: probe.record(x).detectors([[1], [1, 0]] * 20),
+            "labels have rows of differing lengths",
+        ),
+        (lambda probe, x: probe.record(x).detectors(np.zeros((40, 0))), "labels have no column"),
+        (lambda probe, x: probe.record(x).exemplars(n=2.5), "n=2.5 is not possible"),
+        (lambda probe, x: probe.record(x).exemplars(n="3"), "n='3' is not possible"),
+        (lambda probe, x: probe.record(x).exemplars(groups=[None, "a"] * 20), "row 0 has no group"),
+        (lambda probe, x: probe.record(x).exemplars(groups=np.full(40, np.nan)), "row 0 has no group"),
+        (lambda probe, x: probe.record(x).exemplars(among=[[1, 2]]), "pictures have shape (1, 2)"),
+        (
+            lambda probe, x: probe.record(x).exemplars().project(batch_size="4"),
+            "batch_size='4' is not possible",
+        ),
+        (
+            lambda probe, x: probe.record(x).exemplars().project().show(map=[1, 2]),
+            "map=[1, 2] is not possible",
+        ),
+        (lambda probe, x: probe.record(x).exemplars().project().show(map=True), "map=True is not possible"),
+        (
+            lambda probe, x: probe.record(Some(lambda i: (x[i], None))),
+            "the data set's pictures make no batch",
+        ),
+        (lambda probe, x: probe.record(Some(lambda i: x[i, :, i:])), "let it give tensors of one size"),
     ],
 )
 def test_wrong_questions_are_answered_in_one_line(ask, message, pictures):
@@ -375,8 +465,19 @@ def test_labels_may_be_tables_arrays_and_tensors(pictures):
     assert found[["with", "without"]].to_numpy().tolist() == [[20, 20], [10, 10]]
     alone = responses.detectors(table["smile"], **options)
     assert alone.index.tolist() == ["smile"]
-    for same in (smiles, smiles[:, None], torch.from_numpy(smiles), smiles.tolist(), smiles.astype(bool)):
+    for same in (
+        smiles,
+        smiles[:, None],
+        torch.from_numpy(smiles),
+        torch.tensor(smiles).bfloat16(),
+        smiles.tolist(),
+        smiles.astype(bool),
+    ):
         again = responses.detectors(same, **options)
         assert np.array_equal(again.to_numpy(float), alone.to_numpy(float))
+    levels = pd.MultiIndex.from_tuples([("face", 6), ("face", 12)])
+    two = responses.detectors(pd.DataFrame(np.stack([smiles, 1 - smiles], 1), columns=levels), **options)
+    assert two.index.tolist() == levels.tolist()
+    assert responses.detectors(pd.Series(smiles, name=("face", 6)), **options).index.tolist() == [("face", 6)]
     dummies = responses.detectors(pd.get_dummies(np.array(list("abca") * 10)), **options)
     assert dummies.index.tolist() == ["a", "b", "c"]

@@ -13,6 +13,7 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.distance import Floats, best_maps, check_table
 from fer_lib.measures.nulls import shuffles_within
 from fer_lib.measures.ranks import auc
+from fer_lib.probe.responses import group_numbers
 
 _CHUNK = 2**24  # values of an array that is made in one go
 
@@ -72,20 +73,25 @@ def held_out_detectors(
     values, labels = check_table(scores, present)
     number = labels.shape[1]
     names = range(number) if names is None else names
+    if not number:
+        raise FerError("labels have no column: give one for each concept")
     if len(names) != number:
         raise FerError(f"{len(names)} names are given for {number} concepts: give one each")
     for name, option, least in (("folds", folds, 2), ("permutations", permutations, 1), ("draws", draws, 1)):
-        if option < least:
-            raise FerError(f"{name}={option} is not possible: give at least {least}")
+        if not isinstance(option, int | np.integer) or option < least:
+            raise FerError(f"{name}={option!r} is not possible: give at least {least}, an integer")
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise FerError(f"seed={seed!r} is not possible ({error}): give an integer from 0") from error
     if not 0 < level < 1:
         raise FerError(f"level={level} is not possible: give a share between 0 and 1, such as 0.95")
-    group = _groups(groups, len(values))
+    group = np.arange(len(values)) if groups is None else group_numbers(groups, len(values))
     if group.max(initial=-1) < 1:
         raise Lacking("there is a single group, so that no other is left to test on: give groups of the rows")
     split = GroupKFold(min(folds, int(group.max()) + 1)).split(values, groups=group)
     parts = [(train, test) for train, test in split]
     area, chosen = _cross_fitted(values, labels, parts)
-    rng = np.random.default_rng(seed)
     p = _p_values(values, labels, parts, np.zeros_like(group) if groups is None else group, permutations, rng)
     bounds = _intervals(values, labels, parts, chosen, group, draws, level, rng)
     best = best_maps(auc(values, labels))
@@ -99,20 +105,8 @@ def held_out_detectors(
         "with": (labels == 1).sum(axis=0),
         "without": (labels == 0).sum(axis=0),
     }
-    return pd.DataFrame(table, index=pd.Index(list(names), name="concept"))
-
-
-def _groups(groups: ArrayLike | None, count: int) -> NDArray[np.int64]:
-    """Return the group of each row as a number from 0."""
-    if groups is None:
-        return np.arange(count)
-    given = np.asarray(groups)
-    if given.shape != (count,):
-        raise FerError(f"groups have shape {given.shape}: give one for each of the {count} rows")
-    numbers = np.asarray(pd.factorize(given)[0], dtype=np.int64)
-    if (numbers < 0).any():
-        raise FerError(f"row {int((numbers < 0).argmax())} has no group: give one or leave the row out")
-    return numbers
+    # Names may be tuples, of which pandas would make several levels.
+    return pd.DataFrame(table, index=pd.Index(list(names), name="concept", tupleize_cols=False))
 
 
 Parts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]

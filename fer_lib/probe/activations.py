@@ -21,7 +21,7 @@ from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type
 from fer_lib.network.weights import calculated_in
-from fer_lib.probe.hooks import device_of, maxima, stack_to
+from fer_lib.probe.hooks import channels_last, device_of, maxima, stack_to
 from fer_lib.probe.inputs import check_finite, extents_of, pictures_in
 from fer_lib.probe.responses import Exemplars, Responses, Units, exemplars
 
@@ -106,9 +106,9 @@ def record(
         tuple, list or dictionary with such pictures and nothing else of four dimensions. A tensor or an array
         (N, C, H, W) is one batch.
     layer
-        Layer whose maps are recorded, by its name in ``model.named_modules()``. It gives maps (n, C, h, w); vectors (n, C), which
-        count as maps of one unit; or tokens (n, T, C), which count as maps of one row, token t in column t. Of several outputs
-        the first counts, of a layer that is used several times its last use.
+        Layer whose maps are recorded, by its name in ``model.named_modules()``. It gives maps (n, C, h, w), or (n, h, w, C) as in
+        Swin, which is recognised; vectors (n, C), which count as maps of one unit; or tokens (n, T, C), which count as maps of one
+        row, token t in column t. Of several outputs the first counts, of a layer that is used several times its last use.
     device
         Where to compute; None: where the network is.
 
@@ -137,7 +137,7 @@ def record(
         if steps is None:
             if device and target != device_of(model, target):
                 model = copy.deepcopy(model).to(target)
-            strongest = partial(maxima, model, layer)
+            strongest = partial(maxima, model, layer, channels_last(model, layer, first[:1].to(target)))
         else:
             # A copy, so that moving it and its faster memory layout leave the caller's network alone.
             strongest = partial(_maxima, [step.fast(target) for step in steps])

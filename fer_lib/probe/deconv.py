@@ -36,9 +36,9 @@ from fer_lib.errors import FerError
 from fer_lib.network.repeatable import whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
 from fer_lib.network.weights import calculated_in
-from fer_lib.probe.hooks import check_places, device_of, layer_of, project_frames, stack_to
+from fer_lib.probe.hooks import channels_last, check_places, device_of, layer_of, project_frames, stack_to
 from fer_lib.probe.inputs import Images, check_finite, extents_of, pictures_at
-from fer_lib.probe.responses import Units, whole_numbers
+from fer_lib.probe.responses import Units, at_least, whole_numbers
 from fer_lib.probe.windows import project_batch
 
 __all__ = ["RULES", "Projections", "Units", "crops", "overlap", "project", "receptive_fields"]
@@ -268,8 +268,7 @@ def project(
     """
     if rule not in RULES:
         raise FerError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
-    if batch_size < 1:
-        raise FerError(f"batch_size={batch_size} is not possible: give at least 1")
+    at_least("batch_size", batch_size)
     needed, where = np.unique(units.picture, return_inverse=True)
     given = pictures_at(images, needed)
     if given.ndim != 4 or not all(given.shape[1:]):
@@ -319,10 +318,11 @@ def _whole_frames(
     patch = np.zeros((len(units[0]), *pictures.shape[1:]), torch.zeros(0, dtype=kind).numpy().dtype)
     value = np.zeros(len(patch), patch.dtype)
     with whole_float32(pictures.device):
+        last = bool(len(patch)) and channels_last(model, layer, pictures[:1])
         for i in range(0, len(patch), batch_size):
             some = slice(i, i + batch_size)
             frames, values = project_frames(
-                model, layer, pictures, [place[some] for place in units], rule, check=i == 0
+                model, layer, pictures, [place[some] for place in units], rule, check=i == 0, last=last
             )
             patch[some], value[some] = frames.to(kind).cpu().numpy(), values.to(kind).cpu().numpy()
     return patch, value
@@ -339,7 +339,7 @@ def crops(images: Images, projections: Projections) -> NDArray[Any]:
     Returns
     -------
     ndarray
-        In the shape of ``projections.patch`` and the pictures' type.
+        In the shape of ``projections.patch`` and the pictures' type; float32 for bfloat16.
 
     Raises
     ------
@@ -347,7 +347,8 @@ def crops(images: Images, projections: Projections) -> NDArray[Any]:
         If a picture does not exist or has other colours than the projections.
     """
     needed, where = np.unique(projections.units.picture, return_inverse=True)
-    pictures = pictures_at(images, needed).cpu().numpy()
+    found = pictures_at(images, needed).cpu()
+    pictures = (found.float() if found.dtype == torch.bfloat16 else found).numpy()  # numpy knows no bfloat16
     patch = projections.patch
     if pictures.ndim != 4 or pictures.shape[1] != patch.shape[1]:
         raise FerError(f"pictures have shape {pictures.shape}: give (N, {patch.shape[1]}, H, W)")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -22,7 +23,22 @@ from fer_lib.network.repeatable import usable_device
 from fer_lib.network.stack import Step, read_stack
 
 # Activations that the rules say nothing about, as torch's graph names them.
-_OTHERS = ("Gelu", "Silu", "Mish", "Elu", "LeakyRelu", "PreluKernel", "Hardswish", "Hardtanh", "Softplus")
+_OTHERS = (
+    *(
+        "Gelu",
+        "Silu",
+        "Mish",
+        "Elu",
+        "Celu",
+        "LeakyRelu",
+        "PreluKernel",
+        "RreluWithNoise",
+        "Hardswish",
+        "Hardtanh",
+        "Softplus",
+    ),
+    *("Threshold", "Hardshrink", "Softshrink", "LogSigmoid", "Where"),
+)
 _RELU_CALLS = {torch.ops.aten.relu.default, torch.ops.aten.relu_.default}
 
 
@@ -65,21 +81,57 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def planes(output: Any, count: int, layer: str) -> Tensor:
+def _first(output: Any) -> Any:
+    """Return the first of several outputs."""
+    if isinstance(output, dict):
+        return next(iter(output.values()), None)
+    if isinstance(output, list | tuple):
+        return output[0] if output else None
+    return output
+
+
+@torch.no_grad()
+def channels_last(model: nn.Module, layer: str, picture: Tensor) -> bool:
+    """Whether a layer gives (n, h, w, C), as in Swin, rather than (n, C, h, w).
+
+    Only layers of the width of a linear layer or layer norm can. A picture (1, C, H, W) of twice the height tells, as the number of maps
+    stays the same; of a network that does not take it, the widths of its convolutions tell.
+    """
+    shapes = list[torch.Size]()
+
+    def see(output: Any) -> None:
+        output = _first(output)
+        shapes.append(output.shape if isinstance(output, Tensor) else torch.Size())
+
+    def shape_of(picture: Tensor) -> torch.Size:
+        shapes.clear()
+        with in_evaluation(model), watching(model, layer, see), suppress(FerError):
+            run(model, picture)
+        return shapes[-1] if shapes else torch.Size()
+
+    shape = shape_of(picture.clone())
+    widths = {module.out_features for module in model.modules() if isinstance(module, nn.Linear)}
+    norms = [module for module in model.modules() if isinstance(module, nn.LayerNorm)]
+    if len(shape) != 4 or shape[3] not in widths.union(norm.normalized_shape[-1] for norm in norms):
+        return False
+    taller = shape_of(picture.repeat(1, 1, 2, 1))
+    if len(taller) == 4 and taller != shape:
+        return taller[1] != shape[1]
+    return shape[1] not in {m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)}
+
+
+def planes(output: Any, count: int, layer: str, last: bool = False) -> Tensor:
     """Read what a layer gave for ``count`` pictures as feature maps (count, C, h, w).
 
     Vectors (count, C) are maps of one unit. Tokens (count, T, C) are maps of one row, column t being token t. Of several
-    outputs, as of attention, the first counts.
+    outputs, as of attention, the first counts. ``last``: of four axes the maps are the last one, see :func:`channels_last`.
 
     Raises
     ------
     FerError
         If it is nothing of this kind.
     """
-    if isinstance(output, dict):
-        output = next(iter(output.values()), None)
-    elif isinstance(output, list | tuple):
-        output = output[0] if output else None
+    output = _first(output)
     if not isinstance(output, Tensor):
         raise FerError(
             f"layer {layer!r} gives {type(output).__name__}: choose one that gives a tensor (n, C, h, w)"
@@ -89,6 +141,8 @@ def planes(output: Any, count: int, layer: str) -> Tensor:
             f"layer {layer!r} gives shape {tuple(output.shape)} for {count} pictures: choose one that gives "
             "(n, C, h, w), tokens (n, T, C) or vectors (n, C)"
         )
+    if output.ndim == 4 and last:
+        return output.permute(0, 3, 1, 2)
     if output.ndim == 3:
         return output.transpose(1, 2)[:, :, None]
     return output[:, :, None, None] if output.ndim == 2 else output
@@ -116,11 +170,27 @@ def run(model: nn.Module, pictures: Tensor) -> None:
 @contextmanager
 def watching(model: nn.Module, layer: str, see: Callable[[Any], None]) -> Iterator[None]:
     """Show what a layer gives to a function, each time that it is used."""
-    handle = layer_of(model, layer).register_forward_hook(lambda module, inputs, output: see(output))
-    try:
+    mixing = list[str]()
+
+    def shown(module: nn.Module, inputs: Any, output: Any) -> None:
+        if mixing:
+            raise FerError(
+                f"layer {mixing[0]!r} normalises by the pictures that come together, so that none has a response of its own: "
+                "give it running statistics (track_running_stats=True)"
+            )
+        see(output)
+
+    with ExitStack() as undo:
+        for name, module in model.named_modules():
+            if isinstance(module, _BatchNorm) and module.running_mean is None:
+                note = module.register_forward_pre_hook(lambda module, inputs, name=name: mixing.append(name))
+                undo.callback(note.remove)
+        try:
+            handle = layer_of(model, layer).register_forward_hook(shown)
+        except RuntimeError as error:  # scripted layers take no hooks
+            raise _never_run(layer) from error
+        undo.callback(handle.remove)
         yield
-    finally:
-        handle.remove()
 
 
 def _never_run(layer: str) -> FerError:
@@ -143,9 +213,10 @@ def stack_to(model: nn.Module, layer: str, shape: torch.Size, kind: torch.dtype)
         Channels, height and width of the pictures, and their type.
     """
     layer_of(model, layer)
+    blocks = dict(model.named_modules(remove_duplicate=False))  # scripted networks have no get_submodule
     parts = layer.split(".")
     for cut in range(len(parts)):
-        block, below = model.get_submodule(".".join(parts[:cut])), ".".join(parts[cut:])
+        block, below = blocks[".".join(parts[:cut])], ".".join(parts[cut:])
         if not isinstance(block, nn.Sequential):
             continue
         try:
@@ -179,27 +250,32 @@ def _is_fed(
     try:
         with in_evaluation(model), watching(model, layer, lambda output: outputs.append(output.clone())):
             run(model, picture.clone())
-            if len(inputs) != 1 or len(outputs) != 1 or inputs[0] is None:
+            if (
+                len(inputs) != 1
+                or len(outputs) != 1
+                or inputs[0] is None
+                or not torch.equal(inputs[0], picture)
+            ):
                 return False
             expected = picture.clone()
             for step in steps:
                 expected = step.module(expected)
     finally:
         handle.remove()
-    return torch.equal(inputs[0], picture) and torch.equal(outputs[0], expected)
+    return torch.equal(outputs[0], expected)
 
 
 @torch.no_grad()
-def maxima(model: nn.Module, layer: str, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def maxima(model: nn.Module, layer: str, last: bool, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Maximum, row and column of every map of a layer for pictures (n, C, H, W): three (n, maps).
 
-    A layer that is used several times counts as it is used last.
+    A layer that is used several times counts as it is used last. ``last`` as in :func:`planes`.
     """
     found: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def see(output: Any) -> None:
         # At once: what comes next may work in place.
-        maps = planes(output, len(pictures), layer)
+        maps = planes(output, len(pictures), layer, last)
         value, place = maps.flatten(2).max(2)
         found[:] = [(value.float(), place // maps.shape[3], place % maps.shape[3])]
 
@@ -267,6 +343,8 @@ def _rectifies(node: Any) -> bool:
     kind = node.name().partition("Backward")[0]
     if kind in ("Clamp", "ClampMin"):
         return node._saved_min == 0 and getattr(node, "_saved_max", None) is None
+    if kind == "Maximum":
+        return any(side is not None and not side.any() for side in (node._saved_self, node._saved_other))
     return bool(kind == "Relu")
 
 
@@ -298,8 +376,9 @@ class _Calls(TorchDispatchMode):
         self.found: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _RELU_CALLS and self.running[-1] not in self.found:
-            self.found.append(self.running[-1])
+        name = self.running[-1] if self.running else ""
+        if func in _RELU_CALLS and name not in self.found:
+            self.found.append(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -308,6 +387,8 @@ def _callers(model: nn.Module, pictures: Tensor) -> str:
     calls = _Calls()
     with ExitStack() as undo:
         for name, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # it takes no hooks
             enter = module.register_forward_pre_hook(
                 lambda module, inputs, name=name: calls.running.append(name)
             )
@@ -325,7 +406,7 @@ def _drop(names: list[str]) -> None:
 
 
 def project_frames(
-    model: nn.Module, layer: str, pictures: Tensor, units: list[Tensor], rule: str, check: bool
+    model: nn.Module, layer: str, pictures: Tensor, units: list[Tensor], rule: str, check: bool, last: bool
 ) -> tuple[Tensor, Tensor]:
     """Frames (n, C, H, W) and activations (n,) of n units, each on its own copy of its picture.
 
@@ -341,6 +422,8 @@ def project_frames(
         As for :func:`fer_lib.probe.deconv.project`.
     check
         Whether to look if the rule speaks of everything below the layer.
+    last
+        As in :func:`planes`.
     """
     if not pictures.is_floating_point():
         raise FerError(
@@ -350,7 +433,7 @@ def project_frames(
 
     def see(output: Any) -> None:
         # A copy within the graph: what comes next may work in place.
-        found[:] = [planes(output, len(units[0]), layer).clone()]
+        found[:] = [planes(output, len(units[0]), layer, last).clone()]
 
     with (
         torch.inference_mode(False),

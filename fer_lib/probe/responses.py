@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.artifacts.files import save_array
@@ -21,6 +22,25 @@ def whole_numbers(what: str, values: ArrayLike) -> NDArray[np.int64]:
     if array.size and array.dtype.kind not in "iu":
         raise FerError(f"{what} given as {array.dtype}: give integers")
     return array.astype(np.int64)
+
+
+def at_least(name: str, value: int, least: int = 1) -> int:
+    """Return an option that counts something; a FerError if it is no integer or too small."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise FerError(f"{name}={value!r} is not possible: give at least {least}, an integer")
+    return int(value)
+
+
+def group_numbers(groups: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Return the group of each of ``count`` rows as a number from 0; a FerError if they do not fit or a row has none."""
+    # As they are: numpy would make text of a missing value beside text.
+    given = np.array(groups, dtype=object) if isinstance(groups, list | tuple) else np.asarray(groups)
+    if given.shape != (count,):
+        raise FerError(f"groups have shape {given.shape}: give one for each of the {count} pictures")
+    numbers = np.asarray(pd.factorize(given)[0], dtype=np.int64)
+    if (numbers < 0).any():
+        raise FerError(f"row {int((numbers < 0).argmax())} has no group: give one or leave the row out")
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -75,6 +95,8 @@ class Responses:
         if index.dtype == bool and index.shape == (len(self),):
             return np.flatnonzero(index)
         index = whole_numbers("pictures", index)
+        if index.ndim != 1:
+            raise FerError(f"pictures have shape {index.shape}: give their numbers, (n,), or a mask (N,)")
         if index.size and not (-len(self) <= index.min() and index.max() < len(self)):
             raise FerError(
                 f"pictures reach from {index.min()} to {index.max()}: there are responses to {len(self)}"
@@ -166,17 +188,11 @@ def exemplars(
     FerError
         If n, the groups' shape or a number is wrong, or a response is not a number.
     """
-    if n < 1:
-        raise FerError(f"n={n} is not possible: give at least 1")
-    if groups is not None:
-        groups = np.asarray(groups)
-        if groups.shape != (len(responses),):
-            raise FerError(
-                f"groups have shape {groups.shape}: give one for each of the {len(responses)} pictures"
-            )
+    n = at_least("n", n)
+    numbered = None if groups is None else group_numbers(groups, len(responses))
     if among is not None:
         numbers = responses.rows(among)
-        found = exemplars(responses.select(numbers), n, None if groups is None else groups[numbers])
+        found = exemplars(responses.select(numbers), n, None if numbered is None else numbered[numbers])
         return replace(found, picture=np.append(numbers, -1)[found.picture])
     maps = responses.maximum.shape[1]
     if np.isnan(responses.maximum).any():
@@ -185,13 +201,13 @@ def exemplars(
     for i in range(maps):
         strength = responses.maximum[:, i]
         candidates = np.flatnonzero(strength > 0)
-        if groups is None and len(candidates) > n:
+        if numbered is None and len(candidates) > n:
             # All that reach the n-th value, ties included; only these need sorting.
             least = np.partition(strength[candidates], len(candidates) - n)[len(candidates) - n]
             candidates = candidates[strength[candidates] >= least]
         ordered = candidates[np.argsort(-strength[candidates], kind="stable")]
-        if groups is not None:
-            ordered = ordered[np.sort(np.unique(groups[ordered], return_index=True)[1])]
+        if numbered is not None:
+            ordered = ordered[np.sort(np.unique(numbered[ordered], return_index=True)[1])]
         picture[i, : min(n, len(ordered))] = ordered[:n]
     index, chosen = np.arange(maps)[:, None], picture >= 0
     return Exemplars(
