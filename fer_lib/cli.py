@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
+from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
@@ -28,9 +28,6 @@ from fer_lib.config import (
     make_settings,
 )
 from fer_lib.errors import FerError, Lacking
-
-if TYPE_CHECKING:
-    from fer_lib.study import Study
 
 # Commands import what they need after they have read what they are given: a slip is told at once.
 cli = typer.Typer(
@@ -117,9 +114,8 @@ def _check_out(out: Path, *, folder: bool = False) -> None:
         raise FerError(f"--out {out}: nothing can be written there ({error.strerror})") from None
 
 
-def _say_problems(study: Study) -> None:
+def _say_problems(note: str) -> None:
     """Say in one line whether anything is wrong with the files of the faces."""
-    note = study.problems_note()
     if note:
         typer.echo(note, err=True)
 
@@ -151,7 +147,7 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         else:
             typer.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
         if name == "pictures":
-            _say_problems(study)
+            _say_problems(study.problems_note())
     typer.echo(f"results: {study.store.root}")
 
 
@@ -278,7 +274,7 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
     from fer_lib.study import Study
 
     study = Study(settings)
-    _say_problems(study)
+    _say_problems(study.problems_note())
     typer.echo(
         f"{study.training.path}\naccuracy on {len(study.split.test)} test pictures: {study.accuracy:.3f}"
     )
@@ -305,7 +301,7 @@ def seeds(
     from fer_lib.study import Study
 
     with_seeds(settings, seeds)
-    _say_problems(Study(settings))
+    _say_problems(Study(settings).problems_note())
     found = run_seeds(settings, seeds)
     typer.echo(f"{seeds_table(found.table)}\n\n{agreement(found.table)}")
     if out is not None:
