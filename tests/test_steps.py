@@ -3,7 +3,7 @@
 import inspect
 import shutil
 from dataclasses import replace
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -11,7 +11,7 @@ import pytest
 
 import fer_lib
 from fer_lib import steps
-from fer_lib.artifacts.sources import source_digests
+from fer_lib.artifacts.sources import library_versions, source_digests
 from fer_lib.artifacts.steps import Step, step
 from fer_lib.artifacts.store import Store
 from fer_lib.config import Selection
@@ -79,6 +79,34 @@ def test_the_renderer_does_not_shape_what_is_made_of_pictures():
     """A result that is made of pictures knows them by the key of their artifact, not by the renderer's code."""
     for name in ("fer_lib.steps.networks.training", "fer_lib.steps.probes.responses"):
         assert not [n for n in source_digests([STEPS[name].module], PACKAGE) if n.startswith("render")]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_libraries_that_a_step_computes_with_are_in_its_key_by_version(name, monkeypatch):
+    found = library_versions([STEPS[name].module])
+    assert {"numpy", "pillow"} <= set(found) and "tqdm" not in found
+    assert ("anny" in found) is (STEPS[name].module in ("fer_lib.steps.rendered", "fer_lib.steps.matching"))
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda of: "0.0" if of == "numpy" else version(of))
+    assert library_versions([STEPS[name].module]) == found | {"numpy": "0.0"}
+
+
+def test_only_libraries_that_code_imports_count(tmp_path):
+    copy = edited(
+        tmp_path,
+        "errors.py",
+        "class FerError",
+        "import scipy.stats as s\nimport json, tqdm\n\nclass FerError",
+    )
+    assert (
+        set(library_versions(["errors"], copy)) == {"scipy"} and library_versions(["errors"], PACKAGE) == {}
+    )
+
+
+def test_another_version_of_a_library_is_another_result(store, monkeypatch):
+    first = powers(store, 3)
+    monkeypatch.setattr("fer_lib.artifacts.store.library_versions", lambda modules: {"numpy": "0.0"})
+    assert powers(store, 3).key != first.key and calls == [2, 2]
 
 
 calls: list[int] = []

@@ -15,7 +15,6 @@ from typing import Any
 from fer_lib.artifacts.files import write_aside
 
 MANIFEST = "manifest.json"
-_VERSIONED = ("fer-lib", "numpy", "pandas", "torch", "torchvision", "anny", "scikit-learn")
 _BROWSER_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _SETTLED_NS = 1_000_000_000
 _log = logging.getLogger(__name__)
@@ -36,14 +35,13 @@ def _sha256(path: Path) -> str:
 
 
 def write_manifest(folder: Path, key: str, described: Mapping[str, Any], seconds: float) -> None:
-    """Describe a filled folder: key, what it was made from, versions, time, every file's digest."""
-    installed = {name: _version(name) for name in _VERSIONED}
+    """Describe a filled folder: key, what it was made from, Python's and the package's version, time, every file's digest."""
     manifest = {
         "key": key,
         **described,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "versions": {"python": platform.python_version(), **installed},
+        "versions": {"python": platform.python_version(), "fer-lib": _version("fer-lib")},
         "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files_of(folder)},
     }
     write_aside(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())

@@ -1,9 +1,11 @@
-"""Digests of the code that shapes a result: a module and every module of this package that it imports."""
+"""Digests of the code that shapes a result: a module, every module of this package that it imports, and what they import from outside."""
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from fer_lib.errors import FerError
@@ -11,6 +13,8 @@ from fer_lib.errors import FerError
 _DATA = frozenset({".csv", ".json", ".npy", ".npz", ".parquet", ".safetensors", ".toml", ".txt"})
 # What finds and keeps results shapes none, and configs enter a key by their values.
 _APART = frozenset({"config", *(f"artifacts.{name}" for name in ("manifest", "sources", "steps", "store"))})
+# Libraries that lock, check, report or read files byte for byte; the others do arithmetic, and their versions may move bits.
+_BYSTANDERS = frozenset({"filelock", "loky", "pyarrow", "safetensors", "tqdm"})
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -40,6 +44,44 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
         If a module does not exist.
     """
     digests: dict[str, str] = {}
+    for name, (digest, _, _) in _reached(modules, package).items():
+        digests[name] = digest
+        file = _file(package, name)
+        if file is not None and file.name == "__init__.py":
+            digests |= {f"{name}/{data.name}": _digest(data.read_bytes()) for data in _data(file.parent)}
+    return dict(sorted(digests.items()))
+
+
+def library_versions(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str, str]:
+    """Return the version of each installed library that the modules, and what they import of the package, import.
+
+    Libraries whose version cannot move a bit of a result (progress bars, locks) do not count, and the standard library does not.
+
+    Parameters
+    ----------
+    modules, package
+        See `source_digests`.
+
+    Returns
+    -------
+    dict of str to str
+        Name of the distribution to its version, sorted by name.
+    """
+    outside = {name for _, _, names in _reached(modules, package).values() for name in names}
+    owners = {owner for name in outside - _BYSTANDERS for owner in _distributions().get(name, ())}
+    return {owner: metadata.version(owner) for owner in sorted(owners)}
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
+
+
+def _reached(
+    modules: Iterable[str], package: Path
+) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Return digest and imports of every module of the package that some of its modules lead to."""
+    reached: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
     waiting = [name.removeprefix(f"{package.name}.") for name in modules]
     for name in waiting:
         if _file(package, name) is None:
@@ -47,15 +89,13 @@ def source_digests(modules: Iterable[str], package: Path = _PACKAGE) -> dict[str
     while waiting:
         name = waiting.pop()
         file = _file(package, name)
-        if file is None or name in digests or name in _APART:
+        if file is None or name in reached or name in _APART:
             continue
-        digests[name], imported = _parsed(file, package, name)
-        waiting.extend(imported)
-        if file.name == "__init__.py":
-            digests |= {f"{name}/{data.name}": _digest(data.read_bytes()) for data in _data(file.parent)}
+        reached[name] = _parsed(file, package, name)
+        waiting.extend(reached[name][1])
         if "." in name:
             waiting.append(name.rpartition(".")[0])
-    return dict(sorted(digests.items()))
+    return reached
 
 
 def _file(package: Path, name: str) -> Path | None:
@@ -67,17 +107,18 @@ def _file(package: Path, name: str) -> Path | None:
 
 
 @cache
-def _parsed(file: Path, package: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """Return a module's digest and the names, below the package, that it may import."""
+def _parsed(file: Path, package: Path, name: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return a module's digest, the names below the package that it may import, and the outside packages that it imports."""
     tree = ast.parse(file.read_bytes(), filename=str(file))
     parent = name if file.name == "__init__.py" else name.rpartition(".")[0]
     imported = tuple(sorted(set(_imports(tree, package.name, parent))))
+    outside = tuple(sorted(set(_outside(tree)) - {package.name} - sys.stdlib_module_names))
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-    return _digest(ast.dump(tree).encode()), imported
+    return _digest(ast.dump(tree).encode()), imported, outside
 
 
 def _data(folder: Path) -> Iterator[Path]:
@@ -101,6 +142,19 @@ def _imports(tree: ast.AST, package: str, parent: str) -> Iterator[str]:
                 yield base
                 # `from package import name` imports a module or a value; what is no file is dropped later.
                 yield from (f"{base}.{a.name}".lstrip(".") for a in node.names)
+
+
+def _outside(tree: ast.AST) -> Iterator[str]:
+    """Yield the top packages that absolute imports name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (a.name.partition(".")[0] for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec") and node.args:
+            yield from (
+                a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            )
 
 
 def _base(node: ast.ImportFrom, package: str, parent: str) -> str | None:

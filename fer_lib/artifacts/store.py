@@ -1,9 +1,10 @@
 """Results of expensive steps, kept on disk under a key of everything that shapes them.
 
 A result (an *artifact*) is a folder. Its key is the SHA-256 of the step's name, its settings, the keys of the
-results that it was made from, and the code of the modules that make it. So a later run with the same key
-finds the folder, and any change of settings or code asks for another one. A folder appears under its final
-name only when it is complete: it is filled beside that name, described by a manifest, and renamed.
+results that it was made from, the code of the modules that make it, and the versions of the libraries that these
+import. So a later run with the same key finds the folder, and any change of settings, code or libraries asks for
+another one. A folder appears under its final name only when it is complete: it is filled beside that name, described
+by a manifest, and renamed.
 
 The number of threads is part of the key of those steps whose bits it changes: sums are rounded in the order in which
 threads make them. See `fer_lib.steps`.
@@ -27,7 +28,7 @@ import pandas as pd
 
 from fer_lib.artifacts.files import FULL, refusal
 from fer_lib.artifacts.manifest import MANIFEST, files_of, intact, seen_file, write_manifest
-from fer_lib.artifacts.sources import source_digests
+from fer_lib.artifacts.sources import library_versions, source_digests
 from fer_lib.errors import FerError
 
 _PARTIAL = ".partial"
@@ -57,7 +58,7 @@ class Artifact:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Settings, upstream keys, code digests, versions, time and the SHA-256 of every file."""
+        """Settings, upstream keys, code digests, libraries' versions, time and the SHA-256 of every file."""
         content: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
         return content
 
@@ -97,7 +98,7 @@ class Store:
         upstream : sequence of str
             Keys of the artifacts that ``compute`` reads.
         sources : sequence of str
-            Modules of this package whose code shapes the result; the modules they import count too.
+            Modules of this package whose code shapes the result; what they import counts too, outside libraries by version.
         resumes : bool
             Whether ``compute`` goes on where an interrupted call with the same key stopped. If so, it finds in its
             folder what that call left there; otherwise the folder is empty. What is left by a call that refused its
@@ -295,6 +296,7 @@ def _identify(
         "settings": _plain(settings, "settings"),
         "upstream": list(upstream),
         "sources": source_digests(sources),
+        "libraries": library_versions(sources),
     }
     canonical = json.dumps(
         described, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
