@@ -25,7 +25,7 @@ from fer_lib.render.atlas import Atlas
 from fer_lib.study import Study
 from fer_lib.traditional import Traditional
 
-QUICK = {"preset": "smoke", "epochs": 1, "crop": 48, "resize": 49, "strongest": 2, "permutations": 20}
+QUICK = {"preset": "smoke", "epochs": 1, "crop": 48, "resize": 49, "n_exemplars": 2, "permutations": 20}
 WITH_FACES = sorted(
     path.stem
     for path in NOTEBOOKS.glob("*.ipynb")
