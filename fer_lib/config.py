@@ -97,8 +97,8 @@ class _Config:
         known(changes, type(self))
         return replace(self, **changes)
 
-    def part(self, *names: str) -> dict[str, Any]:
-        """Return the named values as a dictionary."""
+    def subset(self, *names: str) -> dict[str, Any]:
+        """Return some of the values, by name."""
         return {name: getattr(self, name) for name in names}
 
 
