@@ -1,7 +1,7 @@
 """The paper's four claims: the measures' tables go in, a verdict in numbers comes out.
 
 Each claim has a measure, controls that it is compared with, and a decision that follows from the comparisons by rule (`decide`).
-Words for readers are made from the numbers elsewhere (`fer_lib.plot.words`).
+Words for readers are made from the numbers elsewhere (`fer_lib.plot.summaries`).
 """
 
 from __future__ import annotations

@@ -296,7 +296,7 @@ def seeds(
     settings = _settings(preset, faces, given)
     if out is not None:
         _check_out(out)
-    from fer_lib.plot.words import agreement, seeds_table
+    from fer_lib.plot.summaries import agreement, seeds_table
     from fer_lib.seeds import run_seeds, with_seeds
     from fer_lib.study import Study
 

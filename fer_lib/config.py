@@ -97,8 +97,8 @@ class _Config:
         known(changes, type(self))
         return replace(self, **changes)
 
-    def part(self, *names: str) -> dict[str, Any]:
-        """Return the named values as a dictionary."""
+    def subset(self, *names: str) -> dict[str, Any]:
+        """Return some of the values, by name."""
         return {name: getattr(self, name) for name in names}
 
 
@@ -106,12 +106,12 @@ class _Config:
 class Analysis(_Config):
     """How maps are looked at and matched to action units."""
 
-    strongest: int = _parameter(
-        "n, the strongest activations of a map that are looked at (paper: 9)", 9, bounds=Bounds(1, 10_000)
+    n_exemplars: int = _parameter(
+        "n, how many pictures a map gets as exemplars and how many D compares (paper: 9)",
+        9,
+        bounds=Bounds(1, 10_000),
     )
-    one_per_subject: bool = _parameter(
-        "at most one picture of a subject among the strongest (paper: no rule)", False
-    )
+    one_per_subject: bool = _parameter("at most one exemplar of a subject (paper: no rule)", False)
     zero_rule: str = _parameter(
         "what D does with a zero activation", "floor", choices=("floor", "skip", "infinite")
     )
@@ -310,9 +310,9 @@ class Settings(Analysis, Training, Division, Selection, Rendering, _Run):
             why = f"0, or from 2 to {people}, the rendered people with a label"
             raise _refusal("folds", self.folds, why)
         pictures = (sequences + self.unlabelled) * (peaks + 1)
-        if 2 * self.strongest > pictures:
+        if 2 * self.n_exemplars > pictures:
             why = f"at most {pictures // 2}: D compares n with n of the {pictures} rendered pictures"
-            raise _refusal("strongest", self.strongest, why)
+            raise _refusal("n_exemplars", self.n_exemplars, why)
 
 
 _Part = TypeVar("_Part", bound=_Config)

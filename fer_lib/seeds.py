@@ -116,7 +116,7 @@ def shaping(settings: Settings) -> dict[str, Any]:
         "folds",
         *(f.name for f in fields(Rendering)),
     }  # those are part of what the faces are
-    return settings.part(*(f.name for f in fields(Settings) if f.name not in apart))
+    return settings.subset(*(f.name for f in fields(Settings) if f.name not in apart))
 
 
 def with_seeds(settings: Settings, seeds: Sequence[int]) -> list[Settings]:

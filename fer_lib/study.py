@@ -181,7 +181,7 @@ class Study:
         return splits.divide(self.table, self.labels, self.settings.division, self.settings.seed)
 
     @cached_property
-    def people(self) -> splits.Split:
+    def split_of_all(self) -> splits.Split:
         """All pictures, with an expression label or without, of the training and of the held-out people."""
         return splits.with_unlabelled(self.table, self.split, self.settings.division)
 
@@ -194,7 +194,7 @@ class Study:
         """Refuse what these faces are too few for; of rendered ones the settings know their number."""
         people = self.table["subject"][self.labels >= 0].nunique()
         for name, most, what in (
-            ("strongest", len(self.table), "pictures"),
+            ("n_exemplars", len(self.table), "pictures"),
             ("folds", people, "labelled people"),
         ):
             value = getattr(self.settings, name)
@@ -293,7 +293,7 @@ class Study:
         """Strongest training pictures of every map of a layer."""
         groups = self.table["subject"].to_numpy() if self.settings.one_per_subject else None
         return activations.exemplars(
-            self.responses_of(layer), n=self.settings.strongest, among=self.split.train, groups=groups
+            self.responses_of(layer), n=self.settings.n_exemplars, among=self.split.train, groups=groups
         )
 
     def projections_of(self, layer: str, rule: str = "deconvnet") -> deconv.Projections:
@@ -306,7 +306,7 @@ class Study:
             self._responses(layer),
             s.division,
             s.seed,
-            s.strongest,
+            s.n_exemplars,
             s.one_per_subject,
             layer,
             rule,
@@ -342,20 +342,20 @@ class Study:
     @cached_property
     def coded_aus(self) -> tuple[int, ...]:
         """AUs that at least n training pictures show and at least n do not, so that D compares n with n."""
-        return frames.coded_often(self.present, self.people.train, self.settings.strongest)
+        return frames.coded_often(self.present, self.split_of_all.train, self.settings.n_exemplars)
 
     def matchable(self) -> tuple[int, ...]:
         """Return `coded_aus`, of which there has to be at least one: `Lacking` if there is none."""
-        return frames.matchable(self.present, self.people.train, self.settings.strongest)
+        return frames.matchable(self.present, self.split_of_all.train, self.settings.n_exemplars)
 
     @cached_property
     def distances(self) -> pd.DataFrame:
         """The paper's D of every coded AU (row) on every conv3 map (column), on the pictures of training people."""
-        train, aus = self.people.train, self.matchable()
+        train, aus = self.split_of_all.train, self.matchable()
         values = distance.distances(
             self.responses.maximum[train],
             self.present.iloc[train][list(aus)].to_numpy(),
-            n=self.settings.strongest,
+            n=self.settings.n_exemplars,
             zero=self.settings.zero_rule,  # type: ignore[arg-type]
         )
         return pd.DataFrame(values, index=pd.Index(aus, name="AU"))
@@ -432,7 +432,7 @@ class Study:
 
         Rows are the maps that D chose and maps at random, trained and untrained.
         """
-        test = self.apexes(self.people.test)
+        test = self.apexes(self.split_of_all.test)
         shown = (self.present.iloc[test] == 1).sum()
         aus = [au for au in self._with_region() if shown[au] >= detectors.LEAST]
         present = self.present[aus].to_numpy()[test]
@@ -474,7 +474,7 @@ class Study:
 
         Empty where none of them is coded often enough, or nobody has two sequences that could change places.
         """
-        train, s = self.people.train, self.settings
+        train, s = self.split_of_all.train, self.settings
         coded, moves = [au for au in aus if au in self.coded_aus], self.moves[train]
         table = self.table.iloc[train]
         if not coded or table[moves].groupby("subject")["sequence"].nunique().max() < 2:
@@ -485,7 +485,7 @@ class Study:
             table["sequence"],
             table["subject"],
             moves,
-            n=s.strongest,
+            n=s.n_exemplars,
             zero=s.zero_rule,  # type: ignore[arg-type]
             permutations=min(s.permutations, MOST),
             seed=s.seed,
@@ -499,13 +499,13 @@ class Study:
         return choices.distance_choices(
             self.responses.maximum,
             self.present[list(self.matchable())],
-            self.people.train,
-            self.people.test,
+            self.split_of_all.train,
+            self.split_of_all.test,
             subject=table["subject"],
             sequence=table["sequence"],
             apex=table["position"] == table["length"] - 1,
             moves=self.moves,
-            n=self.settings.strongest,
+            n=self.settings.n_exemplars,
             zero=self.settings.zero_rule,  # type: ignore[arg-type]
         )
 
@@ -544,7 +544,7 @@ class Study:
             self.store,
             self.pictures,
             s.neutral,
-            s.strongest,
+            s.n_exemplars,
             s.test_fraction,
             s.test_pictures,
             s.resize,

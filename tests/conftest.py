@@ -159,7 +159,7 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
         test_fraction=0.5,
         test_pictures=10,
         epochs=1,
-        strongest=3,
+        n_exemplars=3,
         permutations=50,
     )
     study = Study(settings, Store(tmp_path_factory.mktemp("tiny") / "store"), progress=False)

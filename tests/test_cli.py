@@ -204,7 +204,7 @@ def test_no_such_users_home_is_one_line(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("strongest=500", "strongest=500: .* has 24 pictures"),
+        ("n_exemplars=500", "n_exemplars=500: .* has 24 pictures"),
         ("folds=200", "folds=200: .* has 5 labelled people"),
     ],
 )

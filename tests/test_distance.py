@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fer_lib.errors import FerError
-from fer_lib.measures.distance import best_maps, distance, distances, expected_strongest, strongest
+from fer_lib.measures.distance import best_maps, distance, distances, expected_top_responses, top_responses
 
 POSITIVE = st.floats(1e-3, 1e3)
 RESPONSE = st.one_of(st.just(0.0), POSITIVE)
@@ -154,10 +154,10 @@ def test_size_matching_removes_the_advantage_of_the_larger_set():
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 6])
-def test_expected_strongest_is_the_mean_over_all_subsets(size):
+def test_expected_top_responses_are_the_mean_over_all_subsets(size):
     values = np.random.default_rng(1).random((6, 2))
-    subsets = [strongest(values[list(chosen)], 4) for chosen in combinations(range(6), size)]
-    assert np.allclose(expected_strongest(values, size, 4), np.mean(subsets, axis=0), equal_nan=True)
+    subsets = [top_responses(values[list(chosen)], 4) for chosen in combinations(range(6), size)]
+    assert np.allclose(expected_top_responses(values, size, 4), np.mean(subsets, axis=0), equal_nan=True)
 
 
 def test_bad_input_is_refused_by_name():
@@ -171,7 +171,7 @@ def test_bad_input_is_refused_by_name():
         (lambda: distance([1.0], [1.0, 2.0]), "same length"),
         (lambda: distance([1.0], [1.0], zero="epsilon"), "unknown"),
         (lambda: distance([1.0], [1.0], floor=0), "between 0 and 1"),
-        (lambda: expected_strongest(maxima, 61), "cannot be drawn"),
+        (lambda: expected_top_responses(maxima, 61), "cannot be drawn"),
     ]:
         with pytest.raises(FerError, match=words):
             call()

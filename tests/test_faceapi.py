@@ -28,10 +28,10 @@ def write_weights(folder, name, arrays, keep=1.0):
     (folder / f"{name}_model-weights_manifest.json").write_text(json.dumps(manifest))
 
 
-def feature_weights(chance, outputs):
+def feature_weights(rng, outputs):
     arrays = {
-        "dense0/conv0/filters": chance.normal(0, 0.3, (3, 3, 3, 32)),
-        "dense0/conv0/bias": chance.normal(0, 0.1, 32),
+        "dense0/conv0/filters": rng.normal(0, 0.3, (3, 3, 3, 32)),
+        "dense0/conv0/bias": rng.normal(0, 0.1, 32),
     }
     width = 32
     for block in range(4):
@@ -40,12 +40,12 @@ def feature_weights(chance, outputs):
                 continue
             wider = width if index or block == 0 else 2 * width
             name = f"dense{block}/conv{index}"
-            arrays[f"{name}/depthwise_filter"] = chance.normal(0, 0.3, (3, 3, width, 1))
-            arrays[f"{name}/pointwise_filter"] = chance.normal(0, 0.2, (1, 1, width, wider))
-            arrays[f"{name}/bias"] = chance.normal(0, 0.1, wider)
+            arrays[f"{name}/depthwise_filter"] = rng.normal(0, 0.3, (3, 3, width, 1))
+            arrays[f"{name}/pointwise_filter"] = rng.normal(0, 0.2, (1, 1, width, wider))
+            arrays[f"{name}/bias"] = rng.normal(0, 0.1, wider)
             width = wider
-    arrays["fc/weights"] = chance.normal(0, 0.05, (256, outputs))
-    arrays["fc/bias"] = chance.normal(0, 0.1, outputs)
+    arrays["fc/weights"] = rng.normal(0, 0.05, (256, outputs))
+    arrays["fc/bias"] = rng.normal(0, 0.1, outputs)
     return arrays
 
 
@@ -58,10 +58,10 @@ def one_thread():
 
 
 def test_weights_are_read_to_within_a_quantum(tmp_path):
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     arrays = {
-        "a/filters": chance.normal(size=(3, 3, 2, 5)),
-        "a/bias": chance.normal(size=5),
+        "a/filters": rng.normal(size=(3, 3, 2, 5)),
+        "a/bias": rng.normal(size=5),
         "fc/weights": np.eye(3),
     }
     write_weights(tmp_path, "toy", arrays)
@@ -157,10 +157,10 @@ def test_points_come_back_to_the_picture(tmp_path, box):
 
 
 def test_answers_have_the_right_shape_and_range(tmp_path):
-    chance = np.random.default_rng(1)
-    write_weights(tmp_path, "face_expression", feature_weights(chance, 7))
-    write_weights(tmp_path, "face_landmark_68", feature_weights(chance, 136))
-    picture = chance.integers(0, 256, (128, 128), dtype=np.uint8)
+    rng = np.random.default_rng(1)
+    write_weights(tmp_path, "face_expression", feature_weights(rng, 7))
+    write_weights(tmp_path, "face_landmark_68", feature_weights(rng, 136))
+    picture = rng.integers(0, 256, (128, 128), dtype=np.uint8)
     answer = faceapi.expression(faceapi.load_weights(tmp_path, "face_expression"), picture)
     assert answer.shape == (7,)
     assert answer.sum() == pytest.approx(1, abs=1e-5)

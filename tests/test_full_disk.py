@@ -36,7 +36,7 @@ def test_every_step_meets_a_full_disk(small_disk, small_tree):
         "resize": 50,
         "crop": 48,
         "epochs": 1,
-        "strongest": 3,
+        "n_exemplars": 3,
         "permutations": 20,
         "folds": 2,
         "last_frames": 1,

@@ -47,7 +47,7 @@ def reference_standardise(x: np.ndarray) -> np.ndarray:
 
 
 class FixedDraws:
-    """Give Augment four known numbers instead of chance."""
+    """Give Augment four known numbers instead of random ones."""
 
     def __init__(self, monkeypatch, *draws: float) -> None:
         monkeypatch.setattr(torch, "rand", lambda *a, **k: torch.tensor(draws, dtype=torch.float64))
@@ -128,7 +128,7 @@ def test_flip_and_cut_equal_numpy_in_the_papers_order(monkeypatch, draws, rows, 
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-def test_chance_reaches_every_place_both_sides_and_all_angles():
+def test_random_draws_reach_every_place_both_sides_and_all_angles():
     grey = np.zeros((99, 99), np.uint8)
     grey[40:60, 20:30] = 200
     draws = torch.stack(
@@ -180,7 +180,7 @@ def test_augmentation_depends_on_seed_epoch_and_picture_alone():
         assert not torch.equal(one[0], next(batches(crops, [0], 1, Augment(), **other))[0])
 
 
-def test_batches_without_chance_by_default_and_the_last_is_smaller():
+def test_batches_are_deterministic_by_default_and_the_last_is_smaller():
     crops = Crops.of([picture(100, 90, i) for i in range(5)])
     got = list(batches(crops, np.array([4, 0, 2]), 2))
     assert [tuple(b.shape) for b in got] == [(2, 1, 96, 96), (1, 1, 96, 96)]

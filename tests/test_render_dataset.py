@@ -35,19 +35,19 @@ class Camera:
     light: tuple[float, float]
 
     @classmethod
-    def draw(cls, chance, *, yaw=1.0):
-        return cls(float(chance.normal(0, yaw)), (float(chance.uniform()), 0.5))
+    def draw(cls, rng, *, yaw=1.0):
+        return cls(float(rng.normal(0, yaw)), (float(rng.uniform()), 0.5))
 
-    def jitter(self, chance):
-        return dataclasses.replace(self, yaw=self.yaw + 0.01 * float(chance.normal()))
+    def jitter(self, rng):
+        return dataclasses.replace(self, yaw=self.yaw + 0.01 * float(rng.normal()))
 
 
 class Frame:
     def __init__(self, person, aus, shot, size):
         text = repr((person, sorted(aus.items(), key=str), shot)).encode()
-        chance = np.random.default_rng(int(hashlib.sha256(text).hexdigest()[:8], 16))
-        self.image = chance.integers(0, 256, (size, size), dtype=np.uint8)
-        self.landmarks = chance.uniform(0.2 * size, 0.8 * size, (68, 2)).astype(np.float32)
+        rng = np.random.default_rng(int(hashlib.sha256(text).hexdigest()[:8], 16))
+        self.image = rng.integers(0, 256, (size, size), dtype=np.uint8)
+        self.landmarks = rng.uniform(0.2 * size, 0.8 * size, (68, 2)).astype(np.float32)
         self.size = size
 
     def region(self, au):

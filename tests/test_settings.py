@@ -38,7 +38,7 @@ def test_every_preset_is_valid_and_keeps_the_papers_hyperparameters(preset):
         0.0001,
         0.5,
     )
-    assert (s.degrees, s.resize, s.crop, s.strongest) == (15.0, 99, 96, 9)
+    assert (s.degrees, s.resize, s.crop, s.n_exemplars) == (15.0, 99, 96, 9)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_every_preset_is_valid_and_keeps_the_papers_hyperparameters(preset):
             "test_pictures=128: at most 127 of the 128",
         ),
         ({"preset": "smoke", "folds": 11}, "folds=11: 0, or from 2 to 10"),
-        ({"preset": "smoke", "strongest": 65}, "strongest=65: at most 64"),
+        ({"preset": "smoke", "n_exemplars": 65}, "n_exemplars=65: at most 64"),
     ],
 )
 def test_bad_parameters_are_named(given, message):
@@ -126,7 +126,7 @@ def test_rendered_people_and_sequences_are_counted_as_the_plan_makes_them(subjec
     asked = {
         "subjects": subjects,
         "sequences": sequences,
-        "strongest": 1,
+        "n_exemplars": 1,
         "split": "leak",
         "test_pictures": 1,
     }
@@ -141,8 +141,8 @@ def test_rendered_people_and_sequences_are_counted_as_the_plan_makes_them(subjec
 
 
 def test_of_other_faces_the_number_is_not_known_yet():
-    settings = make_settings("smoke", faces="/ck", strongest=500, folds=200, test_fraction=0.001)
-    assert settings.strongest == 500
+    settings = make_settings("smoke", faces="/ck", n_exemplars=500, folds=200, test_fraction=0.001)
+    assert settings.n_exemplars == 500
 
 
 ODD = st.one_of(

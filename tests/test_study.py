@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_lib.claims import DECISIONS, verdicts_table
 from fer_lib.measures.interventions import selectivity
-from fer_lib.plot import words
+from fer_lib.plot import summaries
 from fer_lib.study import Study
 
 
@@ -16,7 +16,7 @@ def test_every_claim_is_put_to_its_test(tiny_study: Any) -> None:
     table = verdicts_table(tiny_study.claims)
     assert table["claim"].tolist() == ["C1", "C2", "C3", "C4"]
     assert table["decision"].isin(DECISIONS).all() and (table["reason"] == "").all()
-    assert "not tested" not in words.claims_table(tiny_study.claims)
+    assert "not tested" not in summaries.claims_table(tiny_study.claims)
     tested = table.dropna(subset=["low"])
     assert ((tested["low"] <= tested["value"]) & (tested["value"] <= tested["high"])).all()
 
@@ -53,7 +53,7 @@ def test_divisions_and_the_network_where_it_was_trained(tiny_study: Any) -> None
     table = tiny_study.protocols
     assert table["network"].notna().tolist() == [True, False, False, False]
     assert table["network"].iloc[0] == tiny_study.accuracy
-    assert "nan" not in words.protocols_table(table)
+    assert "nan" not in summaries.protocols_table(table)
 
 
 def test_what_is_stored_is_read_again(tiny_study: Any) -> None:

@@ -30,7 +30,7 @@ def artifacts(root):
 
 
 def test_equal_keys_mean_equal_bytes_whatever_the_threads(small_tree, tmp_path, keep_threads):
-    small = {"resize": 50, "crop": 48, "epochs": 1, "strongest": 3, "folds": 2, "last_frames": 1}
+    small = {"resize": 50, "crop": 48, "epochs": 1, "n_exemplars": 3, "folds": 2, "last_frames": 1}
     settings = make_settings("smoke", faces=str(small_tree), **small)
     stored = []
     for threads in (1, 3):

@@ -174,7 +174,7 @@ def standardise(pictures: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """The paper's steps without chance: resize, cut the centre, standardise.
+    """The paper's deterministic steps, for testing: resize, cut the centre, standardise.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Augment:
-    """The paper's five steps, with chance.
+    """The paper's five steps, randomly drawn, for training.
 
     Attributes
     ----------
@@ -242,7 +242,7 @@ class Augment:
 
 
 def picture_generator(seed: int, epoch: int, index: int) -> torch.Generator:
-    """Return the source of chance of one picture in one epoch, the same however pictures are batched or ordered."""
+    """Return the random generator of one picture in one epoch, the same however pictures are batched or ordered."""
     mixed = np.random.SeedSequence([seed, epoch, index]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
 

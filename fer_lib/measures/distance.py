@@ -84,7 +84,7 @@ def distance(
     return np.where(exists.any(axis=-1), terms.sum(axis=-1), np.nan)
 
 
-def strongest(maxima: ArrayLike, n: int = 9) -> Floats:
+def top_responses(maxima: ArrayLike, n: int = 9) -> Floats:
     """Return the n largest responses of every map, in descending order (equations 8 and 9).
 
     Parameters
@@ -110,8 +110,8 @@ def strongest(maxima: ArrayLike, n: int = 9) -> Floats:
     return top
 
 
-def expected_strongest(maxima: ArrayLike, size: int, n: int = 9) -> Floats:
-    """Return what `strongest` yields on average over all subsets of `size` pictures.
+def expected_top_responses(maxima: ArrayLike, size: int, n: int = 9) -> Floats:
+    """Return what `top_responses` yields on average over all subsets of `size` pictures.
 
     The i-th largest of N values is the k-th largest of a random subset of m with probability
     C(i-1, k-1) C(N-i, m-k) / C(N, m); the expectation is therefore one matrix product, without any drawing.
@@ -128,7 +128,7 @@ def expected_strongest(maxima: ArrayLike, size: int, n: int = 9) -> Floats:
     Returns
     -------
     ndarray
-        Shape (C, n); NaN at the ranks beyond `size`. Equal to `strongest` when `size` is N.
+        Shape (C, n); NaN at the ranks beyond `size`. Equal to `top_responses` when `size` is N.
     """
     values = np.asarray(maxima, dtype=np.float64)
     count = len(values)
@@ -202,7 +202,7 @@ def distances(
     for row, label in enumerate(labels.T):
         sets = values[label == 1], values[label == 0]
         smaller = min(map(len, sets))
-        r, q = (expected_strongest(s, smaller, n) if size_matched else strongest(s, n) for s in sets)
+        r, q = (expected_top_responses(s, smaller, n) if size_matched else top_responses(s, n) for s in sets)
         out[row] = distance(r, q, zero=zero, floor=floor, one_sided=one_sided)
         if signed:
             both = ~(np.isnan(r) | np.isnan(q))

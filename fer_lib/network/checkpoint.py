@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after some epochs; chance needs no state, because every epoch draws from its own seed.
+    """A run after some epochs; random generators need no state, because every epoch draws from its own seed.
 
     Attributes
     ----------

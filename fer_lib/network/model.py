@@ -59,7 +59,7 @@ class ExpressionNet(nn.Module):
     std
         Standard deviation that replaces the one that ``initialisation`` gives, for all layers.
     generator
-        Source of chance for the weights; torch's global one if None.
+        Random generator of the weights; torch's global one if None.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def initialise(
         ``he``: sd = sqrt(2 / fan-in) (He et al. 2015); ``fan_in``: sqrt(1 / fan-in) (LeCun et al. 1998);
         ``small``: 0.01; ``paper``: 1, section 2.2 read literally, which does not train.
     generator
-        Source of chance; torch's global one if None.
+        Random generator; torch's global one if None.
     std
         Replaces the standard deviation of ``name`` if given, must be positive.
     """

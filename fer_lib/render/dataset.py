@@ -157,12 +157,12 @@ def _render_subject(
     rows: list[dict[str, Any]] = []
     masks: dict[int, tuple[np.ndarray, int]] = {}
     for sequence in plans:
-        chance = np.random.default_rng([seed, 3, sequence.subject, sequence.number])
-        shot = Shot.draw(chance, yaw=yaw)
+        rng = np.random.default_rng([seed, 3, sequence.subject, sequence.number])
+        shot = Shot.draw(rng, yaw=yaw)
         place = Path(subject_name(sequence.subject)) / f"{sequence.number:03d}"
         for position, level in enumerate(rise):
             number = position + 1
-            still = shot.jitter(chance)
+            still = shot.jitter(rng)
             frame = render(person, sequence.controls(level), still, size=size)
             stem = f"{sequence.name}_{number:08d}"
             save_picture(frame.image, root / "cohn-kanade-images" / place / f"{stem}.png")

@@ -184,13 +184,13 @@ def plan(
         raise FerError(f"unlabelled is {unlabelled} and seed is {seed}: neither can be negative")
     if not 1 <= strongest <= 5:
         raise FerError(f"strongest is {strongest}: intensities go from 1 to 5 (A to E)")
-    chance = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, 1])
     held = np.zeros(subjects + 1)
     roles: list[tuple[int, Prototype, str, frozenset[int]]] = []
     labelled = class_counts(sequences, subjects)
     for expression in sorted(filter(labelled.get, labelled), key=lambda name: -labelled[name]):
-        people = _choose_people(held, labelled[expression], chance)
-        combinations = _deal(PROTOTYPES[expression], len(people), frozenset(aus), chance)
+        people = _choose_people(held, labelled[expression], rng)
+        combinations = _deal(PROTOTYPES[expression], len(people), frozenset(aus), rng)
         roles += [
             (who, PROTOTYPES[expression], expression, what)
             for who, what in zip(people, combinations, strict=True)
@@ -203,10 +203,10 @@ def plan(
         if not count:
             continue
         prototype = DIRECTED[action][1]
-        for what in _deal(prototype, count, frozenset(aus), chance):
-            roles.append((_choose_people(held, 1, chance)[0], prototype, "", what))
+        for what in _deal(prototype, count, frozenset(aus), rng):
+            roles.append((_choose_people(held, 1, rng)[0], prototype, "", what))
     # The number of a sequence must not give its expression away.
-    order = sorted(chance.permutation(len(roles)), key=lambda index: roles[index][0])
+    order = sorted(rng.permutation(len(roles)), key=lambda index: roles[index][0])
     plans: list[SequencePlan] = []
     for index in order:
         subject, prototype, expression, what = roles[index]
@@ -215,9 +215,9 @@ def plan(
     return tuple(plans)
 
 
-def _choose_people(held: np.ndarray, count: int, chance: np.random.Generator) -> list[int]:
+def _choose_people(held: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
     """Choose `count` different people, those with few sequences first but not strictly, and note it in `held`."""
-    wish = held[1:] + chance.uniform(0, 4, len(held) - 1)
+    wish = held[1:] + rng.uniform(0, 4, len(held) - 1)
     people = np.sort(np.argsort(wish, kind="stable")[:count] + 1)
     held[people] += 1
     return [int(person) for person in people]
@@ -236,7 +236,7 @@ def _spread(roles: list[tuple[int, Prototype, str, frozenset[int]]], held: np.nd
 
 
 def _deal(
-    prototype: Prototype, count: int, aus: frozenset[int], chance: np.random.Generator
+    prototype: Prototype, count: int, aus: frozenset[int], rng: np.random.Generator
 ) -> list[frozenset[int]]:
     """Deal AU combinations to `count` sequences so that each share is kept to within one sequence."""
     hands: list[set[int]] = [set() for _ in range(count)]
@@ -247,9 +247,9 @@ def _deal(
         options = [frozenset(option) & aus for option, _ in group]
         edges = np.cumsum([share for _, share in group])
         # Systematic sampling: every share is met to the next whole number, up or down by chance.
-        places = (np.arange(count) + chance.uniform()) / max(count, 1)
+        places = (np.arange(count) + rng.uniform()) / max(count, 1)
         for hand, choice in zip(
-            chance.permutation(count), np.searchsorted(edges, places, side="right"), strict=True
+            rng.permutation(count), np.searchsorted(edges, places, side="right"), strict=True
         ):
             if choice < len(options):
                 hands[hand] |= options[choice]
@@ -271,10 +271,10 @@ def _perform(
     strongest: float,
 ) -> SequencePlan:
     """Draw intensities, sides and tempo; they depend on seed, subject, number and the AUs alone."""
-    chance = np.random.default_rng([seed, 2, subject, number])
-    vigour = chance.normal(0, 0.25)
-    side = 1.0 if chance.uniform() < 0.5 else -1.0
-    one_sided = expression == "contempt" and chance.uniform() < 0.7
+    rng = np.random.default_rng([seed, 2, subject, number])
+    vigour = rng.normal(0, 0.25)
+    side = 1.0 if rng.uniform() < 0.5 else -1.0
+    one_sided = expression == "contempt" and rng.uniform() < 0.7
     peak: dict[int, float] = {}
     asymmetry: dict[int, float] = {}
     tempo: dict[int, float] = {}
@@ -282,14 +282,14 @@ def _perform(
         low, high = prototype.strength.get(au, DEFAULT_STRENGTH)
         # Posers reach the top of a range now and then only.
         least, most = low - _HALF_STEP, min(high + _HALF_STEP, _LETTERS[1])
-        drawn = chance.triangular(least, least + _USUAL * (most - least), most) + vigour
+        drawn = rng.triangular(least, least + _USUAL * (most - least), most) + vigour
         drawn = np.clip(drawn, least, most)
         peak[au] = round(float(min(drawn, strongest)), 3)
-        lopsided = side * chance.uniform(0.2, 0.5) if chance.uniform() < 0.08 else chance.normal(0, 0.07)
+        lopsided = side * rng.uniform(0.2, 0.5) if rng.uniform() < 0.08 else rng.normal(0, 0.07)
         if one_sided and au in (12, 14):
             lopsided = side
         asymmetry[au] = round(float(np.clip(lopsided, -1, 1)), 3) if AUS[au].sided else 0.0
-        tempo[au] = round(float(chance.uniform(0.75, 1.35)), 3)
+        tempo[au] = round(float(rng.uniform(0.75, 1.35)), 3)
     return SequencePlan(subject, number, expression, prototype.name, peak, asymmetry, tempo)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_lib.claims import Comparison, Verdict, undecided
-from fer_lib.plot import words
+from fer_lib.plot import summaries
 from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
 
 
@@ -17,7 +17,7 @@ def verdict(value: float = 0.6123, difference: float = 0.1, p: float = 0.0002) -
 
 
 def test_claims_in_a_table() -> None:
-    text = words.claims_table([verdict(), undecided("C4", "no picture is coded")])
+    text = summaries.claims_table([verdict(), undecided("C4", "no picture is coded")])
     line = text.splitlines()[2]
     assert "mean AUC: 0.612" in line and "chance +0.100 (p = 0.0002); untrained -0.050 (p = 0.81)" in line
     assert "not tested" in text and "left out: no picture is coded" in text and "nan" not in text
@@ -31,7 +31,7 @@ def test_claims_in_a_table() -> None:
 
 
 def test_what_could_not_be_measured_is_said_in_words() -> None:
-    text = words.claims_table([verdict(np.nan, np.nan, np.nan)])
+    text = summaries.claims_table([verdict(np.nan, np.nan, np.nan)])
     assert "mean AUC: too few to say" in text and "chance: too few to say" in text and "nan" not in text
 
 
@@ -39,28 +39,30 @@ def test_what_could_not_be_measured_is_said_in_words() -> None:
     ("share", "digits", "text"), [(0.256, 0, "26 %"), (0.256, 1, "25.6 %"), (np.nan, 1, "—"), (1, 0, "100 %")]
 )
 def test_percent(share: float, digits: int, text: str) -> None:
-    assert words.percent(share, digits) == text
+    assert summaries.percent(share, digits) == text
 
 
 def test_matches_in_sentences() -> None:
     names = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
     names += ("p", "p_d", "p_joint")
     matches = pd.DataFrame({name: [0.6, np.nan] for name in names})
-    assert "0.60" in words.summarize_matches(matches) and "nan" not in words.summarize_matches(matches)
-    assert "for 0 of 1" in words.summarize_matches(matches)
-    assert "for 1 of 1" in words.summarize_matches(matches.assign(p_d=0.01))
-    assert "so there is no null" in words.summarize_matches(matches.assign(p=np.nan))
-    assert "Too few" in words.summarize_matches(matches.iloc[1:])
+    assert "0.60" in summaries.summarize_matches(matches) and "nan" not in summaries.summarize_matches(
+        matches
+    )
+    assert "for 0 of 1" in summaries.summarize_matches(matches)
+    assert "for 1 of 1" in summaries.summarize_matches(matches.assign(p_d=0.01))
+    assert "so there is no null" in summaries.summarize_matches(matches.assign(p=np.nan))
+    assert "Too few" in summaries.summarize_matches(matches.iloc[1:])
 
 
 def test_dissection_in_sentences() -> None:
     columns = ("iou", "above", "hits", "silent", "chance", "aus")
     rows = ("chosen by D", "random map", "chosen by D, untrained")
     table = pd.DataFrame(0.25, index=rows, columns=columns)
-    assert "25 %" in words.summarize_dissection(table.assign(aus=3))
+    assert "25 %" in summaries.summarize_dissection(table.assign(aus=3))
     silent = table.assign(aus=3, hits=np.nan)
-    assert "nan" not in words.summarize_dissection(silent)
-    assert "Too few" in words.summarize_dissection(table.assign(aus=0))
+    assert "nan" not in summaries.summarize_dissection(silent)
+    assert "Too few" in summaries.summarize_dissection(table.assign(aus=0))
 
 
 def test_protocols_in_a_table() -> None:
@@ -71,7 +73,7 @@ def test_protocols_in_a_table() -> None:
     }
     columns = ["trainings", "test", "same person", "same sequence", "same picture", "accuracy", "lacking"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "network"]).rename_axis("test on")
-    text = words.protocols_table(table)
+    text = summaries.protocols_table(table)
     assert "100.0 %" in text and "50.0 %" in text and "nan" not in text and "12.0" not in text
     assert f"**Left out** ({LEAK}): too few pictures." in text and text.splitlines()[4].count("—") == 7
 
@@ -81,7 +83,7 @@ def test_choices_in_a_table() -> None:
         {"changed": [0, 2, 3], "units": [3, 3, 3], "without": [0, 0, 3], "auc": [0.75, np.nan, np.nan]},
         index=pd.Index(["own", "n = 3", "infinite"], name="choice"),
     )
-    lines = words.choices_table(table).splitlines()
+    lines = summaries.choices_table(table).splitlines()
     assert "0 of 3" in lines[2] and "0.75" in lines[2]
     assert "2 of 3" in lines[3] and "too few to say" in lines[3]
     assert lines[4].count("no single winner") == 2
@@ -100,22 +102,22 @@ RUNS = pd.DataFrame(
 
 
 def test_each_seed_has_its_accuracy_and_verdicts() -> None:
-    lines = words.seeds_table(RUNS).splitlines()
+    lines = summaries.seeds_table(RUNS).splitlines()
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["accuracy", "100.0 %", "50.0 %"]
     assert "holds (0.125)" in lines[3] and "does not hold (too few to say)" in lines[4]
     assert lines[5].count("not decided (not tested)") == 2
 
 
 def test_what_depends_on_the_seed_is_said() -> None:
-    said = words.agreement(RUNS)
+    said = summaries.agreement(RUNS)
     assert "all 2 seeds: C1 (holds), C3 (not decided)." in said
     assert "depends on the seed: C2 (does not hold, holds)." in said
 
 
 def test_provenance_says_whether_the_code_has_changed() -> None:
     made = {"date": "today", "version": "1", "code": "a", "settings": {"preset": "smoke"}, "faces": {}}
-    assert "is the same as here" in words.provenance(made, "a") and "these faces" in words.provenance(
+    assert "is the same as here" in summaries.provenance(made, "a") and "these faces" in summaries.provenance(
         made, "a"
     )
-    changed = words.provenance({**made, "faces": {"rendered": {}}}, "b")
+    changed = summaries.provenance({**made, "faces": {"rendered": {}}}, "b")
     assert "**changed since then**" in changed and "preset `smoke`, rendered faces" in changed
