@@ -1,8 +1,9 @@
-"""One training step of the paper's network, and the drawing of one of its pictures, against the same written plainly."""
+"""One training step of the paper's network, and the drawing of one of its pictures, against other ways to do the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,62 +13,81 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision import transforms
 
+from benchmarks import first_block
 from benchmarks.measure import Row, in_turns
 from fer_lib.config import Training
 from fer_lib.faces.preprocess import Augment, picture_generator
-from fer_lib.network.descent import Descent
 from fer_lib.network.stack import read_stack
+from fer_lib.network.trainer import Trainer
 
 CLASSES = 8
 
 
-def step_products(descent: Descent, pictures: int) -> int:
+def step_products(trainer: Trainer, pictures: int) -> int:
     """Multiply-adds of a step: forward, and backward to weights and inputs, the picture itself excepted."""
-    extent, total = (descent.hp.crop, descent.hp.crop), 0
-    for step in read_stack(descent.model.features):
+    extent, total = (trainer.hp.crop, trainer.hp.crop), 0
+    for step in read_stack(trainer.model.features):
         extent = step.out(extent)
         if isinstance(step.module, nn.Conv2d):
             passes = 2 if step.name == "conv1" else 3
             total += passes * extent[0] * extent[1] * step.module.weight.numel()
-    linear = (m for m in descent.model.classifier if isinstance(m, nn.Linear))
+    linear = (m for m in trainer.model.classifier if isinstance(m, nn.Linear))
     return pictures * (total + sum(3 * m.weight.numel() for m in linear))
 
 
-def _plain_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> None:
-    optimiser.zero_grad()
-    cross_entropy(model(x), y).backward()
-    optimiser.step()
+def _step(
+    forward: Callable[[torch.Tensor], torch.Tensor], trainer: Trainer, x: torch.Tensor, y: torch.Tensor
+) -> None:
+    trainer.optimiser.zero_grad(set_to_none=True)
+    cross_entropy(forward(x), y).backward()
+    trainer.optimiser.step()
+
+
+def _trainer(hp: Training) -> Trainer:
+    trainer = Trainer(hp, CLASSES, 0, "cpu")
+    trainer.begin(1, np.arange(hp.batch_size))
+    return trainer
 
 
 def rows(rate: float, quick: bool) -> Iterator[Row]:
-    """Time a step of the library and one of plain PyTorch, on ready pictures, and the drawing of a picture."""
+    """Time a step of the library, of plain PyTorch and of a first block written by hand; and the drawing of a picture."""
     yield _augmentation(quick)
     for padding in (0, 2):
         hp = Training(padding=padding, batch_size=8 if quick else 64)
-        descent = Descent(hp, CLASSES, 0, "cpu")
-        descent.begin(1, np.arange(hp.batch_size))
-        plain = Descent(hp, CLASSES, 0, "cpu").model.to(memory_format=torch.contiguous_format).train()
-        optimiser = torch.optim.SGD(
-            plain.parameters(), hp.learning_rate, momentum=hp.momentum, weight_decay=hp.weight_decay
+        auto, exact, plain, by_hand = (
+            _trainer(replace(hp, precision=precision)) for precision in ("auto", *["float32"] * 3)
         )
-        pictures = torch.randn(hp.batch_size, 1, hp.crop, hp.crop)
+        pictures = torch.randn(hp.batch_size, 1, hp.crop, hp.crop).contiguous(
+            memory_format=torch.channels_last
+        )
         labels = np.arange(hp.batch_size) % CLASSES
+        target = torch.from_numpy(labels)
         works: dict[str, Callable[[], object]] = {
-            "ours": partial(descent.step, pictures, labels),
-            "plain": partial(_plain_step, plain, optimiser, pictures, torch.from_numpy(labels)),
+            "ours": partial(auto.step, pictures, labels),
+            "float32": partial(exact.step, pictures, labels),
+            "plain": partial(_step, plain.model, plain, pictures, target),
+            "by hand": partial(
+                _step, partial(first_block.training_scores, by_hand.model), by_hand, pictures, target
+            ),
         }
         times = in_turns(works, 1 if quick else 5)
-        limit = step_products(descent, hp.batch_size) / rate
-        yield Row(
-            f"training step, {hp.batch_size} pictures, 96x96, padding {padding}",
-            times["ours"],
-            "the same step in plain PyTorch",
-            times["plain"],
-            times["plain"] / times["ours"],
-            "limit / ours >= 0.6",
-            limit,
-            f"limit / ours = {limit / times['ours']:.2f}",
-        )
+        limit = step_products(auto, hp.batch_size) / rate
+        note = f"{auto.precision}; in float32 {times['float32']:.3g} s, of which the arithmetic takes {limit:.3g} s"
+        peers = {
+            "plain": "PyTorch, channels last, ReLU before the pool",
+            "by hand": "first block by hand, as it was",
+        }
+        for name, peer in peers.items():
+            yield Row(
+                f"training step, {hp.batch_size} pictures, 96x96, padding {padding}",
+                times["ours"],
+                peer,
+                times[name],
+                times[name] / times["ours"],
+                "twice as fast where the processor has bfloat16",
+                limit,
+                note,
+            )
 
 
 def _augmentation(quick: bool) -> Row:

@@ -140,29 +140,46 @@ class Training(_Config):
         "zero padding of the 5x5 convolutions (paper: not stated)", 0, choices=tuple(LEAST_CROP)
     )
     initialisation: str = _parameter(
-        "starting weights (paper: N(0, 1), which cannot train)",
-        "he",
+        "starting weights: N(0, 2 / fan-in), N(0, 1 / fan-in), N(0, 0.01^2), or the paper's N(0, 1), which cannot train",
         choices=("he", "fan_in", "small", "paper"),
+        smoke="fan_in",
+        book="fan_in",
+        paper="he",
     )
     batch_size: int = _parameter("pictures of a step", 64, bounds=Bounds(1, 100_000))
-    learning_rate: float = _parameter("constant learning rate", 0.001, bounds=Bounds(0, 100))
+    learning_rate: float = _parameter(
+        "constant learning rate (paper: 0.001, with which the filters hardly move)",
+        bounds=Bounds(0, 100),
+        smoke=0.01,
+        book=0.01,
+        paper=0.001,
+    )
     momentum: float = _parameter("momentum of SGD", 0.9, bounds=Bounds(0, 1, without="most"))
     weight_decay: float = _parameter("weight decay", 0.0001, bounds=Bounds(0, 100))
     dropout: float = _parameter(
         "dropout of the hidden fully connected layer", 0.5, bounds=Bounds(0, 1, without="most")
     )
     epochs: int = _parameter(
-        "most passes over the training pictures", smoke=4, book=18, paper=200, bounds=Bounds(0, 100_000)
+        "most passes over the training pictures", smoke=4, book=60, paper=400, bounds=Bounds(0, 100_000)
     )
     patience: int = _parameter(
-        "passes without progress that count as converged; 0: train all epochs (paper: undefined)",
-        10,
+        "passes in which the training loss has to fall by `tolerance`, or it has converged; 0: train all epochs (paper: undefined)",
+        smoke=5,
+        book=5,
+        paper=10,
         bounds=Bounds(0, 100_000),
     )
     tolerance: float = _parameter(
-        "share by which the training loss has to fall to count as progress",
+        "nats by which the training loss has to fall in `patience` passes (paper: undefined)",
         0.01,
-        bounds=Bounds(0, 1, without="most"),
+        bounds=Bounds(0, 100),
+    )
+    precision: str = _parameter(
+        "in what the network is trained: float32, bfloat16 (weights stay float32), or auto: bfloat16 where the hardware has it",
+        choices=("auto", "float32", "bfloat16"),
+        smoke="auto",
+        book="auto",
+        paper="float32",
     )
 
     def __post_init__(self) -> None:

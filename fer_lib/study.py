@@ -19,7 +19,7 @@ import torch
 
 from fer_lib import claims, facs, protocols
 from fer_lib.artifacts.store import Artifact, Store, default_root
-from fer_lib.config import Settings
+from fer_lib.config import Settings, Training
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
@@ -31,7 +31,7 @@ from fer_lib.measures.dissection import dissect
 from fer_lib.measures.distance import Floats
 from fer_lib.measures.likeness import exemplar_likeness
 from fer_lib.network import model, splits
-from fer_lib.network.repeatable import arithmetic
+from fer_lib.network.repeatable import arithmetic, precision_of
 from fer_lib.network.stack import Field, receptive_field
 from fer_lib.network.training import Trained, load_trained
 from fer_lib.parameters import settings_from_notebook
@@ -208,6 +208,12 @@ class Study:
         """Torch's name of the device that trains."""
         return "cuda" if torch.cuda.is_available() else "cpu"
 
+    @property
+    def _training_config(self) -> Training:
+        """How to train, with the precision that ``auto`` means on this device: it shapes the result."""
+        config = self.settings.training
+        return config.replace(precision=precision_of(config.precision, self.device))
+
     @cached_property
     def training(self) -> Artifact:
         """The finished training run."""
@@ -217,7 +223,7 @@ class Study:
             self.store,
             self.pictures,
             s.division,
-            s.training,
+            self._training_config,
             s.seed,
             arithmetic(self.device) if s.epochs else {},  # a network that takes no step is rounded nowhere
             device=self.device,
@@ -248,7 +254,7 @@ class Study:
             self.pictures,
             s.folds,
             s.neutral,
-            s.training,
+            self._training_config,
             s.seed,
             arithmetic(self.device),
             device=self.device,
@@ -261,7 +267,13 @@ class Study:
         """The first steps of training from every initialisation: see `fer_lib.network.starts.initialisation_study`."""
         s, number = self.settings, 2 if self.settings.preset == "smoke" else 4
         found = networks.first_steps(
-            self.store, self.pictures, s.division, s.training, number, s.seed, arithmetic()
+            self.store,
+            self.pictures,
+            s.division,
+            s.training.replace(precision="float32"),
+            number,
+            s.seed,
+            arithmetic(),
         )
         return pd.read_parquet(found.path / "steps.parquet")
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fer_lib.network.first_block import _FirstBlock, training_scores
+from benchmarks.first_block import FirstBlock, training_scores
 from fer_lib.network.model import ExpressionNet
 
 
@@ -45,7 +45,7 @@ def test_equals_the_plain_layers(n, channels, maps, height, width, padding, leve
         weight = torch.randn(maps, channels, 5, 5, generator=generator, dtype=torch.double)
         bias = torch.randn(maps, generator=generator, dtype=torch.double)
     expected = gradients(plain, pictures, weight, bias, padding, seed)
-    found = gradients(_FirstBlock.apply, pictures, weight, bias, padding, seed)
+    found = gradients(FirstBlock.apply, pictures, weight, bias, padding, seed)
     for name, ours, theirs in zip(("value", "weight", "bias"), found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10, msg=name)
 

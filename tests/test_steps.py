@@ -63,7 +63,7 @@ def test_an_edit_elsewhere_leaves_the_key(name, tmp_path):
     [
         ("fer_lib.steps.rendered.faces", "render/paint.py"),
         ("fer_lib.steps.pictures.pictures", "faces/ckplus.py"),
-        ("fer_lib.steps.networks.training", "network/descent.py"),
+        ("fer_lib.steps.networks.training", "network/trainer.py"),
         ("fer_lib.steps.probes.responses", "network/stack.py"),
         ("fer_lib.steps.probes.projections", "probe/windows.py"),
     ],

@@ -17,11 +17,11 @@ from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network import checkpoint, training
-from fer_lib.network.descent import Descent, loader_of
 from fer_lib.network.folds import cross_validate
 from fer_lib.network.repeatable import repeatable
 from fer_lib.network.splits import Split
 from fer_lib.network.starts import initialisation_study
+from fer_lib.network.trainer import Trainer, loader_of
 from fer_lib.network.training import converged, load_trained, train
 
 HP = Training(epochs=3, batch_size=8, crop=36, resize=38, padding=0, patience=0, learning_rate=0.01)
@@ -217,7 +217,7 @@ def test_folder_of_another_run_is_refused(finished, tmp_path, monkeypatch):
 
 
 def test_finished_run_is_not_repeated(finished, monkeypatch):
-    monkeypatch.setattr(training, "Descent", None)
+    monkeypatch.setattr(training, "Trainer", None)
     assert run(finished, seed=3).stopped == "epochs"
 
 
@@ -272,7 +272,7 @@ def test_momentum_and_decay_of_the_defaults():
         1e-4,
         0.5,
     )
-    run = Descent(replace(HP, momentum=0.7, weight_decay=0.2), 2, 0, "cpu")
+    run = Trainer(replace(HP, momentum=0.7, weight_decay=0.2), 2, 0, "cpu")
     group = run.optimiser.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.01, 0.7, 0.2)
     assert not group["nesterov"] and group["dampening"] == 0
@@ -396,7 +396,7 @@ def test_arguments_that_cannot_work_are_refused_before_anything_is_done(tmp_path
     ],
 )
 def test_first_steps_that_cannot_be_taken(change, message, monkeypatch):
-    monkeypatch.setattr("fer_lib.network.starts.Descent", None)
+    monkeypatch.setattr("fer_lib.network.starts.Trainer", None)
     with pytest.raises(FerError, match=message):
         initialisation_study(CROPS, LABELS, **{"indices": TRAIN, "hp": HP, "classes": 2, **change})
 
@@ -460,7 +460,7 @@ def test_without_momentum_each_step_is_the_gradients(tmp_path, monkeypatch):
         run(tmp_path / "resumed", hp)
     run(tmp_path / "resumed", hp)
     assert bits(tmp_path / "resumed") == bits(tmp_path / "whole")
-    plain = Descent(hp, 2, 0, "cpu")
+    plain = Trainer(hp, 2, 0, "cpu")
     with repeatable("cpu", torch.get_num_threads()), loader_of(CROPS, hp, 0, "cpu") as loader:
         for epoch in (1, 2):
             batches = plain.begin(epoch, TRAIN)

@@ -118,10 +118,39 @@ def arithmetic(device: str = "cpu") -> dict[str, str | int]:
     Returns
     -------
     dict
-        ``threads``, how many of them share the work on the CPU, or the kind of another ``device``.
+        ``threads``, how many of them share the work on the CPU, and its ``instructions`` (``"AVX2"``); or the model of another
+        ``device``.
     """
+    kind = torch.device(device)
+    if kind.type == "cpu":
+        return {"threads": torch.get_num_threads(), "instructions": torch.backends.cpu.get_cpu_capability()}
+    there = kind.type == "cuda" and torch.cuda.is_available()
+    return {"device": torch.cuda.get_device_name(kind) if there else kind.type}
+
+
+def precision_of(precision: str, device: str) -> str:
+    """Return what a precision means on a device.
+
+    Parameters
+    ----------
+    precision : str
+        ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the hardware multiplies in it, else float32.
+    device : str
+        Torch's name of the device that calculates.
+
+    Returns
+    -------
+    str
+        ``"float32"`` or ``"bfloat16"``.
+    """
+    if precision != "auto":
+        return precision
     kind = torch.device(device).type
-    return {"threads": torch.get_num_threads()} if kind == "cpu" else {"device": kind}
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    # Torch before 2.10 cannot say what the processor has; without an instruction for it bfloat16 is many times slower.
+    has = torch.cpu.get_capabilities() if kind == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if has.get("avx512_bf16") or has.get("amx_bf16") else "float32"
 
 
 def stream(seed: int, epoch: int, purpose: int) -> int:

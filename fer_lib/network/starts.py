@@ -10,9 +10,10 @@ import pandas as pd
 import torch
 
 from fer_lib.config import Training
-from fer_lib.network.descent import Descent, checked, loader_of
+from fer_lib.network.arguments import checked
 from fer_lib.network.model import INITIALISATIONS, check_initialisation
 from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
+from fer_lib.network.trainer import Trainer, loader_of
 
 
 def initialisation_study(
@@ -65,12 +66,12 @@ def initialisation_study(
     rows = []
     with repeatable(device, torch.get_num_threads()), loader_of(crops, hp, seed, device) as loader:
         for scheme in schemes:
-            descent, step = Descent(replace(hp, initialisation=scheme), classes, seed, device), 0
+            trainer, step = Trainer(replace(hp, initialisation=scheme), classes, seed, device), 0
             for epoch in range(1, steps + 1):
-                batches = descent.begin(epoch, indices)[: steps - step]
+                batches = trainer.begin(epoch, indices)[: steps - step]
                 for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):
                     step += 1
-                    loss, scores = descent.step(pictures, labels[batch])
+                    loss, scores = trainer.step(pictures, labels[batch])
                     right = float((scores.argmax(1).cpu().numpy() == labels[batch]).mean())
                     row = {"loss": loss, "accuracy": right, "score_sd": float(scores.std(correction=0))}
                     if not np.isfinite([*row.values()]).all():

@@ -19,6 +19,7 @@ from fer_lib.artifacts.files import write_aside
 from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.network import model as network
+from fer_lib.network.arguments import checked
 from fer_lib.network.batching import Loader, softmax_of
 from fer_lib.network.checkpoint import (
     Checkpoint,
@@ -28,8 +29,8 @@ from fer_lib.network.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
-from fer_lib.network.descent import Descent, checked, loader_of
-from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
+from fer_lib.network.repeatable import precision_of, repeatable, usable_device, whole_seed
+from fer_lib.network.trainer import Trainer, loader_of
 
 _RESULT = "training.json"
 
@@ -43,15 +44,17 @@ class Trained:
     model : ExpressionNet
         After the last epoch, in evaluation mode, on the CPU.
     history : pandas.DataFrame
-        One row per epoch: ``epoch`` (from 1), ``loss`` and ``accuracy`` (means over the epoch's augmented
-        pictures, with dropout), ``test_loss``, ``test_accuracy`` (NaN where not looked at), ``seconds``.
-        Losses in nats.
+        One row per epoch: ``epoch`` (from 1), ``steps`` (since the start), ``loss`` and ``accuracy`` (means over the epoch's
+        augmented pictures, with dropout), ``test_loss``, ``test_accuracy`` (NaN where not looked at), ``moved_conv1``, ... (how far
+        the layer's weights are from where they started, relative to the start's norm), ``seconds``. Losses in nats.
     predictions : numpy.ndarray
         (n_test, classes) float32: softmax of the test pictures in the order of `test`.
     test : numpy.ndarray
         (n_test,) int64: the test pictures.
     stopped : str
         ``"converged"`` or ``"epochs"`` (the limit came first).
+    precision : str
+        In what convolutions and linear layers multiplied: ``"float32"`` or ``"bfloat16"``.
     """
 
     model: network.ExpressionNet
@@ -59,6 +62,16 @@ class Trained:
     predictions: np.ndarray
     test: np.ndarray
     stopped: str
+    precision: str
+
+    @property
+    def moved(self) -> pd.Series:
+        """How far the weights of each layer (index) are from where they started, relative to the start's norm; 0 without a step."""
+        named = (*self.model.features.named_children(), *self.model.classifier.named_children())
+        layers = [name for name, layer in named if hasattr(layer, "weight")]
+        if self.history.empty:
+            return pd.Series(0.0, index=layers)
+        return pd.Series({name: self.history[f"moved_{name}"].iloc[-1] for name in layers})
 
 
 def train(
@@ -117,6 +130,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     request = {
         **asdict(hp),
+        "precision": precision_of(hp.precision, device),
         "classes": classes,
         "seed": seed,
         "data": digest_of(crops, labels, train_idx, test_idx),
@@ -130,9 +144,9 @@ def train(
     threads = saved.threads if saved else torch.get_num_threads()
     history = list(saved.history) if saved else []
     with repeatable(device, threads), loader_of(crops, hp, seed, device) as loader:
-        descent = Descent(hp, classes, seed, device)
+        trainer = Trainer(hp, classes, seed, device)
         if saved:
-            descent.restore(saved.tensors)
+            trainer.restore(saved.tensors)
         bar = tqdm(
             desc="training",
             unit=" pictures",
@@ -142,12 +156,12 @@ def train(
         )
         with bar:
             while len(history) < hp.epochs and not _ended(history, hp):
-                history.append(_epoch(descent, loader, labels, train_idx, test_idx, history, bar))
-                write_checkpoint(folder, Checkpoint(history, descent.state(), threads), request, environment)
-        predictions = softmax_of(descent.model, loader, test_idx).reshape(len(test_idx), classes)
+                history.append(_epoch(trainer, loader, labels, train_idx, test_idx, history, bar))
+                write_checkpoint(folder, Checkpoint(history, trainer.state(), threads), request, environment)
+        predictions = softmax_of(trainer.model, loader, test_idx).reshape(len(test_idx), classes)
     if not np.isfinite(predictions).all():
         raise _diverged("scores of the test pictures are not numbers", len(history), hp)
-    network.save(descent.model, folder)
+    network.save(trainer.model, folder)
     stopped = "converged" if _ended(history, hp) else "epochs"
     _write_result(folder, history, test_idx, predictions, {"request": request, "stopped": stopped})
     remove_checkpoint(folder)
@@ -169,7 +183,8 @@ def load_trained(folder: Path) -> Trained:
     predictions = table.drop(columns="picture").to_numpy(np.float32)
     with torch.random.fork_rng(devices=[]):  # a new network draws weights before it is given the stored ones
         model = network.load(folder)
-    return Trained(model, history, predictions, table["picture"].to_numpy(), result["stopped"])
+    precision = result["request"]["precision"]
+    return Trained(model, history, predictions, table["picture"].to_numpy(), result["stopped"], precision)
 
 
 def converged(losses: Sequence[float], tolerance: float, patience: int) -> bool:
@@ -178,22 +193,20 @@ def converged(losses: Sequence[float], tolerance: float, patience: int) -> bool:
     Parameters
     ----------
     losses : sequence of float
-        Training loss of every epoch so far.
+        Training loss of every epoch so far, in nats.
     tolerance : float
-        Share of the best loss by which a new one must be lower to count as falling.
+        By how many nats the lowest loss has to fall within ``patience`` epochs. In nats and not as a share, because a loss that
+        goes to zero falls by the same share for ever.
     patience : int
-        Epochs in a row without falling that make convergence; 0: never.
+        Epochs that are given for that; 0: never converged.
 
     Returns
     -------
     bool
     """
-    best, waited = float("inf"), 0
-    for loss in losses:
-        best, waited = (
-            (loss, 0) if loss < best * (1 - tolerance) or best == float("inf") else (best, waited + 1)
-        )
-    return 0 < patience <= waited
+    if not 0 < patience < len(losses):
+        return False
+    return bool(min(losses[-patience:]) > min(losses[:-patience]) - tolerance)
 
 
 def _ended(history: Sequence[Mapping[str, float]], hp: Training) -> bool:
@@ -201,7 +214,7 @@ def _ended(history: Sequence[Mapping[str, float]], hp: Training) -> bool:
 
 
 def _epoch(
-    descent: Descent,
+    trainer: Trainer,
     loader: Loader,
     labels: np.ndarray,
     train_idx: np.ndarray,
@@ -210,11 +223,11 @@ def _epoch(
     bar: tqdm,
 ) -> dict[str, float]:
     """Pass once over the training pictures and return the row of history."""
-    started, epoch, hp = time.perf_counter(), len(history) + 1, descent.hp
+    started, epoch, hp = time.perf_counter(), len(history) + 1, trainer.hp
     total, right, seen = 0.0, 0, 0
-    batches = descent.begin(epoch, train_idx)
+    batches = trainer.begin(epoch, train_idx)
     for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):
-        loss, scores = descent.step(pictures, labels[batch])
+        loss, scores = trainer.step(pictures, labels[batch])
         if not np.isfinite(loss):
             raise _diverged(f"loss became {loss}", epoch, hp)
         total += loss * len(batch)
@@ -223,16 +236,18 @@ def _epoch(
         shown = {"epoch": epoch, "loss": f"{total / seen:.3f}", "accuracy": f"{right / seen:.3f}"}
         bar.set_postfix(shown, refresh=False)
         bar.update(len(batch))
-    if not descent.finite():  # the loss of the last batch is that before its step
+    if not trainer.finite():  # the loss of the last batch is that before its step
         raise _diverged("weights became infinite or undefined", epoch, hp)
-    row = {"epoch": epoch, "loss": total / seen, "accuracy": right / seen}
+    steps = len(batches) + (int(history[-1]["steps"]) if history else 0)
+    row = {"epoch": epoch, "steps": steps, "loss": total / seen, "accuracy": right / seen}
     row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
     if len(test_idx):
         chosen = labels[test_idx]
-        probability = softmax_of(descent.model, loader, test_idx).astype(np.float64)
+        probability = softmax_of(trainer.model, loader, test_idx).astype(np.float64)
         of_label = probability[np.arange(len(chosen)), chosen]
         row["test_loss"] = float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
         row["test_accuracy"] = float((probability.argmax(1) == chosen).mean())
+    row |= {f"moved_{layer}": change for layer, change in trainer.moved().items()}
     return {**row, "seconds": time.perf_counter() - started}
 
 
@@ -251,9 +266,10 @@ def _write_result(
     predictions: np.ndarray,
     result: Mapping[str, Any],
 ) -> None:
-    columns = ["epoch", "loss", "accuracy", "test_loss", "test_accuracy", "seconds"]
-    table = pd.DataFrame(history, columns=columns).astype({"epoch": np.int64})
-    table.astype({name: np.float64 for name in columns[1:]}).to_parquet(folder / "history.parquet")
+    names = ["epoch", "steps", "loss", "accuracy", "test_loss", "test_accuracy"]
+    table = pd.DataFrame(history, columns=list(history[0]) if history else [*names, "seconds"])
+    kinds = {name: np.int64 if name in ("epoch", "steps") else np.float64 for name in table}
+    table.astype(kinds).to_parquet(folder / "history.parquet")
     scores = pd.DataFrame(predictions, columns=[f"class_{i}" for i in range(predictions.shape[1])])
     scores.insert(0, "picture", test_idx)
     scores.to_parquet(folder / "predictions.parquet")

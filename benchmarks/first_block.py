@@ -1,10 +1,8 @@
-"""The first block of the network, convolution, max pooling and ReLU in one pass, for training on a CPU.
+"""The first block in one pass, convolution, max pooling and ReLU, written by hand: how this library once trained, as a peer.
 
-With one input channel the first convolution is 3 % of the arithmetic, but its output, four times larger than
-anything after it, is written and read many times: by the convolution, the ReLU, the pool, and by all three
-again backwards. Here a picture at a time goes through all of them while it is in the cache, and only the
-pooled maps and one byte per pooled value (which of the four won) are kept. Maximum and ReLU commute, so
-values and gradients are those of the plain layers.
+A picture at a time goes through the three layers while it is in the cache, and only the pooled maps and one byte per pooled value
+(which of the four won) are kept. Maximum and ReLU commute, so values and gradients are those of the plain layers. It gains nothing
+over PyTorch's own layers in channels-last memory with the pool before the ReLU, which is why the library has those.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ def training_scores(model: ExpressionNet, pictures: Tensor) -> Tensor:
         return scores
     layers = dict(model.features.named_children())
     first: Any = layers["conv1"]
-    x: Tensor = _FirstBlock.apply(pictures, first.weight, first.bias, first.padding[0])
+    x: Tensor = FirstBlock.apply(pictures, first.weight, first.bias, first.padding[0])
     for block in "23":
         # Pooled first, the ReLU has a quarter of the values to look at; the result is the same.
         x = layers[f"relu{block}"](layers[f"pool{block}"](layers[f"conv{block}"](x)))
@@ -47,11 +45,12 @@ def training_scores(model: ExpressionNet, pictures: Tensor) -> Tensor:
     return scores
 
 
-class _FirstBlock(torch.autograd.Function):
+class FirstBlock(torch.autograd.Function):
     """relu(max_pool2d(conv2d(x, weight, bias, padding), 2)), in channels-last memory."""
 
     @staticmethod
     def forward(ctx: Any, pictures: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+        """Keep the pixels below each value and which of four won."""
         maps, kernel = weight.shape[0], weight.shape[-1]
         padded = pad(pictures, (padding,) * 4) if padding else pictures
         rows, columns = ((side - kernel + 1) // 2 for side in padded.shape[2:])
@@ -85,6 +84,7 @@ class _FirstBlock(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor, None]:
+        """Send each gradient to its winner alone."""
         patches, winner = ctx.saved_tensors
         gradient = gradient.permute(0, 2, 3, 1).reshape(winner.shape)
         of_weight = gradient.new_zeros(winner.shape[-1], patches.shape[-1])
