@@ -116,7 +116,7 @@ class Responses:
 
     @staticmethod
     def load(folder: Path) -> Responses:
-        """Open what :meth:`save` or :func:`record` wrote, on disk rather than in memory.
+        """Open what :meth:`save` wrote, on disk rather than in memory.
 
         Raises
         ------
@@ -142,7 +142,8 @@ class Exemplars:
     Attributes
     ----------
     picture
-        (C, n) int64, number of the picture in the responses; -1 where no further picture excites the map.
+        (C, n) int64, number of the picture in the responses; -1 where no further picture excites the map. There are no more
+        columns than pictures.
     value
         (C, n) float32, the map's maximum on it; 0 where there is no picture.
     row, column
@@ -174,9 +175,9 @@ def exemplars(
     Parameters
     ----------
     responses
-        What :func:`record` gave for the pictures.
+        What :func:`fer_lib.probe.activations.record` gave for the pictures.
     n
-        Pictures wanted for each map, at least 1.
+        Pictures wanted for each map, at least 1; more than there are give all of them.
     groups
         (N,) the group of each picture, such as its subject; at most one picture of a group is taken for a map.
     among
@@ -186,15 +187,20 @@ def exemplars(
     Raises
     ------
     FerError
-        If n, the groups' shape or a number is wrong, or a response is not a number.
+        If n, the groups' shape or a number is wrong, a picture is there twice to choose from, or a response is not a number.
     """
     n = at_least("n", n)
     numbered = None if groups is None else group_numbers(groups, len(responses))
     if among is not None:
         numbers = responses.rows(among)
+        given, times = np.unique(numbers, return_counts=True)
+        if (times > 1).any():
+            raise FerError(
+                f"among holds picture {given[times > 1][0]} more than once: give each of them once"
+            )
         found = exemplars(responses.select(numbers), n, None if numbered is None else numbered[numbers])
         return replace(found, picture=np.append(numbers, -1)[found.picture])
-    maps = responses.maximum.shape[1]
+    maps, n = responses.maximum.shape[1], min(n, max(len(responses), 1))
     if np.isnan(responses.maximum).any():
         raise FerError("a response is not a number: record the responses again")
     picture = np.full((maps, n), -1, np.int64)
