@@ -57,6 +57,41 @@ class Probe:
     ------
     FerError
         If there is no such layer.
+
+    Examples
+    --------
+    A network with a map that answers to brightness and one that answers to darkness, and pictures of which every second is brighter:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import fer_lib as fer
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
+    >>> with torch.no_grad():
+    ...     network[0].weight[0], network[0].weight[1] = 1 / 9, -1 / 9
+    >>> bright = np.arange(40) % 2
+    >>> rng = np.random.default_rng(0)
+    >>> pictures = rng.normal(bright, 1, (8, 8, 1, 40)).T.astype(np.float32)
+
+    >>> probe = fer.Probe(network, layer="1")
+    >>> responses = probe.record(pictures)
+    >>> responses
+    ProbeResponses: 2 maps of '1', 40 pictures
+    >>> responses.exemplars(n=3)
+    ProbeExemplars: 3 pictures for each of 2 maps of '1', 0 of them dead
+    >>> projections = responses.exemplars(n=3).project(rule="guided")
+    >>> projections
+    ProbeProjections: 6 units of 2 maps of '1', guided, windowed
+    >>> figure = projections.show(map=0)
+
+    Which map detects the bright pictures, and how well on groups of five on which it was not chosen:
+
+    >>> import pandas as pd
+    >>> labels = pd.DataFrame({"bright": bright})
+    >>> found = responses.detectors(labels, groups=np.arange(40) // 5, permutations=99, draws=99)
+    >>> found[["map", "with", "without"]].to_dict("index")
+    {'bright': {'map': 0, 'with': 20, 'without': 20}}
+    >>> bool(found.loc["bright", "p"] < 0.05)
+    True
     """
 
     model: nn.Module = field(repr=False)

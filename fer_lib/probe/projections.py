@@ -48,6 +48,31 @@ class Projections:
     Notes
     -----
     ``projections[index]`` selects by a mask, numbers or a slice.
+
+    Examples
+    --------
+    Two units of a convolution that looks at three by three pixels, projected by the plain gradient:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import fer_lib as fer
+    >>> from fer_lib.probe.deconv import project
+    >>> from fer_lib.probe.responses import Units
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, bias=False))
+    >>> with torch.no_grad():
+    ...     network[0].weight[:] = torch.tensor([1.0, 2.0])[:, None, None, None]
+    >>> units = Units(picture=[0, 0], map=[0, 1], row=[0, 2], column=[1, 0])
+    >>> found = project(network, np.ones((1, 1, 5, 4), np.float32), units, layer="0", rule="gradient")
+    >>> isinstance(found, fer.Projections), found.way, found.patch.shape
+    (True, 'windowed', (2, 1, 3, 3))
+    >>> found.value
+    array([ 9., 18.], dtype=float32)
+    >>> found.of_map(1).frame(0, 5, 4)[0]
+    array([[ 0.,  0.,  0.,  0.],
+           [ 0.,  0.,  0.,  0.],
+           [36., 36., 36.,  0.],
+           [36., 36., 36.,  0.],
+           [36., 36., 36.,  0.]], dtype=float32)
     """
 
     patch: NDArray[np.floating]

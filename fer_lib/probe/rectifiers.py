@@ -160,13 +160,12 @@ class Rectifications(TorchDispatchMode):
 
     def among(self, nodes: set[Any]) -> list[str]:
         """Names of the modules whose rectified signals have one of these nodes of torch's graph."""
+        ours = {node for node in nodes if node.name() == "_RectifierBackward"}
         names = dict.fromkeys(
             name or type(self._model).__name__
             for name, output in self._found
             for tensor in (output, output._base)
-            if tensor is not None
-            and (node := tensor.grad_fn) in nodes
-            and node.name() != "_RectifierBackward"
+            if tensor is not None and tensor.grad_fn in nodes - ours
         )
         return list(names)
 

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError
 
+__all__ = ["Exemplars", "Responses", "Units", "exemplars"]
+
 ARRAYS = {"maximum": np.float32, "row": np.int32, "column": np.int32}
 
 
@@ -80,6 +82,21 @@ class Responses:
         (N, C) float32, the largest activation of the map on the picture.
     row, column
         (N, C) int32, where in the map it lies; the first place in reading order if there are several.
+
+    Examples
+    --------
+    Three pictures and two maps, with their places; ``record`` gives the same of a network and pictures:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> maximum = np.array([[0.5, 0], [2, 0], [1, 3]], np.float32)
+    >>> row = np.array([[4, 0], [1, 0], [2, 5]], np.int32)
+    >>> responses = fer.Responses(maximum, row, column=row + 1)
+    >>> len(responses)
+    3
+    >>> responses.select([2, 0]).maximum
+    array([[1. , 3. ],
+           [0.5, 0. ]], dtype=float32)
     """
 
     maximum: NDArray[np.float32]
@@ -150,6 +167,31 @@ class Exemplars:
         (C, n) int64, place of the maximum in the map; -1 where there is no picture.
     dead
         (C,) bool, whether no picture excites the map at all.
+
+    Examples
+    --------
+    Map 0 is excited by three pictures, of which two are asked for; map 1 by one, and map 2 by none:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> from fer_lib.probe.responses import exemplars
+    >>> maximum = np.array([[0.5, 0, 0], [2, 0, 0], [1, 3, 0]], np.float32)
+    >>> place = np.full((3, 3), 7, np.int32)
+    >>> found = exemplars(fer.Responses(maximum, place, place), n=2)
+    >>> isinstance(found, fer.Exemplars)
+    True
+    >>> found.picture
+    array([[ 1,  2],
+           [ 2, -1],
+           [-1, -1]])
+    >>> found.dead
+    array([False, False,  True])
+
+    As units to project, each a picture, a map and a place:
+
+    >>> units = found.units()
+    >>> units.picture, units.map
+    (array([1, 2, 2]), array([0, 0, 1]))
     """
 
     picture: NDArray[np.int64]
