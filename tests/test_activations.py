@@ -315,8 +315,9 @@ def test_more_exemplars_than_pictures_are_all_of_them():
         [0, 1, -1],
         [2, -1, -1],
     ]
-    nobody = exemplars(responses, among=[])
-    assert nobody.picture.tolist() == [[-1], [-1]] and nobody.dead.all()
+    for nobody in ([], np.zeros(3, bool)):
+        with pytest.raises(FerError, match="no pictures to choose exemplars from"):
+            exemplars(responses, among=nobody)
 
 
 @pytest.mark.parametrize("size", [1, 8, 31, 64])

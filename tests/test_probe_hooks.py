@@ -396,6 +396,7 @@ def of_positive_weights(x):
         lambda x: x * (x == 0).logical_not(),
         lambda x: x + (x > 0),
         lambda x: x + functional.relu(x).detach(),
+        lambda x: x / (x.var((2, 3), keepdim=True).clamp(min=0) + 1e-3).sqrt(),
         lambda x: x * functional.relu(x.detach()).amax((2, 3), keepdim=True),
         nn.BatchNorm2d(3),
         nn.GroupNorm(1, 3),

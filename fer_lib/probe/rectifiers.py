@@ -2,8 +2,9 @@
 
 A rectifier that is no module gets torch's own gradient, so that a projection would follow one rule here and another there.
 Found are ``relu`` called as a function, clamps at zero, the maximum or minimum of a signal and zero, and a signal that is
-multiplied, chosen or overwritten by where it exceeds a threshold itself, as in ``y * (y > 0)``. Not found is what takes no
-such step, such as ``(y + y.abs()) / 2``.
+multiplied, chosen or overwritten by where it exceeds a threshold itself, as in ``y * (y > 0)``. What rectifies by other steps
+is not told from harmless arithmetic and passes, such as ``(y + y.abs()) / 2`` or a mask that was made outside torch; so does a
+clamp or maximum that is never at its limit, which guards a variance or the like.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ class Rectifications(TorchDispatchMode):
     def _rectifies(self, kind: Any, args: Any, options: Any, output: Any) -> bool:
         if kind in _RELUS:
             return True
-        if kind in _CLAMPS or kind in _CLAMPS_FROM_ABOVE:
+        if kind in _CLAMPS | _CLAMPS_FROM_ABOVE | _EXTREMES and bool(output.all()):
+            return False
+        if kind in _CLAMPS | _CLAMPS_FROM_ABOVE:
             limits = [*args[1:], options.get("min"), options.get("max"), None, None]
             low, high = (None, limits[0]) if kind in _CLAMPS_FROM_ABOVE else limits[:2]
             return (_zero(low) and high is None) or (low is None and _zero(high))
@@ -218,7 +221,7 @@ def check_rule(
     if names := seen.among(nodes):
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise FerError(
-            f"rule {rule!r} cannot see a ReLU that is called as a function or written out, as in {shown}: "
+            f"rule {rule!r} cannot see a rectifier that is called as a function or written out, as in {shown}: "
             "use an nn.ReLU module for each call, or rule='gradient'"
         )
     others = sorted({node.name().partition("Backward")[0] for node in nodes} & _OTHERS)

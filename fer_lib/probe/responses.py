@@ -229,7 +229,8 @@ def exemplars(
     Raises
     ------
     FerError
-        If n, the groups' shape or a number is wrong, a picture is there twice to choose from, or a response is not a number.
+        If n, the groups' shape or a number is wrong, there are no pictures to choose from or one is there twice, or a response is
+        not a number.
     """
     n = at_least("n", n)
     numbered = None if groups is None else group_numbers(groups, len(responses))
@@ -242,7 +243,9 @@ def exemplars(
             )
         found = exemplars(responses.select(numbers), n, None if numbered is None else numbered[numbers])
         return replace(found, picture=np.append(numbers, -1)[found.picture])
-    maps, n = responses.maximum.shape[1], min(n, max(len(responses), 1))
+    if not len(responses):
+        raise FerError("there are no pictures to choose exemplars from: give at least one")
+    maps, n = responses.maximum.shape[1], min(n, len(responses))
     if np.isnan(responses.maximum).any():
         raise FerError("a response is not a number: record the responses again")
     picture = np.full((maps, n), -1, np.int64)
