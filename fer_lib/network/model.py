@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
-from fer_lib.network.stack import Field, field_of, read_stack, receptive_field
+from fer_lib.network.stack import Field, field_of, read_stack
 
-__all__ = ["ExpressionNet", "describe", "initialise", "load", "receptive_field", "save"]
+__all__ = ["ExpressionNet", "describe", "initialise", "load", "save"]
 
 MAPS = (64, 128, 256)
 HIDDEN = 1024
