@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from benchmarks.measure import Row, in_turns
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import Step, field_of, read_stack
-from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import Units, project
+from fer_lib.probe.activations import record
+from fer_lib.probe.deconv import project
+from fer_lib.probe.responses import Units, exemplars
 
 PEERS: dict[str, Any] = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop}
 

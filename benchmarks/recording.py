@@ -13,7 +13,8 @@ from torch.nn import functional
 from benchmarks.measure import Row, in_turns
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import read_stack
-from fer_lib.probe.activations import Responses, exemplars, record
+from fer_lib.probe.activations import record
+from fer_lib.probe.responses import Responses, exemplars
 
 
 def rows(rate: float, quick: bool) -> Iterator[Row]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fer_lib.measures.nulls import permutation_null
     from fer_lib.network.model import ExpressionNet
     from fer_lib.network.training import train
-    from fer_lib.probe.deconv import Projections
+    from fer_lib.probe.projections import Projections
     from fer_lib.probe.responses import Exemplars, Responses
     from fer_lib.probing import Probe
     from fer_lib.render.dataset import render_faces
@@ -56,7 +56,7 @@ _HOMES = {
     "Exemplars": "probe.responses",
     "ExpressionNet": "network.model",
     "Probe": "probing",
-    "Projections": "probe.deconv",
+    "Projections": "probe.projections",
     "Responses": "probe.responses",
     "Study": "study",
     "distances": "measures.distance",

@@ -15,40 +15,29 @@ ProbeResponses: 128 maps of 'layer2.0.conv2', 8 pictures
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    SubsetRandomSampler,
-    WeightedRandomSampler,
-    default_collate,
-)
 
 from fer_lib.errors import FerError
 from fer_lib.measures.held_out import held_out_detectors
 from fer_lib.plot.charts import panels, styled
 from fer_lib.plot.pictures import grey, signed_grey
 from fer_lib.probe.activations import record
-from fer_lib.probe.deconv import Projections, crops, project
+from fer_lib.probe.deconv import project
 from fer_lib.probe.hooks import layer_of
-from fer_lib.probe.inputs import Images, pictures_in, tensor_of
+from fer_lib.probe.inputs import Images
+from fer_lib.probe.pictures import Pictures
+from fer_lib.probe.projections import Projections, crops
 from fer_lib.probe.responses import Exemplars, Responses, exemplars, whole_numbers
 
 __all__ = ["Probe", "ProbeExemplars", "ProbeProjections", "ProbeResponses"]
 
-_SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 _PAIRS = 3  # exemplars side by side in a figure
 
 
@@ -68,6 +57,41 @@ class Probe:
     ------
     FerError
         If there is no such layer.
+
+    Examples
+    --------
+    A network with a map that answers to brightness and one that answers to darkness, and pictures of which every second is brighter:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import fer_lib as fer
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
+    >>> with torch.no_grad():
+    ...     network[0].weight[0], network[0].weight[1] = 1 / 9, -1 / 9
+    >>> bright = np.arange(40) % 2
+    >>> rng = np.random.default_rng(0)
+    >>> pictures = rng.normal(bright, 1, (8, 8, 1, 40)).T.astype(np.float32)
+
+    >>> probe = fer.Probe(network, layer="1")
+    >>> responses = probe.record(pictures)
+    >>> responses
+    ProbeResponses: 2 maps of '1', 40 pictures
+    >>> responses.exemplars(n=3)
+    ProbeExemplars: 3 pictures for each of 2 maps of '1', 0 of them dead
+    >>> projections = responses.exemplars(n=3).project(rule="guided")
+    >>> projections
+    ProbeProjections: 6 units of 2 maps of '1', guided, windowed
+    >>> figure = projections.show(map=0)
+
+    Which map detects the bright pictures, and how well on groups of five on which it was not chosen:
+
+    >>> import pandas as pd
+    >>> labels = pd.DataFrame({"bright": bright})
+    >>> found = responses.detectors(labels, groups=np.arange(40) // 5, permutations=99, draws=99)
+    >>> found[["map", "with", "without"]].to_dict("index")
+    {'bright': {'map': 0, 'with': 20, 'without': 20}}
+    >>> bool(found.loc["bright", "p"] < 0.05)
+    True
     """
 
     model: nn.Module = field(repr=False)
@@ -82,97 +106,29 @@ class Probe:
         Parameters
         ----------
         images
-            Array or tensor (N, C, H, W) in the network's type, a list of pictures, a data set, a data loader, or anything else that
-            gives batches of pictures or of (picture, label), such as a generator. It is kept, not copied.
+            Array or tensor (N, C, H, W) in the network's type, a list of pictures or of (picture, label), a data set, a data loader, or
+            anything else that gives batches of pictures or of (picture, label), such as a generator. It is kept, not copied.
 
         Returns
         -------
         ProbeResponses
             The same whatever the size of the batches.
         """
-        source = _Pictures.of(images)
+        source = Pictures.of(images)
         found = record(self.model, source.batches(), self.layer)
         return ProbeResponses(**vars(found), probe=self, pictures=source)
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    """The pictures of a recording, in their order."""
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class _Recorded:
+    """Where a result of a probe comes from."""
 
-    given: Any
-
-    @classmethod
-    def of(cls, images: Any) -> _Pictures:
-        if isinstance(images, Dataset) and not isinstance(images, IterableDataset | Tensor):
-            return cls(DataLoader(images, batch_size=32, collate_fn=_together))
-        if isinstance(images, list | tuple) and images and getattr(images[0], "ndim", 0) == 3:
-            return cls(tensor_of(images))
-        if not isinstance(images, Tensor | np.ndarray) and not isinstance(images, Iterable):
-            raise FerError(f"images are {type(images).__name__}: give an array (N, C, H, W) or a data loader")
-        return cls(images)
-
-    def batches(self) -> Iterator[Any]:
-        return iter([self.given] if isinstance(self.given, Tensor | np.ndarray) else self.given)
-
-    def check_order(self) -> None:
-        """Refuse pictures whose order is another one each time."""
-        if isinstance(self.given, DataLoader) and _shuffles(self.given):
-            raise FerError(
-                "the data loader shuffles, so that nobody knows which picture is which: give it shuffle=False"
-            )
-
-    def lookup(self, numbers: NDArray[np.int64]) -> Images:
-        """Return what gives the pictures of these numbers: the array itself, or those found in another pass."""
-        if isinstance(self.given, Tensor | np.ndarray):
-            return self.given
-        self.check_order()
-        if isinstance(self.given, Iterator):
-            raise FerError(
-                f"the pictures came from a {type(self.given).__name__}, which can be read only once: give an array, a tensor or a "
-                "data loader to record"
-            )
-        numbers = np.unique(numbers)
-        found, seen = list[Tensor](), 0
-        for batch in self.batches():
-            pictures = pictures_in(batch)
-            wanted = numbers[(numbers >= seen) & (numbers < seen + len(pictures))]
-            found.append(pictures[torch.from_numpy(wanted - seen)].clone())
-            seen += len(pictures)
-        if len(numbers) and numbers[-1] >= seen:
-            raise FerError(
-                f"there were more than {numbers[-1]} pictures and now there are {seen}: record them again"
-            )
-        kept = torch.cat(found)
-        return lambda asked: kept[torch.from_numpy(np.searchsorted(numbers, asked))]
-
-
-def _together(items: list[Any]) -> Any:
-    """Make a batch of what a data set gave; a FerError if torch cannot."""
-    try:
-        return default_collate(items)
-    except (TypeError, RuntimeError) as error:
-        why = str(error).partition("\n")[0]
-        raise FerError(
-            f"the data set's pictures make no batch ({why}): let it give tensors of one size, such as by a transform"
-        ) from error
-
-
-def _shuffles(loader: DataLoader[Any]) -> bool:
-    """Whether a loader gives its pictures in an order of its own, as far as its samplers tell."""
-    if isinstance(loader.dataset, IterableDataset):
-        return False
-    order = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
-    inner = getattr(order, "sampler", order)
-    if isinstance(inner, _SHUFFLING) or getattr(inner, "shuffle", False):
-        return True
-    if isinstance(inner, SequentialSampler):
-        return False
-    with torch.random.fork_rng(devices=[]):
-        return list(order) != list(order)
+    probe: Probe
+    pictures: Pictures
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ProbeResponses(Responses):
+class ProbeResponses(Responses, _Recorded):
     """Strongest response of each map to each picture, with the probe and the pictures that they came from.
 
     Attributes
@@ -180,11 +136,8 @@ class ProbeResponses(Responses):
     probe
         The layer that was recorded.
     maximum, row, column
-        See :class:`fer_lib.probe.activations.Responses`.
+        See :class:`fer_lib.probe.responses.Responses`.
     """
-
-    probe: Probe
-    pictures: _Pictures
 
     def __repr__(self) -> str:
         count, maps = self.maximum.shape
@@ -193,7 +146,7 @@ class ProbeResponses(Responses):
     def exemplars(
         self, n: int = 9, groups: ArrayLike | None = None, among: ArrayLike | None = None
     ) -> ProbeExemplars:
-        """Find the pictures that excite each map most; see :func:`fer_lib.probe.activations.exemplars`."""
+        """Find the pictures that excite each map most; see :func:`fer_lib.probe.responses.exemplars`."""
         found = exemplars(self, n, groups, among)
         return ProbeExemplars(**vars(found), probe=self.probe, pictures=self.pictures)
 
@@ -275,7 +228,7 @@ def _concepts(labels: Any, count: int) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ProbeExemplars(Exemplars):
+class ProbeExemplars(Exemplars, _Recorded):
     """Pictures that excite each map most, with the probe and the pictures.
 
     Attributes
@@ -283,11 +236,8 @@ class ProbeExemplars(Exemplars):
     probe
         The layer that was recorded.
     picture, value, row, column, dead
-        See :class:`fer_lib.probe.activations.Exemplars`.
+        See :class:`fer_lib.probe.responses.Exemplars`.
     """
-
-    probe: Probe
-    pictures: _Pictures
 
     def __repr__(self) -> str:
         maps, n = self.picture.shape
@@ -345,7 +295,7 @@ class ProbeProjections(Projections):
     images
         The pictures, by their numbers.
     patch, top, left, value, units, rule, layer, way
-        See :class:`fer_lib.probe.deconv.Projections`.
+        See :class:`fer_lib.probe.projections.Projections`.
     """
 
     images: Images = ()

@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from fer_lib.errors import FerError
-from fer_lib.probe.activations import Responses, Units, exemplars, record
+from fer_lib.probe.activations import record
 from fer_lib.probe.deconv import project
+from fer_lib.probe.responses import Responses, Units, exemplars
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,7 @@ def test_responses_survive_the_disk(small, tmp_path):
         ([(torch.zeros(2, 1, 24, 24), torch.zeros(2, 1, 24, 24))], "tuple with 2 arrays"),
         ([[torch.zeros(1, 24, 24)] * 2], "list with 0 arrays"),
         ([{"label": torch.zeros(2)}], "dict with 0 arrays"),
+        ([(torch.zeros(1, 24, 24), 1)] * 2, "give batches of pictures, such as by a DataLoader"),
         (list(torch.zeros(2, 1, 24, 24)), r"\(1, 24, 24\): give \(n, C, H, W\)"),
     ],
 )
@@ -238,7 +240,7 @@ def test_exemplars_equal_a_plain_sort(maximum, n, grouped, data):
             if maximum[i, c] > 0 and (groups is None or groups[i] not in used) and len(expected) < n:
                 expected.append(i)
                 used.add(None if groups is None else groups[i])
-        padding = [-1] * (n - len(expected))
+        padding = [-1] * (min(n, len(maximum)) - len(expected))
         assert found.picture[c].tolist() == expected + padding
         assert found.value[c].tolist() == [maximum[i, c] for i in expected] + [0] * len(padding)
         assert found.row[c].tolist() == [1] * len(expected) + padding
@@ -299,6 +301,23 @@ def test_wrong_questions_are_refused():
     assert len(good.select(np.array([True, False, True]))) == 2
     with pytest.raises(FerError, match="reach from 3 to 3"):
         exemplars(good, among=[3])
+    for twice in ([1, 1, 1], [0, 1, -2]):
+        with pytest.raises(FerError, match="among holds picture 1 more than once: give each of them once"):
+            exemplars(good, among=twice)
+
+
+def test_more_exemplars_than_pictures_are_all_of_them():
+    responses = responses_of(np.array([[3, 0], [1, 0], [2, 5]]))
+    found = exemplars(responses, n=10**12)
+    assert found.picture.tolist() == [[0, 2, 1], [2, -1, -1]]
+    assert exemplars(responses, n=10**12, among=[2, 1]).picture.tolist() == [[2, 1], [2, -1]]
+    assert exemplars(responses, n=10**12, groups=["a", "b", "a"]).picture.tolist() == [
+        [0, 1, -1],
+        [2, -1, -1],
+    ]
+    for nobody in ([], np.zeros(3, bool)):
+        with pytest.raises(FerError, match="no pictures to choose exemplars from"):
+            exemplars(responses, among=nobody)
 
 
 @pytest.mark.parametrize("size", [1, 8, 31, 64])

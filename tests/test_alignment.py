@@ -7,7 +7,8 @@ from fer_lib.claims import on_the_region
 from fer_lib.errors import FerError
 from fer_lib.measures.alignment import energy_at_random, energy_in_regions, region_alignment
 from fer_lib.network.stack import Field
-from fer_lib.probe.deconv import Projections, Units
+from fer_lib.probe.projections import Projections
+from fer_lib.probe.responses import Units
 
 
 def projections(patches, tops, lefts, maps):

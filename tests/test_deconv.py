@@ -14,12 +14,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.vgg import cfgs, make_layers
 
 from fer_lib.errors import FerError
+from fer_lib.faces.preprocess import crop
+from fer_lib.faces.table import BOX
 from fer_lib.network import stack
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import read_stack
 from fer_lib.probe import deconv
-from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import Projections, Units, crops, project, receptive_fields
+from fer_lib.probe.activations import record
+from fer_lib.probe.deconv import project, receptive_fields
+from fer_lib.probe.projections import Projections, crops
+from fer_lib.probe.regions import LANDMARKS, boxes_of
+from fer_lib.probe.responses import Units, exemplars
 
 
 def places(features):
@@ -272,7 +277,7 @@ def test_patches_lie_on_the_receptive_field_and_save(faces, tmp_path):
     units = Units([0, 1], [3, 7], [0, 1], [0, 2])
     found = project(model.features, pictures, units, "relu3")
     boxes = receptive_fields(model.features, "relu3", units.row, units.column)
-    assert np.array_equal(boxes[:, :2], np.stack([found.top, found.left], 1))
+    assert np.array_equal(boxes[:, :2], np.stack([found.left, found.top], 1))
     assert found.patch.shape == (2, 1, 32, 32)
     assert found.top[0] == (-14 if padding else 0)
     clipped = receptive_fields(model.features, "relu3", units.row, units.column, (60, 60))
@@ -285,6 +290,21 @@ def test_patches_lie_on_the_receptive_field_and_save(faces, tmp_path):
     (tmp_path / "projections.npz").write_bytes(b"no")
     with pytest.raises(FerError, match="compute them again"):
         Projections.load(tmp_path)
+
+
+def test_boxes_are_left_top_right_bottom():
+    """Rows of five and columns of three pixels, one of zero padding on the left; a unit in row 4 and column 0."""
+    features = nn.Sequential(nn.Conv2d(1, 2, (5, 3), padding=(0, 1)))
+    assert receptive_fields(features, "0", [4], [0]).tolist() == [[-1, 4, 2, 9]]
+    assert receptive_fields(features, "0", [4, 4], [0, 7], shape=(7, 8)).tolist() == [
+        [0, 4, 2, 7],
+        [6, 4, 8, 7],
+    ]
+    landmarks = np.zeros((1, 68, 2))
+    landmarks[0, LANDMARKS["mouth"]] = [[20, 5], [30, 9]] * 10
+    assert boxes_of(landmarks, "mouth", margin=0).tolist() == [[20, 5, 30, 9]]
+    assert BOX == ("left", "top", "right", "bottom")
+    assert crop(np.arange(80, dtype=np.uint8).reshape(8, 10), [2, 1, 4, 6]).shape == (6, 3)
 
 
 def test_crops_are_what_the_units_see(faces):

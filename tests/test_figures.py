@@ -24,7 +24,8 @@ from fer_lib.network.model import ExpressionNet, describe
 from fer_lib.plot import charts, explorer, figures, pictures
 from fer_lib.plot.pictures import HIDDEN, Gallery, gallery, grey, signed_grey, strip
 from fer_lib.probe.activations import record
-from fer_lib.probe.deconv import Projections, project
+from fer_lib.probe.deconv import project
+from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Exemplars, exemplars
 from fer_lib.traditional import Traditional
 

@@ -11,8 +11,8 @@ from fer_lib.artifacts.files import aside, plain_refusals, save_array, write_asi
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Crops
 from fer_lib.network import model
-from fer_lib.probe.deconv import Projections, Units
-from fer_lib.probe.responses import Responses
+from fer_lib.probe.projections import Projections
+from fer_lib.probe.responses import Responses, Units
 from fer_lib.seeds import SeedRuns
 
 resource = pytest.importorskip("resource")

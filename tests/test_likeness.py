@@ -13,6 +13,7 @@ from fer_lib.measures.likeness import cut, exemplar_likeness, mean_similarity, s
 from fer_lib.network.stack import Field
 from fer_lib.probe import activations
 from fer_lib.probe.deconv import receptive_fields
+from fer_lib.probe.responses import exemplars
 
 
 def patches(seed=0, sets=4, n=5, size=32):
@@ -105,8 +106,8 @@ def measured(rows, detector):
         subject,
         rows,
         found,
-        activations.exemplars(found, among=rows),
-        activations.exemplars(before, among=rows),
+        exemplars(found, among=rows),
+        exemplars(before, among=rows),
         Field(16, 1, 0),
         draws=4,
     )
@@ -127,7 +128,7 @@ def test_one_person_has_no_pairs():
     pictures = np.random.default_rng(0).random((12, 24, 24), dtype=np.float32)
     features = nn.Sequential(nn.Conv2d(1, 2, 16), nn.ReLU())
     found = activations.record(features, [torch.from_numpy(pictures[:, None])], layer="1")
-    best = activations.exemplars(found, n=3)
+    best = exemplars(found, n=3)
     with pytest.raises(Lacking, match="exemplars of two people"):
         exemplar_likeness(pictures, ["x"] * 12, np.arange(12), found, best, best, Field(16, 1, 0), draws=2)
 
@@ -137,7 +138,7 @@ def test_places_agree_with_the_networks_receptive_fields():
     box = receptive_fields(features, "2", [0, 3], [1, 2])
     frames = np.random.default_rng(4).random((2, 24, 24))
     size = int(box[0, 2] - box[0, 0])
-    assert cut(frames, [0, 1], box[:, 0], box[:, 1], size).shape == (2, size, size)
+    assert cut(frames, [0, 1], box[:, 1], box[:, 0], size).shape == (2, size, size)
 
 
 def test_bad_input_is_refused_by_name():

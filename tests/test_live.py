@@ -19,7 +19,8 @@ from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Evaluate
 from fer_lib.network.model import ExpressionNet
 from fer_lib.plot.live import Live, planes, read_upload, unit_view
-from fer_lib.probe.deconv import Units, project
+from fer_lib.probe.deconv import project
+from fer_lib.probe.responses import Units
 
 pytest.importorskip("anywidget")
 EXPRESSIONS = tuple("abcdefgh")
@@ -40,6 +41,12 @@ def faces() -> list[np.ndarray]:
 @pytest.fixture
 def live(network: ExpressionNet, faces: list[np.ndarray]) -> Live:
     return Live(network, faces, ["one", "two", "three"], EXPRESSIONS, Evaluate())
+
+
+@pytest.fixture
+def maps(network: ExpressionNet, faces: list[np.ndarray]) -> np.ndarray:
+    """Maps of conv3 on the face that is shown first."""
+    return planes(network.features, Evaluate()(faces[0])[None], ["relu3"])["relu3"]
 
 
 def test_planes_are_what_the_network_computes(network: ExpressionNet, faces: list[np.ndarray]) -> None:
@@ -87,9 +94,9 @@ def test_box_is_clipped_to_a_picture_that_padding_surrounds() -> None:
     assert seen.square.shape == (5, 5)
 
 
-def test_controls_move_the_unit(live: Live) -> None:
+def test_controls_move_the_unit(live: Live, maps: np.ndarray) -> None:
     assert live.layer.value == "conv3" and live.map.max == 255
-    assert live.plane.max() == live._planes["relu3"].max(), "starts at the strongest map"
+    assert live.plane.max() == maps.max(), "starts at the strongest map"
     live.view.wanted = [2, 5]
     assert live.view.unit == [2, 5] and live.view.box == [20, 8, 52, 40]
     assert "row 2, column 5" in live.view.text
@@ -105,8 +112,8 @@ def test_controls_move_the_unit(live: Live) -> None:
     assert live.view.face != before
 
 
-def test_silent_unit_says_so(live: Live) -> None:
-    silent = np.argwhere(live._planes["relu3"] == 0)
+def test_silent_unit_says_so(live: Live, maps: np.ndarray) -> None:
+    silent = np.argwhere(maps == 0)
     live.map.value = int(silent[0][0])
     live.go_to(int(silent[0][1]), int(silent[0][2]))
     assert "silent" in live.view.text

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from fer_lib.errors import FerError
-from fer_lib.network.model import ExpressionNet, describe, initialise, load, receptive_field, save
-from fer_lib.network.stack import Field, field_of, read_stack
+from fer_lib.network.model import ExpressionNet, describe, initialise, load, save
+from fer_lib.network.stack import Field, field_of, read_stack, receptive_field
 
 
 @pytest.mark.parametrize(

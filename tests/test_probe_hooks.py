@@ -25,8 +25,10 @@ from torchvision.models import (
 )
 
 from fer_lib.errors import FerError
-from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import Units, crops, project, receptive_fields
+from fer_lib.probe.activations import record
+from fer_lib.probe.deconv import project, receptive_fields
+from fer_lib.probe.projections import crops
+from fer_lib.probe.responses import Units, exemplars
 
 RULES = ("deconvnet", "guided", "gradient")
 PEERS = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
@@ -298,6 +300,16 @@ class Functional(nn.Module):
         return functional.relu(self.last(self.call(self.act(self.conv(x)) - 0.1)))
 
 
+def overwritten(x):
+    x[x < 0] = 0
+    return x
+
+
+def rectified_in_part(x):
+    x[:, :2].relu_()
+    return x
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -311,6 +323,26 @@ class Functional(nn.Module):
         lambda x: torch.clamp_min(x, 0),
         lambda x: torch.maximum(x, torch.zeros(1)),
         lambda x: torch.maximum(torch.tensor(0.0), x),
+        lambda x: torch.fmax(x, torch.zeros(1)),
+        lambda x: x.clamp(min=torch.zeros(3, 1, 1)),
+        lambda x: x - x.clamp(max=0),
+        lambda x: x - torch.minimum(x, torch.zeros(1)),
+        lambda x: x * (x > 0),
+        lambda x: (x > 0) * x,
+        lambda x: x * (x >= 0).float(),
+        lambda x: x * ~(x <= 0),
+        lambda x: x * torch.gt(x, torch.zeros_like(x)).type_as(x),
+        lambda x: x * (x.detach() > 0),
+        lambda x: x.mul_(x > 0),
+        lambda x: x * torch.heaviside(x.detach(), torch.tensor(0.0)),
+        lambda x: torch.where(x > 0, x, 0.0),
+        lambda x: torch.where(x < 0, torch.zeros_like(x), x),
+        lambda x: torch.where(x > 0, 1.0 * x, 0.0),
+        lambda x: x.masked_fill(x < 0, 0),
+        lambda x: torch.cat([x[:, :2] * (x[:, :2] > 0), x[:, 2:]], 1),
+        lambda x: torch.cat([x[:, :2].clone().relu_(), x[:, 2:]], 1),
+        lambda x: overwritten(1.0 * x),
+        lambda x: rectified_in_part(1.0 * x),
     ],
 )
 @pytest.mark.parametrize("rule", ["deconvnet", "guided"])
@@ -329,14 +361,131 @@ def test_rectifiers_that_are_functions_are_refused_where_they_matter(call, rule)
     )
 
 
-def test_a_clamp_that_is_no_rectifier_is_none():
-    model = Functional(lambda x: x.clamp(min=-5, max=5))
-    project(model, torch.randn(1, 1, 9, 9), Units([0], [0], [2], [1]), "last", "guided")
+class HardSwish(nn.Module):
+    def forward(self, x):
+        return x * (x + 3).clamp(0, 6) / 6
 
 
-def test_a_maximum_of_two_signals_is_no_rectifier():
-    model = Functional(lambda x: torch.maximum(x, x.roll(1, 1)))
-    project(model, torch.randn(1, 1, 9, 9), Units([0], [0], [2], [1]), "last", "guided")
+def attention(x):
+    """Each place looks at those before it, as where and as masked_fill."""
+    tokens = x.flatten(2)
+    scores = tokens.mT @ tokens
+    hidden = torch.arange(len(scores[0])) < torch.arange(len(scores[0]))[:, None]
+    scores = torch.where(hidden, -torch.inf, scores).softmax(-1)
+    scores = scores + (tokens.mT @ tokens).masked_fill(hidden, -torch.inf).softmax(-1)
+    return (tokens @ scores).view_as(x)
+
+
+def gated(x):
+    """Multiplied by where something else is positive, of the same shape and at times in the same memory."""
+    mask = (x.roll(1, 1) + 1) > 0
+    return (x + 1) * mask
+
+
+def of_positive_weights(x):
+    weight = nn.Parameter(torch.randn(3, 3, 1, 1))
+    return functional.conv2d(x, weight * (weight > 0) + weight.clamp(min=0))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.clamp(min=-5, max=5),
+        lambda x: torch.maximum(x, x.roll(1, 1)),
+        lambda x: x * x.sigmoid(),
+        lambda x: x * (x == 0).logical_not(),
+        lambda x: x + (x > 0),
+        lambda x: x + functional.relu(x).detach(),
+        lambda x: x / (x.var((2, 3), keepdim=True).clamp(min=0) + 1e-3).sqrt(),
+        lambda x: x * functional.relu(x.detach()).amax((2, 3), keepdim=True),
+        nn.BatchNorm2d(3),
+        nn.GroupNorm(1, 3),
+        HardSwish(),
+        attention,
+        gated,
+        of_positive_weights,
+    ],
+)
+def test_what_rectifies_no_signal_is_not_refused(call):
+    torch.manual_seed(0)
+    model = Functional(call)
+    found = project(model, torch.randn(2, 1, 9, 9), Units([0, 1], [0, 1], [2, 0], [1, 1]), "last", "guided")
+    assert found.way == "whole frame"
+
+
+def test_rectifiers_on_other_ways_than_the_signals_do_not_matter():
+    class Aside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right, self.act = nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 3), nn.ReLU()
+
+        def forward(self, x):
+            aside = self.left(x)
+            return aside * (aside > 0) + functional.relu(aside) + self.act(self.right(x))
+
+    model, pictures, units = Aside(), torch.randn(1, 1, 6, 6), Units([0], [1], [2], [1])
+    assert close(
+        project(model, pictures, units, "act", "guided").patch,
+        one_by_one(model, pictures, units, "act", "guided"),
+    )
+
+
+WRAPPED = {
+    "parallel": nn.DataParallel,
+    "compiled": torch.compile,
+    "both": lambda model: nn.DataParallel(torch.compile(model)),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED)
+@pytest.mark.parametrize(
+    "make", [lambda: copy.deepcopy(BRANCHED), lambda: nn.Sequential(BRANCHED.stem, nn.ReLU())]
+)
+def test_layers_of_a_wrapped_network_have_their_names(make, wrap):
+    model, pictures = make(), torch.randn(3, 2, 9, 9)
+    layer = "join" if isinstance(model, Branched) else "1"
+    wrapped = WRAPPED[wrap](model)
+    (long,) = (name for name, _ in wrapped.named_modules() if name.endswith(f".{layer}"))
+    plain = record(model, pictures, layer)
+    units = exemplars(plain, n=1).units()
+    for name in (layer, long):
+        assert np.array_equal(record(wrapped, pictures, name).maximum, plain.maximum)
+        found = project(wrapped, pictures, units, name, "guided")
+        expected = project(model, pictures, units, layer, "guided")
+        assert (found.layer, found.way) == (name, expected.way)
+        assert np.array_equal(found.patch, expected.patch)
+    with pytest.raises(FerError, match="there is no layer 'nowhere'"):
+        record(wrapped, pictures, "nowhere")
+
+
+def test_wrapped_parts_of_a_network_have_their_names():
+    torch.manual_seed(0)
+    plain = vgg11(weights=None)
+    model, pictures = copy.deepcopy(plain), torch.randn(2, 3, 32, 32)
+    model.features = nn.DataParallel(torch.compile(model.features))
+    model.classifier[0].compile()
+    for layer in ("features.4", "classifier.0"):
+        expected = record(plain, pictures, layer)
+        assert np.array_equal(record(model, pictures, layer).maximum, expected.maximum)
+    assert project(
+        model, pictures, exemplars(expected, n=1).units()[:1], "classifier.0", "guided"
+    ).patch.any()
+
+
+def test_names_that_look_like_a_wrappers_are_ordinary_ones():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = nn.Sequential(nn.Conv2d(1, 2, 3))
+
+        def forward(self, x):
+            return self.module(x)
+
+    pictures = torch.randn(2, 1, 6, 6)
+    for model in (Own(), nn.DataParallel(Own())):
+        record(model, pictures, "module.0")
+        with pytest.raises(FerError, match="there is no layer '0'"):
+            record(model, pictures, "0")
 
 
 def test_the_modules_that_call_functions_are_named():
@@ -361,7 +510,7 @@ class OwnReLU(nn.ReLU):
         (nn.Threshold(0, 0), "there is Threshold: use rule='gradient'"),
         (nn.ReLU6(), "there is Hardtanh: use rule='gradient'"),
         (nn.Tanh(), "the network has no nn.ReLU: use rule='gradient'"),
-        (OwnReLU(), "called as a function, as in act"),
+        (OwnReLU(), "called as a function or written out, as in act"),
     ],
 )
 def test_other_activations_have_the_gradient_alone(activation, message):
@@ -514,7 +663,7 @@ def test_hooks_of_the_user_count():
 
 def test_units_of_other_networks_see_the_whole_frame(resnet):
     boxes = receptive_fields(resnet[0], "layer2", [0, 3], [1, 2], (48, 40))
-    assert boxes.tolist() == [[0, 0, 48, 40]] * 2
+    assert boxes.tolist() == [[0, 0, 40, 48]] * 2
     with pytest.raises(FerError, match="give the frame's shape"):
         receptive_fields(resnet[0], "layer2", [0], [1])
 
@@ -601,7 +750,9 @@ def test_scripted_networks_are_answered_in_one_line():
     with pytest.raises(FerError, match="layer '0' was not run"):
         record(torch.jit.script(body), pictures, "0")
     model = nn.Sequential(torch.jit.script(body), nn.Conv2d(3, 2, 3))
-    with pytest.raises(FerError, match=r"called as a function, as in .*: use an nn\.ReLU module"):
+    with pytest.raises(
+        FerError, match=r"called as a function or written out, as in .*: use an nn\.ReLU module"
+    ):
         project(model, pictures, Units([0], [0], [0], [0]), "1", "guided")
 
 

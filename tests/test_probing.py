@@ -35,6 +35,8 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.held_out import held_out_detectors
 from fer_lib.plot.pictures import grey, signed_grey
 from fer_lib.probe import activations, deconv
+from fer_lib.probe.projections import crops
+from fer_lib.probe.responses import exemplars
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,7 +76,6 @@ def test_every_public_name_is_there_and_found_before_it_is_used():
     assert names == sorted(names) and 10 <= len(names) <= 16
     assert set(names) <= set(listed)
     assert all(home.startswith("fer_lib.") for home in homes)
-    assert set(names) == set(fer._HOMES)
     with pytest.raises(AttributeError, match="no attribute 'prob'"):
         _ = fer.prob
 
@@ -86,7 +87,7 @@ def test_checkers_of_types_see_what_is_loaded():
     for home, names in re.findall(r"from fer_lib\.([\w.]+) import (.+)", declared[1]):
         for name in names.split(", "):
             seen[name.split(" as ")[-1]] = home
-    assert seen == fer._HOMES
+    assert seen == {name: getattr(fer, name).__module__.removeprefix("fer_lib.") for name in fer.__all__}
 
 
 class Deep(nn.Module):
@@ -166,6 +167,9 @@ SOURCES = {
     "array": lambda x: x.numpy(),
     "list of pictures": lambda x: list(x),
     "list of arrays": lambda x: list(x.numpy()),
+    "list of (picture, label)": lambda x: [(a, i % 3) for i, a in enumerate(x)],
+    "tuple of (array, name)": lambda x: tuple((a, f"S{i}") for i, a in enumerate(x.numpy())),
+    "list of dictionaries": lambda x: [{"pixels": a, "label": 1} for a in x],
     "batches": lambda x: list(x.split(7)),
     "batches with labels": lambda x: [(a, torch.zeros(len(a))) for a in x.split(9)],
     "data set": Faces,
@@ -184,11 +188,11 @@ def test_all_kinds_of_pictures_give_the_same(kind, pictures):
     plain = activations.record(model, pictures, "4")
     assert np.array_equal(responses.maximum, plain.maximum)
     found = responses.exemplars(n=3)
-    assert np.array_equal(found.picture, activations.exemplars(plain, 3).picture)
+    assert np.array_equal(found.picture, exemplars(plain, 3).picture)
     projected = found.project("guided")
     expected = deconv.project(model, pictures, found.units(), "4", "guided")
     assert np.array_equal(projected.patch, expected.patch)
-    assert np.array_equal(projected.originals(), deconv.crops(pictures, expected))
+    assert np.array_equal(projected.originals(), crops(pictures, expected))
     assert projected[[2, 0]].originals().shape == projected.patch[:2].shape
 
 
@@ -324,6 +328,10 @@ def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
             "the data set's pictures make no batch",
         ),
         (lambda probe, x: probe.record(Some(lambda i: x[i, :, i:])), "let it give tensors of one size"),
+        (lambda probe, x: probe.record([(x[0], 1), (x[1, :, 1:], 0)]), "make no batch"),
+        (lambda probe, x: probe.record([(x[0], 1), (x[1],)]), "make no batch"),
+        (lambda probe, x: probe.record((p, 1) for p in x), "such as by a DataLoader"),
+        (lambda probe, x: probe.record(x).exemplars(among=[1, 1, 1]), "among holds picture 1 more than once"),
     ],
 )
 def test_wrong_questions_are_answered_in_one_line(ask, message, pictures):

@@ -13,8 +13,9 @@ from torchvision.ops import Conv2dNormActivation
 
 from fer_lib.errors import FerError
 from fer_lib.network.stack import read_stack, receptive_field
-from fer_lib.probe.activations import exemplars, record
-from fer_lib.probe.deconv import Units, project
+from fer_lib.probe.activations import record
+from fer_lib.probe.deconv import project
+from fer_lib.probe.responses import Units, exemplars
 
 
 def executed(features, pictures):

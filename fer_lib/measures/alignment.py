@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fer_lib.errors import FerError
 from fer_lib.measures.distance import Floats, check_maps
 from fer_lib.network.stack import Field
-from fer_lib.probe.deconv import Projections, overlap
+from fer_lib.probe.projections import Projections, overlap
 
 
 def energy_at_random(
@@ -84,7 +84,7 @@ def region_alignment(
     ----------
     energy, untrained_energy
         Projected energy of each map, shape (C, h, w), of the network and of the same network before training; see
-        `fer_lib.probe.deconv.Projections.energy`.
+        `fer_lib.probe.projections.Projections.energy`.
     random_energy
         What units at random places would project, shape (h, w); see `energy_at_random`.
     regions

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
-from fer_lib.network.stack import Field, field_of, read_stack, receptive_field
+from fer_lib.network.stack import Field, field_of, read_stack
 
-__all__ = ["ExpressionNet", "describe", "initialise", "load", "receptive_field", "save"]
+__all__ = ["ExpressionNet", "describe", "initialise", "load", "save"]
 
 MAPS = (64, 128, 256)
 HIDDEN = 1024
@@ -65,6 +65,18 @@ class ExpressionNet(nn.Module):
     ------
     FerError
         If an argument is out of range, or the picture is too small for the three blocks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import fer_lib as fer
+    >>> network = fer.ExpressionNet(classes=7, size=48, generator=torch.Generator().manual_seed(0)).eval()
+    >>> network(torch.zeros(2, 1, 48, 48)).shape
+    torch.Size([2, 7])
+    >>> network.features(torch.zeros(2, 1, 48, 48)).shape
+    torch.Size([2, 256, 2, 2])
+    >>> list(network.features._modules)[:3]
+    ['conv1', 'relu1', 'pool1']
     """
 
     def __init__(

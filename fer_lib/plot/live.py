@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from fer_lib.errors import FerError
 from fer_lib.network.stack import read_stack, receptive_field
 from fer_lib.plot.pictures import grey, signed_grey
-from fer_lib.probe.deconv import Units, crops, project
+from fer_lib.probe.deconv import project
+from fer_lib.probe.projections import crops
+from fer_lib.probe.responses import Units
 
 if TYPE_CHECKING:
     import ipywidgets

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from fer_lib.errors import FerError
-from fer_lib.probe.deconv import Projections, crops
 from fer_lib.probe.inputs import Images
+from fer_lib.probe.projections import Projections, crops
 from fer_lib.probe.responses import Exemplars
 
 GAP = 2

@@ -21,11 +21,9 @@ from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type
 from fer_lib.network.weights import calculated_in
-from fer_lib.probe.hooks import channels_last, device_of, maxima, stack_to
+from fer_lib.probe.hooks import channels_last, device_of, maxima, stack_to, unwrapped
 from fer_lib.probe.inputs import check_finite, extents_of, pictures_in
-from fer_lib.probe.responses import Exemplars, Responses, Units, exemplars
-
-__all__ = ["Exemplars", "Responses", "Units", "exemplars", "record"]
+from fer_lib.probe.responses import Responses
 
 # Pictures pass through the network in packs of this size whatever size the batches have, so that the batch size
 # cannot change a single bit of the result.
@@ -99,14 +97,15 @@ def record(
     Parameters
     ----------
     model
-        Any network that takes pictures (n, C, H, W).
+        Any network that takes pictures (n, C, H, W). What ``DataParallel`` or ``torch.compile`` wraps is run as it is inside.
     batches
         Batches (n, C, H, W) of any size, also different ones; their size does not change the result, not in a
         single bit. Each is a tensor or an array of the network's floating type, or what a data loader yields: a
         tuple, list or dictionary with such pictures and nothing else of four dimensions. A tensor or an array
         (N, C, H, W) is one batch.
     layer
-        Layer whose maps are recorded, by its name in ``model.named_modules()``. It gives maps (n, C, h, w), or (n, h, w, C) as in
+        Layer whose maps are recorded, by its name in ``model.named_modules()``, which need not begin with ``module.`` or
+        ``_orig_mod.`` of a wrapped network. It gives maps (n, C, h, w), or (n, h, w, C) as in
         Swin, which is recognised; vectors (n, C), which count as maps of one unit; or tokens (n, T, C), which count as maps of one
         row, token t in column t. Of several outputs the first counts, of a layer that is used several times its last use.
     device
@@ -130,14 +129,15 @@ def record(
     first = next(packs, None)
     if first is None:
         raise FerError("there are no pictures to record: give at least one batch")
-    steps = stack_to(model, layer, first.shape[1:], first.dtype)
+    model, place = unwrapped(model, layer)
+    steps = stack_to(model, place, first.shape[1:], first.dtype)
     target = usable_device(device) if device else device_of(model, first.device)
     found = list[list[NDArray[Any]]]()
     with whole_float32(target):
         if steps is None:
             if device and target != device_of(model, target):
                 model = copy.deepcopy(model).to(target)
-            strongest = partial(maxima, model, layer, channels_last(model, layer, first[:1].to(target)))
+            strongest = partial(maxima, model, place, channels_last(model, place, first[:1].to(target)))
         else:
             # A copy, so that moving it and its faster memory layout leave the caller's network alone.
             strongest = partial(_maxima, [step.fast(target) for step in steps])

@@ -22,11 +22,6 @@ Memory is bounded by one batch of units.
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -36,120 +31,22 @@ from fer_lib.errors import FerError
 from fer_lib.network.repeatable import whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
 from fer_lib.network.weights import calculated_in
-from fer_lib.probe.hooks import channels_last, check_places, device_of, layer_of, project_frames, stack_to
+from fer_lib.probe.frames import project_frames
+from fer_lib.probe.hooks import check_places, device_of, stack_to, unwrapped
 from fer_lib.probe.inputs import Images, check_finite, extents_of, pictures_at
+from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units, at_least, whole_numbers
 from fer_lib.probe.windows import project_batch
 
-__all__ = ["RULES", "Projections", "Units", "crops", "overlap", "project", "receptive_fields"]
+__all__ = ["RULES", "project", "receptive_fields"]
 
 RULES = ("deconvnet", "guided", "gradient")
-_ARRAYS = ("patch", "top", "left", "value")
-
-
-def overlap(first: int, size: int, extent: int) -> tuple[slice, slice]:
-    """Where a window of this first row and size lies in a frame of this extent, and which of its own rows these are."""
-    start, stop = (int(np.clip(edge, 0, extent)) for edge in (first, first + size))
-    return slice(start, stop), slice(start - int(first), stop - int(first))
-
-
-@dataclass(frozen=True)
-class Projections:
-    """Projections of n units, each on its own receptive field or on the whole frame; it knows which units they are.
-
-    Attributes
-    ----------
-    patch
-        (n, channels, height, width), float32, or float64 if the network is: the projection on the receptive field.
-        Zero where the field lies outside the frame.
-    top, left
-        (n,) int64, row and column of the patch's first pixel in the frame, in pixels. Negative where padding
-        lets the unit see beyond the frame.
-    value
-        (n,) the units' activations, with which the projections were seeded.
-    units
-        The n units: picture, map, row and column of each.
-    rule, layer
-        As given to :func:`project`.
-    way
-        ``"windowed"`` if only receptive fields were computed, or ``"whole frame"``; then patches have the pictures' size.
-
-    Notes
-    -----
-    ``projections[index]`` selects by a mask, numbers or a slice.
-    """
-
-    patch: NDArray[np.floating]
-    top: NDArray[np.int64]
-    left: NDArray[np.int64]
-    value: NDArray[np.floating]
-    units: Units
-    rule: str
-    layer: str
-    way: str = "windowed"
-
-    def __len__(self) -> int:
-        return len(self.patch)
-
-    def __getitem__(self, index: Any) -> Self:
-        index = [index] if isinstance(index, int | np.integer) else index
-        arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
-        return replace(self, **arrays, units=self.units[index])
-
-    def of_map(self, map: int) -> Self:
-        """Select the projections of one map's units, in their order."""
-        return self[self.units.map == map]
-
-    def _places(self, i: int, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Rows and columns of a frame that patch ``i`` covers, and those of the patch."""
-        rows = overlap(self.top[i], self.patch.shape[2], height)
-        columns = overlap(self.left[i], self.patch.shape[3], width)
-        return (rows[0], columns[0]), (rows[1], columns[1])
-
-    def paste(self, i: int, frame: NDArray[np.floating]) -> None:
-        """Write patch ``i`` at its place into a frame (channels, height, width), in place and clipped to it."""
-        there, here = self._places(i, *frame.shape[1:])
-        frame[:, *there] = self.patch[i, :, *here]
-
-    def frame(self, i: int, height: int, width: int) -> NDArray[np.floating]:
-        """Projection ``i`` on a whole frame of zeros, (channels, height, width)."""
-        whole = np.zeros((self.patch.shape[1], height, width), self.patch.dtype)
-        self.paste(i, whole)
-        return whole
-
-    def energy(self, maps: int, height: int, width: int) -> NDArray[np.float64]:
-        """Sum of the squared projections of each map's units on the whole frame, (maps, height, width); colours are added."""
-        total = np.zeros((maps, height, width))
-        for i, c in enumerate(self.units.map):
-            there, here = self._places(i, height, width)
-            total[c, *there] += (self.patch[i, :, *here].astype(float) ** 2).sum(0)
-        return total
-
-    def save(self, folder: Path) -> None:
-        """Write ``projections.npz`` into a folder, made if need be."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= {name: getattr(self.units, name) for name in Units.NAMES}
-        np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays)
-
-    @staticmethod
-    def load(folder: Path) -> Projections:
-        """Read what :meth:`save` wrote; a FerError if it cannot be read."""
-        path = Path(folder) / "projections.npz"
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in _ARRAYS}
-                units = Units(*(file[name] for name in Units.NAMES))
-                rule, layer, way = (str(file[name]) for name in ("rule", "layer", "way"))
-                return Projections(**arrays, units=units, rule=rule, layer=layer, way=way)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, FerError) as error:
-            raise FerError(f"{path} holds no readable projections ({error}): compute them again") from error
 
 
 def fields_of(steps: list[Step], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Top, left, bottom and right of what units of the last step see, (n, 4); they may reach beyond the frame."""
+    """Left, top, right and bottom of what units of the last step see, (n, 4); they may reach beyond the frame."""
     firsts, ends = [], []
-    for axis, position in enumerate((row, column)):
+    for axis, position in ((1, column), (0, row)):
         field = field_of(steps, axis)
         firsts.append(position * field.stride + field.offset)
         ends.append(firsts[-1] + field.size)
@@ -178,9 +75,9 @@ def receptive_fields(
     Returns
     -------
     ndarray
-        (n, 4) int64: top, left, bottom, right in pixels; bottom and right are the first ones outside.
+        (n, 4) int64: left, top, right, bottom in pixels, as every box of the library; right and bottom are the first ones outside.
     """
-    layer_of(features, layer)
+    features, layer = unwrapped(features, layer)
     places = whole_numbers("row", row), whole_numbers("column", column)
     if places[0].ndim != 1 or places[0].shape != places[1].shape:
         raise FerError(
@@ -191,9 +88,9 @@ def receptive_fields(
     except FerError as error:
         if shape is None:
             raise FerError(f"{error}; or give the frame's shape, all of which other networks see") from error
-        return np.tile(np.array([0, 0, *shape]), (len(places[0]), 1))
+        return np.tile(np.array([0, 0, *shape[::-1]]), (len(places[0]), 1))
     boxes = fields_of(steps, *places)
-    return boxes if shape is None else boxes.clip(0, np.tile(shape, 2))
+    return boxes if shape is None else boxes.clip(0, np.tile(shape[::-1], 2))
 
 
 def _check_units(steps: list[Step], units: list[Tensor], channels: int, extent: tuple[int, int]) -> None:
@@ -218,7 +115,7 @@ def project(
     ----------
     model
         Any network that takes pictures (n, C, H, W). The rules ``"deconvnet"`` and ``"guided"`` ask that every ReLU below the layer
-        is an ``nn.ReLU`` module and that there is no other activation of this kind.
+        is an ``nn.ReLU`` module and that there is no other activation of this kind, see :mod:`fer_lib.probe.rectifiers`.
     images
         (N, C, H, W) in the network's floating type: a tensor, or an array in any layout. Or a function that gives
         the pictures (n, C, H, W) of numbers (n,), of which only those are wanted that a unit has.
@@ -256,7 +153,9 @@ def project(
     The strongest unit of every map of another network, and what it sees in the pictures:
 
     >>> from torchvision.models import vgg11
-    >>> from fer_lib.probe.activations import exemplars, record
+    >>> from fer_lib.probe.activations import record
+    >>> from fer_lib.probe.projections import crops
+    >>> from fer_lib.probe.responses import exemplars
     >>> model = vgg11(weights=None)
     >>> pictures = torch.rand(6, 3, 64, 64)
     >>> units = exemplars(record(model, pictures.split(2), layer="features.9"), n=1).units()
@@ -274,20 +173,21 @@ def project(
     if given.ndim != 4 or not all(given.shape[1:]):
         raise FerError(f"pictures have shape {tuple(given.shape)}: give (N, C, H, W)")
     check_finite(given, needed)
-    steps = stack_to(model, layer, given.shape[1:], given.dtype)
+    model, inside = unwrapped(model, layer)
+    steps = stack_to(model, inside, given.shape[1:], given.dtype)
     device = device_of(model, given.device)
     places = [torch.from_numpy(place).to(device) for place in (where, units.map, units.row, units.column)]
     if steps is None:
-        computed = _whole_frames(model, given.to(device), places, layer, rule, batch_size)
-        box = np.zeros((len(units), 2), np.int64)
+        computed = project_frames(model, given.to(device), places, inside, rule, batch_size)
+        left = top = np.zeros(len(units), np.int64)
     else:
         computed = _windowed(steps, given, places, rule, batch_size)
-        box = fields_of(steps, units.row, units.column)[:, :2]
+        left, top = fields_of(steps, units.row, units.column)[:, :2].T
     patch, value = computed
     if not (np.isfinite(value).all() and np.isfinite(patch).all()):
         raise FerError(f"layer {layer!r} gives infinite or undefined values: check weights and pictures")
     way = "whole frame" if steps is None else "windowed"
-    return Projections(patch, box[:, 0], box[:, 1], value, units, rule, layer, way)
+    return Projections(patch, top, left, value, units, rule, layer, way)
 
 
 def _windowed(
@@ -308,52 +208,3 @@ def _windowed(
             patches, values = project_batch(steps, pictures, [place[some] for place in units], extents, rule)
             patch[some], value[some] = patches.cpu().numpy(), values.cpu().numpy()
     return patch, value
-
-
-def _whole_frames(
-    model: nn.Module, pictures: Tensor, units: list[Tensor], layer: str, rule: str, batch_size: int
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Frames and values of units, many in one batch."""
-    kind = calculated_in(pictures.dtype) if pictures.is_floating_point() else torch.float32
-    patch = np.zeros((len(units[0]), *pictures.shape[1:]), torch.zeros(0, dtype=kind).numpy().dtype)
-    value = np.zeros(len(patch), patch.dtype)
-    with whole_float32(pictures.device):
-        last = bool(len(patch)) and channels_last(model, layer, pictures[:1])
-        for i in range(0, len(patch), batch_size):
-            some = slice(i, i + batch_size)
-            frames, values = project_frames(
-                model, layer, pictures, [place[some] for place in units], rule, check=i == 0, last=last
-            )
-            patch[some], value[some] = frames.to(kind).cpu().numpy(), values.to(kind).cpu().numpy()
-    return patch, value
-
-
-def crops(images: Images, projections: Projections) -> NDArray[Any]:
-    """Cut the receptive fields of projections out of their pictures; zero outside the frame.
-
-    Parameters
-    ----------
-    images
-        As given to :func:`project`, of any type; the projections know which pictures are theirs.
-
-    Returns
-    -------
-    ndarray
-        In the shape of ``projections.patch`` and the pictures' type; float32 for bfloat16.
-
-    Raises
-    ------
-    FerError
-        If a picture does not exist or has other colours than the projections.
-    """
-    needed, where = np.unique(projections.units.picture, return_inverse=True)
-    found = pictures_at(images, needed).cpu()
-    pictures = (found.float() if found.dtype == torch.bfloat16 else found).numpy()  # numpy knows no bfloat16
-    patch = projections.patch
-    if pictures.ndim != 4 or pictures.shape[1] != patch.shape[1]:
-        raise FerError(f"pictures have shape {pictures.shape}: give (N, {patch.shape[1]}, H, W)")
-    out = np.zeros(patch.shape, pictures.dtype)
-    for i, picture in enumerate(where):
-        there, here = projections._places(i, *pictures.shape[2:])
-        out[i, :, *here] = pictures[picture, :, *there]
-    return out

@@ -1,4 +1,4 @@
-"""Any network through hooks: what a layer gives, and the signals of its units at the pixels, over the whole frame.
+"""Any network through hooks: what a layer gives.
 
 Nothing is asked of the network but that it takes pictures (n, C, H, W) and is built of modules. It runs in evaluation and is
 left as it was found.
@@ -8,49 +8,73 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device
 from fer_lib.network.stack import Step, read_stack
 
-# Activations that the rules say nothing about, as torch's graph names them.
-_OTHERS = (
-    *(
-        "Gelu",
-        "Silu",
-        "Mish",
-        "Elu",
-        "Celu",
-        "LeakyRelu",
-        "PreluKernel",
-        "RreluWithNoise",
-        "Hardswish",
-        "Hardtanh",
-        "Softplus",
-    ),
-    *("Threshold", "Hardshrink", "Softshrink", "LogSigmoid", "Where"),
-)
-_RELU_CALLS = {torch.ops.aten.relu.default, torch.ops.aten.relu_.default}
+
+def _inside(module: nn.Module) -> str | None:
+    """Name of what a module only wraps, as DataParallel and torch.compile do; None for any other module."""
+    if isinstance(module, nn.DataParallel | DistributedDataParallel):
+        return "module"
+    return "_orig_mod" if "_orig_mod" in module._modules else None
+
+
+def _names(modules: dict[str, nn.Module]) -> dict[str, str]:
+    """Names of modules in ``named_modules()``, by themselves and by the names that they would have if nothing was wrapped."""
+    names = dict[str, str]()
+    for name in modules:
+        path, kept = "", list[str]()
+        for part in name.split("."):
+            if part != _inside(modules[path]):
+                kept.append(part)
+            path = f"{path}.{part}" if path else part
+        names.setdefault(".".join(kept), name)
+    return names | {name: name for name in modules}
+
+
+def unwrapped(model: nn.Module, layer: str) -> tuple[nn.Module, str]:
+    """Return the network inside DataParallel or torch.compile, and the name that a layer has in it.
+
+    Parameters
+    ----------
+    model
+        Any network.
+    layer
+        As for :func:`layer_of`.
+    """
+    layer_of(model, layer)
+    layer = _names(dict(model.named_modules(remove_duplicate=False)))[layer]
+    while (name := _inside(model)) and layer != name:
+        model, layer = getattr(model, name), layer.removeprefix(f"{name}.")
+    return model, layer
 
 
 def layer_of(model: nn.Module, layer: str) -> nn.Module:
-    """Find a layer by its name in ``model.named_modules()``; a FerError with names like it if there is none."""
+    """Find a layer by its name in ``model.named_modules()``, with or without what DataParallel and torch.compile put before it.
+
+    Raises
+    ------
+    FerError
+        With names like it, if there is none; or if a layer has no size yet.
+    """
     if not isinstance(model, nn.Module):
         raise FerError(f"model is {type(model).__name__}: give an nn.Module")
     if not isinstance(layer, str):
         raise FerError(f"layer {layer!r} is {type(layer).__name__}: give its name, such as {str(layer)!r}")
-    modules = {name: module for name, module in model.named_modules(remove_duplicate=False) if name}
-    if layer not in modules:
-        names = list(modules)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    known = _names(modules)
+    if not layer or layer not in known:
+        names = [name for name in modules if name]
         close = difflib.get_close_matches(layer, names, n=5) if len(names) > 12 else names
         shown = ", ".join(close) or "those of model.named_modules()"
         raise FerError(
@@ -61,7 +85,7 @@ def layer_of(model: nn.Module, layer: str) -> nn.Module:
             raise FerError(
                 f"layer {name!r} is {type(module).__name__}: pass one picture through the network first, which gives it its size"
             )
-    return modules[layer]
+    return modules[known[layer]]
 
 
 def device_of(model: nn.Module, otherwise: torch.device) -> torch.device:
@@ -156,7 +180,8 @@ def run(model: nn.Module, pictures: Tensor) -> None:
     if weights is not None and pictures.is_floating_point() and pictures.dtype != weights.dtype:
         raise FerError(f"pictures are {pictures.dtype}: convert them to the network's {weights.dtype}")
     try:
-        model(pictures)
+        with _eager(model):
+            model(pictures)
     except (FerError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError, NotImplementedError) as error:
@@ -165,6 +190,12 @@ def run(model: nn.Module, pictures: Tensor) -> None:
             f"the network fails on pictures {tuple(pictures.shape)} of {pictures.dtype} ({why}): "
             "give pictures of the size and type that it takes"
         ) from error
+
+
+def _eager(model: nn.Module) -> AbstractContextManager[Any]:
+    """Run what torch.compile has compiled as it was written, since compiled layers take no hooks."""
+    compiled = any(module._compiled_call_impl or "_orig_mod" in module._modules for module in model.modules())
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 @contextmanager
@@ -188,14 +219,15 @@ def watching(model: nn.Module, layer: str, see: Callable[[Any], None]) -> Iterat
         try:
             handle = layer_of(model, layer).register_forward_hook(shown)
         except RuntimeError as error:  # scripted layers take no hooks
-            raise _never_run(layer) from error
+            raise never_run(layer) from error
         undo.callback(handle.remove)
         yield
 
 
-def _never_run(layer: str) -> FerError:
+def never_run(layer: str) -> FerError:
+    """Return the error of a layer that gave nothing."""
     return FerError(
-        f"layer {layer!r} was not run: choose a layer that the network uses (a scripted or compiled network hides "
+        f"layer {layer!r} was not run: choose a layer that the network uses (a scripted network hides "
         "its layers, and attention calls some of them without running them)"
     )
 
@@ -282,196 +314,8 @@ def maxima(model: nn.Module, layer: str, last: bool, pictures: Tensor) -> tuple[
     with in_evaluation(model), watching(model, layer, see):
         run(model, pictures.clone())
     if not found:
-        raise _never_run(layer)
+        raise never_run(layer)
     return found[0]
-
-
-class _Rectifier(torch.autograd.Function):
-    """A ReLU with the way back of a rule."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, rule: str) -> Tensor:
-        ctx.rule = rule
-        if rule != "deconvnet":
-            ctx.save_for_backward(x > 0)
-        return x.clamp_min(0)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None]:
-        if ctx.rule != "gradient":
-            signal = signal.clamp_min(0)
-        if ctx.rule != "deconvnet":
-            signal = signal * ctx.saved_tensors[0]
-        return signal, None
-
-
-def _plain_relu(module: nn.Module) -> bool:
-    return (
-        isinstance(module, nn.ReLU)
-        and type(module).forward is nn.ReLU.forward
-        and "forward" not in vars(module)
-    )
-
-
-@contextmanager
-def rectified_by(model: nn.Module, rule: str) -> Iterator[None]:
-    """Let every ``nn.ReLU`` of a network send signals back by a rule, none of them working in place."""
-    changed = [module for module in model.modules() if _plain_relu(module)]
-    try:
-        for module in changed:
-            vars(module)["forward"] = lambda x: _Rectifier.apply(x, rule)
-        yield
-    finally:
-        for module in changed:
-            del vars(module)["forward"]
-
-
-def _nodes(value: Tensor) -> set[Any]:
-    """Nodes of torch's graph below a value."""
-    seen, waiting = set[Any](), [value.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            waiting += [following for following, _ in node.next_functions]
-    return seen
-
-
-def _rectifies(node: Any) -> bool:
-    """Whether a node is a ReLU that was called as a function, also as a clamp at zero."""
-    kind = node.name().partition("Backward")[0]
-    if kind in ("Clamp", "ClampMin"):
-        return node._saved_min == 0 and getattr(node, "_saved_max", None) is None
-    if kind == "Maximum":
-        return any(side is not None and not side.any() for side in (node._saved_self, node._saved_other))
-    return bool(kind == "Relu")
-
-
-def _check_rule(model: nn.Module, layer: str, rule: str, value: Tensor, pictures: Tensor) -> None:
-    """Refuse a rule for ReLUs where the signal passes what it does not speak of."""
-    if rule == "gradient":
-        return
-    nodes = _nodes(value)
-    if any(map(_rectifies, nodes)):
-        raise FerError(
-            f"rule {rule!r} cannot see a ReLU that is called as a function, as in {_callers(model, pictures)}: "
-            "use an nn.ReLU module for each call, or rule='gradient'"
-        )
-    others = sorted({node.name().partition("Backward")[0] for node in nodes}.intersection(_OTHERS))
-    if others:
-        raise FerError(
-            f"rule {rule!r} speaks of ReLUs, and below layer {layer!r} there is {', '.join(others)}: use rule='gradient'"
-        )
-    if not any(isinstance(module, nn.ReLU) for module in model.modules()):
-        raise FerError(f"rule {rule!r} speaks of ReLUs, and the network has no nn.ReLU: use rule='gradient'")
-
-
-class _Calls(TorchDispatchMode):
-    """Notes which modules call a ReLU as a function."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.running: list[str] = []
-        self.found: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = self.running[-1] if self.running else ""
-        if func in _RELU_CALLS and name not in self.found:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
-
-
-def _callers(model: nn.Module, pictures: Tensor) -> str:
-    """Name the modules that call a ReLU as a function, at most three of them."""
-    calls = _Calls()
-    with ExitStack() as undo:
-        for name, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue  # it takes no hooks
-            enter = module.register_forward_pre_hook(
-                lambda module, inputs, name=name: calls.running.append(name)
-            )
-            leave = module.register_forward_hook(lambda module, inputs, output: _drop(calls.running))
-            undo.callback(enter.remove)
-            undo.callback(leave.remove)
-        with torch.no_grad(), calls:
-            run(model, pictures.clone())
-    shown = [name or type(model).__name__ for name in calls.found]
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "") or "its forward"
-
-
-def _drop(names: list[str]) -> None:
-    names.pop()
-
-
-def project_frames(
-    model: nn.Module, layer: str, pictures: Tensor, units: list[Tensor], rule: str, check: bool, last: bool
-) -> tuple[Tensor, Tensor]:
-    """Frames (n, C, H, W) and activations (n,) of n units, each on its own copy of its picture.
-
-    Parameters
-    ----------
-    model, layer
-        Any network and the name of a layer, which counts as it is used last.
-    pictures
-        (N, C, H, W) on the network's device.
-    units
-        Row in ``pictures``, map, row and column of each unit, (n,) each.
-    rule
-        As for :func:`fer_lib.probe.deconv.project`.
-    check
-        Whether to look if the rule speaks of everything below the layer.
-    last
-        As in :func:`planes`.
-    """
-    if not pictures.is_floating_point():
-        raise FerError(
-            f"pictures are {pictures.dtype}, which has no gradient: convert them to a floating type"
-        )
-    found: list[Tensor] = []
-
-    def see(output: Any) -> None:
-        # A copy within the graph: what comes next may work in place.
-        found[:] = [planes(output, len(units[0]), layer, last).clone()]
-
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        in_evaluation(model),
-        rectified_by(model, rule),
-        watching(model, layer, see),
-    ):
-        # Copies: tensors of inference mode have no gradients, and cannot be saved for them.
-        picture, maps, row, column = (place.clone() for place in units)
-        leaf = pictures[picture].clone().detach().requires_grad_()
-        run(model, leaf.clone())  # no leaf, so that even the first layer may work in place
-        if not found:
-            raise _never_run(layer)
-        check_places(units, found[0].shape[1:], layer)
-        value = found[0][torch.arange(len(leaf), device=leaf.device), maps, row, column]
-        if not value.requires_grad:
-            raise _unreached(layer)
-        if check:
-            _check_rule(model, layer, rule, value, leaf)
-        try:
-            (signal,) = torch.autograd.grad(value, leaf, value.detach(), allow_unused=True)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            why = str(error).partition("\n")[0]
-            raise FerError(
-                f"no signal comes back from layer {layer!r} ({why}): choose a layer below"
-            ) from error
-        if signal is None:
-            raise _unreached(layer)
-    return signal.detach(), value.detach()
-
-
-def _unreached(layer: str) -> FerError:
-    return FerError(
-        f"no gradient comes from layer {layer!r} to the pictures: the network detaches it or computes without gradients"
-    )
 
 
 def check_places(units: list[Tensor], limits: Sequence[int], layer: str) -> None:

@@ -98,9 +98,14 @@ def pictures_in(batch: Any) -> Tensor:
     items = list(batch.values() if isinstance(batch, Mapping) else batch)
     found = [item for item in items if isinstance(item, Tensor | np.ndarray) and item.ndim == 4]
     if len(found) != 1:
+        single = not found and any(getattr(item, "ndim", 0) == 3 for item in items)
+        remedy = (
+            "give batches of pictures, such as by a DataLoader"
+            if single
+            else "give the pictures alone, or with nothing else of four dimensions"
+        )
         raise FerError(
-            f"a batch is {type(batch).__name__} with {len(found)} arrays of shape (n, C, H, W): "
-            "give the pictures alone, or with nothing else of four dimensions"
+            f"a batch is {type(batch).__name__} with {len(found)} arrays of shape (n, C, H, W): {remedy}"
         )
     return tensor_of(found[0])
 

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError
 
+__all__ = ["Exemplars", "Responses", "Units", "exemplars"]
+
 ARRAYS = {"maximum": np.float32, "row": np.int32, "column": np.int32}
 
 
@@ -80,6 +82,21 @@ class Responses:
         (N, C) float32, the largest activation of the map on the picture.
     row, column
         (N, C) int32, where in the map it lies; the first place in reading order if there are several.
+
+    Examples
+    --------
+    Three pictures and two maps, with their places; ``record`` gives the same of a network and pictures:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> maximum = np.array([[0.5, 0], [2, 0], [1, 3]], np.float32)
+    >>> row = np.array([[4, 0], [1, 0], [2, 5]], np.int32)
+    >>> responses = fer.Responses(maximum, row, column=row + 1)
+    >>> len(responses)
+    3
+    >>> responses.select([2, 0]).maximum
+    array([[1. , 3. ],
+           [0.5, 0. ]], dtype=float32)
     """
 
     maximum: NDArray[np.float32]
@@ -116,7 +133,7 @@ class Responses:
 
     @staticmethod
     def load(folder: Path) -> Responses:
-        """Open what :meth:`save` or :func:`record` wrote, on disk rather than in memory.
+        """Open what :meth:`save` wrote, on disk rather than in memory.
 
         Raises
         ------
@@ -142,13 +159,39 @@ class Exemplars:
     Attributes
     ----------
     picture
-        (C, n) int64, number of the picture in the responses; -1 where no further picture excites the map.
+        (C, n) int64, number of the picture in the responses; -1 where no further picture excites the map. There are no more
+        columns than pictures.
     value
         (C, n) float32, the map's maximum on it; 0 where there is no picture.
     row, column
         (C, n) int64, place of the maximum in the map; -1 where there is no picture.
     dead
         (C,) bool, whether no picture excites the map at all.
+
+    Examples
+    --------
+    Map 0 is excited by three pictures, of which two are asked for; map 1 by one, and map 2 by none:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> from fer_lib.probe.responses import exemplars
+    >>> maximum = np.array([[0.5, 0, 0], [2, 0, 0], [1, 3, 0]], np.float32)
+    >>> place = np.full((3, 3), 7, np.int32)
+    >>> found = exemplars(fer.Responses(maximum, place, place), n=2)
+    >>> isinstance(found, fer.Exemplars)
+    True
+    >>> found.picture
+    array([[ 1,  2],
+           [ 2, -1],
+           [-1, -1]])
+    >>> found.dead
+    array([False, False,  True])
+
+    As units to project, each a picture, a map and a place:
+
+    >>> units = found.units()
+    >>> units.picture, units.map
+    (array([1, 2, 2]), array([0, 0, 1]))
     """
 
     picture: NDArray[np.int64]
@@ -174,9 +217,9 @@ def exemplars(
     Parameters
     ----------
     responses
-        What :func:`record` gave for the pictures.
+        What :func:`fer_lib.probe.activations.record` gave for the pictures.
     n
-        Pictures wanted for each map, at least 1.
+        Pictures wanted for each map, at least 1; more than there are give all of them.
     groups
         (N,) the group of each picture, such as its subject; at most one picture of a group is taken for a map.
     among
@@ -186,15 +229,23 @@ def exemplars(
     Raises
     ------
     FerError
-        If n, the groups' shape or a number is wrong, or a response is not a number.
+        If n, the groups' shape or a number is wrong, there are no pictures to choose from or one is there twice, or a response is
+        not a number.
     """
     n = at_least("n", n)
     numbered = None if groups is None else group_numbers(groups, len(responses))
     if among is not None:
         numbers = responses.rows(among)
+        given, times = np.unique(numbers, return_counts=True)
+        if (times > 1).any():
+            raise FerError(
+                f"among holds picture {given[times > 1][0]} more than once: give each of them once"
+            )
         found = exemplars(responses.select(numbers), n, None if numbered is None else numbered[numbers])
         return replace(found, picture=np.append(numbers, -1)[found.picture])
-    maps = responses.maximum.shape[1]
+    if not len(responses):
+        raise FerError("there are no pictures to choose exemplars from: give at least one")
+    maps, n = responses.maximum.shape[1], min(n, len(responses))
     if np.isnan(responses.maximum).any():
         raise FerError("a response is not a number: record the responses again")
     picture = np.full((maps, n), -1, np.int64)

@@ -16,7 +16,8 @@ from fer_lib.faces.reader import read
 from fer_lib.measures import detectors, interventions
 from fer_lib.network.splits import divide, with_unlabelled
 from fer_lib.network.training import load_trained
-from fer_lib.probe.activations import Responses, record
+from fer_lib.probe.activations import record
+from fer_lib.probe.responses import Responses
 from fer_lib.steps.rendered import FACES
 
 _BATCH = 64  # pictures; changes no bit of a result

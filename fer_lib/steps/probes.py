@@ -16,6 +16,7 @@ from fer_lib.faces.table import expressions_of, labels_of, saved_table
 from fer_lib.network.splits import divide
 from fer_lib.network.training import load_trained
 from fer_lib.probe import activations, deconv
+from fer_lib.probe.responses import Responses, exemplars
 
 _BATCH = 64  # pictures; changes no bit of a result
 
@@ -54,7 +55,7 @@ def projections(
     labels = labels_of(table, expressions_of(table, neutral=division.neutral))
     train = divide(table, labels, division, seed).train
     groups = table["subject"].to_numpy() if one_per_subject else None
-    found = activations.exemplars(activations.Responses.load(responses.path), n=n, among=train, groups=groups)
+    found = exemplars(Responses.load(responses.path), n=n, among=train, groups=groups)
 
     def images(numbers: np.ndarray) -> torch.Tensor:
         return inputs_of(crops, numbers, size=resize, crop=crop)
