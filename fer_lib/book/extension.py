@@ -53,13 +53,13 @@ MAKERS = {
     "charts": "fer_lib.plot.charts",
     "explorer": "fer_lib.plot.explorer",
     "figures": "fer_lib.plot.figures",
-    "judged": "fer_lib.judges.judged",
+    "report": "fer_lib.judges.report",
     "speed": "fer_lib.book.speed",
     "tables": "fer_lib.plot.tables",
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 
-KEPT = ("book/judged", "book/seeds.json", "benchmarks/latest.json")
+KEPT = ("book/opinions", "book/seeds.json", "benchmarks/latest.json")
 """Results that pages read instead of making them, by their place in the repository."""
 
 
