@@ -181,9 +181,9 @@ def test_sexes_and_ages_are_told_apart_or_the_page_says_why_not(folder):
 def test_changed_code_of_faces_or_judges_is_said(folder, monkeypatch):
     text = Opinions.load(folder).describe_provenance()
     assert "this build's is the same" in text and "Packages: fer 25.10.3." in text
-    monkeypatch.setitem(opinions._CODE, "judges", lambda: "other")
+    monkeypatch.setattr(opinions, "judges_digest", lambda: "other")
     assert "; the judges changed since then." in Opinions.load(folder).describe_provenance()
-    monkeypatch.setitem(opinions._CODE, "renderer", lambda: "other")
+    monkeypatch.setattr(opinions, "renderer_digest", lambda: "other")
     assert "; the renderer and the judges changed since then." in Opinions.load(folder).describe_provenance()
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from fer_lib.judges import faceapi, panel
 
-ORDERS = {"fer": panel._FER_ORDER, "facex": panel._FACEX_ORDER}
+ORDERS = {"fer": panel.FER_ORDER, "facex": panel.FACEX_ORDER}
 
 
 class Finder:

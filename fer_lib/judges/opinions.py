@@ -102,7 +102,9 @@ class Opinions:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
             raise Lacking(f"no opinions of the judges in {folder.name} ({why}): {remedy}") from error
-        missing = [f"{key} in {PROVENANCE}" for key in (*_CODE, "packages", "settings") if key not in made]
+        missing = [
+            f"{key} in {PROVENANCE}" for key in (*code_digests(), "packages", "settings") if key not in made
+        ]
         missing += [f"{key} in agreement.csv" for key in ("faces_change",) if key not in tables["agreement"]]
         if missing:
             raise Lacking(
@@ -185,7 +187,7 @@ class Opinions:
             f"{len(value)} {key}" if isinstance(value, list) else f"{key} {value}"
             for key, value in made["settings"].items()
         )
-        now = {name: digest() for name, digest in _CODE.items()}
+        now = code_digests()
         code = "; ".join(f"code of the {name}: {made[name]}" for name in now)
         changed = [f"the {name}" for name in now if made[name] != now[name]]
         since = f"{' and '.join(changed)} changed since then" if changed else "this build's is the same"
@@ -209,7 +211,7 @@ def provenance_of(source: Path | str, packages: Mapping[str, str]) -> dict[str, 
     return {
         "date": date.today().isoformat(),
         "version": __version__,
-        **{name: digest() for name, digest in _CODE.items()},
+        **code_digests(),
         "packages": dict(packages),
         "digest": digest_of_faces(source),
         "settings": {key: value for key, value in settings.items() if key not in ("kind", "maker")},
@@ -231,5 +233,6 @@ def _short(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:12]
 
 
-_CODE = {"renderer": renderer_digest, "judges": judges_digest}
-"""What shapes the opinions, by its name in `PROVENANCE`."""
+def code_digests() -> dict[str, str]:
+    """Return the digests of the code that shapes the opinions, as they stand in `PROVENANCE`."""
+    return {"renderer": renderer_digest(), "judges": judges_digest()}

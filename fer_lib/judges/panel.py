@@ -26,7 +26,7 @@ BASIC = ("neutral", "anger", "disgust", "fear", "happy", "sadness", "surprise")
 """The expressions that all the networks know; none knows contempt."""
 NETWORKS = ("fer", "facex", "faceapi")
 DETECTORS = ("hog", "mmod", "haar_fer", "haar_facex", "tiny")
-_FER_ORDER = ("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")
+FER_ORDER = ("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")
 _FER_SIDE = 64
 _FER_MARGIN = 10
 """Pixels that `fer` adds around a face."""
@@ -34,7 +34,7 @@ _FER_BORDER = 40
 """Pixels that `fer` adds around a picture, so that the margin of a face may lie outside."""
 FER_DIGITS = 2
 """Decimals of `fer`'s probabilities: of two that are equal then, the first is its answer."""
-_FACEX_ORDER = ("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
+FACEX_ORDER = ("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
 _FACEX_SIDE = 200
 _UPSAMPLED = 1
 """How often pictures are doubled before dlib's detectors look for faces."""
@@ -260,7 +260,7 @@ def fer_cut(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
 
 def _ask_fer(panel: Panel, picture: np.ndarray, box: Sequence[int]) -> Answer:
     face = panel.cv2.resize(fer_cut(picture, box), (_FER_SIDE, _FER_SIDE)).astype(np.float32)
-    return answer_of(_run(panel.fer, ((face / 255 - 0.5) * 2)[..., None]), _FER_ORDER, FER_DIGITS)
+    return answer_of(_run(panel.fer, ((face / 255 - 0.5) * 2)[..., None]), FER_ORDER, FER_DIGITS)
 
 
 def facex_input(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
@@ -284,7 +284,7 @@ def facex_input(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
 
 
 def _ask_facex(panel: Panel, picture: np.ndarray, box: Sequence[int]) -> Answer:
-    return answer_of(_run(panel.facex, facex_input(picture, box)), _FACEX_ORDER)
+    return answer_of(_run(panel.facex, facex_input(picture, box)), FACEX_ORDER)
 
 
 def _ask_faceapi(
