@@ -58,6 +58,25 @@ class Study:
         Where results are kept; by default the project's own store.
     progress : bool
         Whether long steps show a progress bar.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import fer_lib as fer
+    >>> from fer_lib.artifacts.store import Store
+    >>> from PIL import Image
+    >>> folder = Path(mkdtemp())
+    >>> rows = ["path,subject,expression", "1.png,Ann,fear", "2.png,Ann,happy", "3.png,Bob,fear", "4.png,Bob,happy"]
+    >>> for row in rows[1:]:
+    ...     Image.new("L", (48, 48), 128).save(folder / row.split(",")[0])
+    >>> _ = (folder / "faces.csv").write_text("\\n".join(rows))
+    >>> settings = fer.make_settings("smoke", faces=str(folder / "faces.csv"))
+    >>> study = fer.Study(settings, Store(folder / "results"), progress=False)
+    >>> study.expressions, study.labels
+    (('fear', 'happy'), array([0, 1, 0, 1]))
+    >>> study.split
+    Split(train=array([2, 3]), test=array([0, 1]))
     """
 
     def __init__(self, settings: Settings, store: Store | None = None, *, progress: bool = True) -> None:

@@ -27,6 +27,23 @@ def read(source: Path | str) -> Faces:
     ------
     FerError
         If it is none of these; the message says what was expected and what was found.
+
+    Examples
+    --------
+    Two pictures that are faces already cut out, and a table of what they show:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import fer_lib as fer
+    >>> from PIL import Image
+    >>> folder = Path(mkdtemp())
+    >>> for name in ("ann", "bob"):
+    ...     Image.new("L", (48, 48), 128).save(folder / f"{name}.png")
+    >>> rows = ["path,subject,expression,AU12", "ann.png,Ann,happy,3", "bob.png,Bob,,0"]
+    >>> _ = (folder / "faces.csv").write_text("\\n".join(rows))
+    >>> faces = fer.read_faces(folder / "faces.csv")
+    >>> faces.table[["subject", "expression", "AU12", "right"]].to_dict("records")
+    [{'subject': 'Ann', 'expression': 'happy', 'AU12': 3.0, 'right': 47.0}, {'subject': 'Bob', 'expression': '', 'AU12': 0.0, 'right': 47.0}]
     """
     source = expanded(source)
     kind = source.suffix.lower()

@@ -192,6 +192,19 @@ def distances(
     ------
     FerError
         For shapes that do not fit, negative or non-finite responses, or labels other than 0, 1 and NaN.
+
+    Examples
+    --------
+    The first of two maps responds to the faces with the unit, the second responds to all alike:
+
+    >>> import fer_lib as fer
+    >>> from fer_lib.measures.distance import best_maps
+    >>> maxima = [[4.0, 1.0], [3.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
+    >>> D = fer.distances(maxima, present=[[1], [1], [0], [0]], n=2)
+    >>> D.round(2)
+    array([[6.36, 0.  ]])
+    >>> best_maps(D)
+    array([0])
     """
     values, labels = check_table(maxima, present)
     if scale_free:

@@ -121,6 +121,20 @@ def permutation_null(
     References
     ----------
     Westfall and Young (1993), Resampling-Based Multiple Testing. Phipson and Smyth (2010) for the +1.
+
+    Examples
+    --------
+    Ten people with four sequences each; the first of fifty maps follows the unit, the others follow nothing:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> present, people = np.arange(40)[:, None] % 2, np.arange(40) // 4
+    >>> scores = np.random.default_rng(0).random((40, 50))
+    >>> scores[:, :1] += present
+    >>> null = fer.permutation_null(scores, present, within=people, permutations=199)
+    >>> p = null.p_values()
+    >>> p.shape, float(p[0, 0]), bool(p[0, 1:].min() > 0.05)
+    ((1, 50), 0.005, True)
     """
     values, labels = check_table(scores, present)
     _check_null(len(values), within, permutations, statistic, alternative)
