@@ -64,13 +64,14 @@ class Study:
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> import fer_lib as fer
+    >>> import pandas as pd
     >>> from fer_lib.artifacts.store import Store
     >>> from PIL import Image
-    >>> folder = Path(mkdtemp())
-    >>> rows = ["path,subject,expression", "1.png,Ann,fear", "2.png,Ann,happy", "3.png,Bob,fear", "4.png,Bob,happy"]
-    >>> for row in rows[1:]:
-    ...     Image.new("L", (48, 48), 128).save(folder / row.split(",")[0])
-    >>> _ = (folder / "faces.csv").write_text("\\n".join(rows))
+    >>> folder, names = Path(mkdtemp()), ["1.png", "2.png", "3.png", "4.png"]
+    >>> for name in names:
+    ...     Image.new("L", (48, 48), 128).save(folder / name)
+    >>> shown = {"subject": ["Ann", "Ann", "Bob", "Bob"], "expression": ["fear", "happy"] * 2}
+    >>> pd.DataFrame({"path": names} | shown).to_csv(folder / "faces.csv", index=False)
     >>> settings = fer.make_settings("smoke", faces=str(folder / "faces.csv"))
     >>> study = fer.Study(settings, Store(folder / "results"), progress=False)
     >>> study.expressions, study.labels

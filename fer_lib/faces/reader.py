@@ -35,15 +35,16 @@ def read(source: Path | str) -> Faces:
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> import fer_lib as fer
+    >>> import pandas as pd
     >>> from PIL import Image
     >>> folder = Path(mkdtemp())
-    >>> for name in ("ann", "bob"):
-    ...     Image.new("L", (48, 48), 128).save(folder / f"{name}.png")
-    >>> rows = ["path,subject,expression,AU12", "ann.png,Ann,happy,3", "bob.png,Bob,,0"]
-    >>> _ = (folder / "faces.csv").write_text("\\n".join(rows))
+    >>> for name in ("ann.png", "bob.png"):
+    ...     Image.new("L", (48, 48), 128).save(folder / name)
+    >>> shown = {"path": ["ann.png", "bob.png"], "subject": ["Ann", "Bob"], "expression": ["happy", ""], "AU12": [3, 0]}
+    >>> pd.DataFrame(shown).to_csv(folder / "faces.csv", index=False)
     >>> faces = fer.read_faces(folder / "faces.csv")
-    >>> faces.table[["subject", "expression", "AU12", "right"]].to_dict("records")
-    [{'subject': 'Ann', 'expression': 'happy', 'AU12': 3.0, 'right': 47.0}, {'subject': 'Bob', 'expression': '', 'AU12': 0.0, 'right': 47.0}]
+    >>> faces.table[["subject", "expression", "AU12"]].to_dict("list")
+    {'subject': ['Ann', 'Bob'], 'expression': ['happy', ''], 'AU12': [3.0, 0.0]}
     """
     source = expanded(source)
     kind = source.suffix.lower()
