@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, Zero, check_maps, check_table, distance
+from fer_lib.measures.distance import Floats, Zero, check_choice, check_maps, check_table, distance
 from fer_lib.measures.ranks import centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
@@ -354,6 +354,5 @@ def _check_null(rows: int, within: ArrayLike, permutations: int, statistic: str,
         )
     if permutations < 1:
         raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    for name, value, kind in (("statistic", statistic, Statistic), ("alternative", alternative, Alternative)):
-        if value not in get_args(kind):
-            raise FerError(f"{name} {value!r} is unknown; choose one of {', '.join(get_args(kind))}")
+    check_choice("statistic", statistic, Statistic)
+    check_choice("alternative", alternative, Alternative)
