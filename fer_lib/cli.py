@@ -5,7 +5,6 @@ What cannot be done ends in one line: exit code 2 where something else has to be
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
-from fer_lib.artifacts.files import FULL, plain_refusals, write_aside
+from fer_lib.artifacts.files import FULL
 from fer_lib.config import (
     PRESETS,
     Bounds,
@@ -244,16 +243,13 @@ def judge(
     """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
     if out is not None:
         _check_out(out, folder=True)
-    from fer_lib.judges import judged, judging, panel
+    from fer_lib.judges.run import judge_faces
 
-    found = judging.judge(folder, sequences=sequences or None, face_api=face_api)
+    found = judge_faces(folder, sequences=sequences or None, face_api=face_api)
     for name in ("detectors", "landmarks", "agreement", "confusion", "identity"):
         typer.echo(f"\n{name}\n{getattr(found, name).to_string(index=False, float_format='%.3f')}")
     if out is not None:
         found.save(out)
-        made = json.dumps(judged.describe(folder, panel.versions(face_api)), indent=1) + "\n"
-        with plain_refusals(out, "tables", "give a folder that can be written and has room"):
-            write_aside(out / judged.MADE, made.encode())
         typer.echo(out)
 
 

@@ -357,6 +357,16 @@ def make_settings(preset: str = DEFAULT_PRESET, **given: Any) -> Settings:
     ------
     FerError
         If a name is unknown, or a value has the wrong type or range; the message names it.
+
+    Examples
+    --------
+    >>> import fer_lib as fer
+    >>> settings = fer.make_settings("smoke", crop=48, resize=50)
+    >>> settings.subset("epochs", "crop", "padding")
+    {'epochs': 4, 'crop': 48, 'padding': 0}
+    >>> fer.make_settings(croop=48)
+    Traceback (most recent call last):
+    fer_lib.errors.FerError: unknown parameter 'croop'; did you mean crop?
     """
     _check("preset", preset, preset, str, PRESETS, None)
     known(given, Settings)

@@ -29,11 +29,7 @@ def settings_from_notebook(namespace: Mapping[str, Any], own: Collection[str] = 
     Returns
     -------
     Settings
-
-    Raises
-    ------
-    FerError
-        If a parameter is unknown, or a value has the wrong type or range; the message names it.
+        As `make_settings` fills them in and checks them; its errors name the parameter.
     """
     names = {f.name for f in fields(Settings)}
     known(_unknown(namespace, names | set(own)), Settings)

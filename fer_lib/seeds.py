@@ -52,7 +52,7 @@ class SeedRuns:
         """
         made, own = self.provenance, shaping(settings)
         if dict(faces) != made["faces"]:
-            other = "rendered faces" if "rendered" in made["faces"] else "faces of somebody's own"
+            other = "rendered faces" if "rendered" in made["faces"] else "user-supplied faces"
             what = f"other faces ({other})"
         elif own != made["settings"]:
             changed = sorted(

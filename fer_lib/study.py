@@ -58,6 +58,26 @@ class Study:
         Where results are kept; by default the project's own store.
     progress : bool
         Whether long steps show a progress bar.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import fer_lib as fer
+    >>> import pandas as pd
+    >>> from fer_lib.artifacts.store import Store
+    >>> from PIL import Image
+    >>> folder, names = Path(mkdtemp()), ["1.png", "2.png", "3.png", "4.png"]
+    >>> for name in names:
+    ...     Image.new("L", (48, 48), 128).save(folder / name)
+    >>> shown = {"subject": ["Ann", "Ann", "Bob", "Bob"], "expression": ["fear", "happy"] * 2}
+    >>> pd.DataFrame({"path": names} | shown).to_csv(folder / "faces.csv", index=False)
+    >>> settings = fer.make_settings("smoke", faces=str(folder / "faces.csv"))
+    >>> study = fer.Study(settings, Store(folder / "results"), progress=False)
+    >>> study.expressions, study.labels
+    (('fear', 'happy'), array([0, 1, 0, 1]))
+    >>> study.split
+    Split(train=array([2, 3]), test=array([0, 1]))
     """
 
     def __init__(self, settings: Settings, store: Store | None = None, *, progress: bool = True) -> None:

@@ -55,8 +55,8 @@ class Traditional:
     Attributes
     ----------
     detection
-        One row for each action unit with a detector: `au`, `positives` and `negatives` (judged test pictures),
-        `train_positives`, `auc`, `average_precision`; NaN where the judged pictures are all of one kind.
+        One row for each action unit with a detector: `au`, `positives` and `negatives` (scored test pictures),
+        `train_positives`, `auc`, `average_precision`; NaN where the scored pictures are all of one kind.
     scores
         Detector scores (log-odds) of every test picture, index picture number, one column for each action unit.
     pictures
@@ -77,8 +77,8 @@ class Traditional:
         known = self.pictures[self.pictures["label"] >= 0]
         return float((known["label"] == known["predicted"]).mean())
 
-    def judged(self, least: int) -> pd.DataFrame:
-        """Return `detection` of the action units with enough judged pictures on both sides, their numbers as index too.
+    def supported(self, least: int) -> pd.DataFrame:
+        """Return `detection` of the action units with enough scored pictures on both sides, their numbers as index too.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class Traditional:
         """
         enough = self.detection[["positives", "negatives"]].min(axis=1) >= least
         if not enough.any():
-            raise Lacking(f"no action unit is both present and absent in {least} of the judged test pictures")
+            raise Lacking(f"no action unit is both present and absent in {least} of the scored test pictures")
         return self.detection[enough].set_index("au", drop=False).rename_axis(None)
 
     @property
@@ -181,7 +181,7 @@ def fit(
     test: ArrayLike,
     *,
     landmarks: ArrayLike | None = None,
-    judged: ArrayLike | None = None,
+    scored: ArrayLike | None = None,
     folds: int = 5,
     components: int = 150,
     penalty: float = 1.0,
@@ -201,8 +201,8 @@ def fit(
         Person of every picture, (N,).
     train, test
         Row numbers; of different people if the accuracy is to mean anything for new faces.
-    judged
-        Those of the test rows on which detection is judged, such as the last frames; all by default.
+    scored
+        Those of the test rows on which detection is scored, such as the last frames; all by default.
     folds
         Folds of people in which the scores that the decision learns from are made.
     components
@@ -222,7 +222,7 @@ def fit(
         When training rows have fewer people than folds, a single class, or no action unit on both sides.
     """
     train, test = np.asarray(train), np.asarray(test)
-    judged = test if judged is None else np.asarray(judged)
+    scored = test if scored is None else np.asarray(scored)
     classes, who, marks = np.asarray(labels), np.asarray(people), present.to_numpy(dtype=np.float64)
     if not 2 <= folds <= len(np.unique(who[train])):
         raise Lacking(
@@ -262,22 +262,22 @@ def fit(
         index=scores.index,
     )
     return Traditional(
-        _judge(aus, unseen[judged], marks[:, able], judged, train), scores, pictures, corners[test]
+        _score(aus, unseen[scored], marks[:, able], scored, train), scores, pictures, corners[test]
     )
 
 
-def _judge(
-    aus: Sequence[int], scores: Floats, marks: Floats, judged: NDArray[np.int64], train: NDArray[np.int64]
+def _score(
+    aus: Sequence[int], scores: Floats, marks: Floats, scored: NDArray[np.int64], train: NDArray[np.int64]
 ) -> pd.DataFrame:
-    own = np.arange(len(aus))  # every unit is judged by its own detector's column
+    own = np.arange(len(aus))  # every unit is scored by its own detector's column
     return pd.DataFrame(
         {
             "au": aus,
-            "positives": (marks[judged] == 1).sum(axis=0),
-            "negatives": (marks[judged] == 0).sum(axis=0),
+            "positives": (marks[scored] == 1).sum(axis=0),
+            "negatives": (marks[scored] == 0).sum(axis=0),
             "train_positives": (marks[train] == 1).sum(axis=0),
-            "auc": auc(scores, marks[judged])[own, own],
-            "average_precision": average_precision(scores, marks[judged])[own, own],
+            "auc": auc(scores, marks[scored])[own, own],
+            "average_precision": average_precision(scores, marks[scored])[own, own],
         }
     )
 

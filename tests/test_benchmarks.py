@@ -43,7 +43,7 @@ def test_the_slowest_page_is_named(browser, tmp_path):
     (tmp_path / "slow.html").write_text(
         "<!doctype html><title>b</title><script>for (const end = Date.now() + 300; Date.now() < end;);</script>"
     )
-    row = pages._pages(sorted(tmp_path.glob("*.html")), browser, 1)
+    row = pages.slowest_page(sorted(tmp_path.glob("*.html")), browser, 1)
     assert row.operation == "opening the slowest of 2 pages of the book from disk"
     assert row.note.startswith("page slow;") and row.ours_seconds > 0.3
 

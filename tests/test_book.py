@@ -84,7 +84,7 @@ def test_makers_of_a_cell() -> None:
 
 def test_a_propertys_text_is_no_type() -> None:
     lines = ["Whether each AU is present: row, column."]
-    extension._docstring(None, "property", "", None, None, lines)  # type: ignore[arg-type]
+    extension.keep_first_line(None, "property", "", None, None, lines)  # type: ignore[arg-type]
     assert lines[0] == ".." and lines[-1].startswith("Whether")
 
 
@@ -123,7 +123,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
     for name in ("PRESET", "FACES", "PUBLISH"):
         monkeypatch.setenv(f"FER_{name}", variables.get(name, ""))
     config = SimpleNamespace(html_theme_options={}, html_context={}, nb_execution_cache_path="")
-    extension._configure(SimpleNamespace(outdir="out/html"), config)  # type: ignore[arg-type]
+    extension.configure(SimpleNamespace(outdir="out/html"), config)  # type: ignore[arg-type]
     return config.nb_execution_cache_path
 
 

@@ -84,13 +84,13 @@ def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
 def no_runs(monkeypatch):
     """Nothing may run: what is refused is refused before."""
     from fer_lib import seeds
-    from fer_lib.judges import judging
+    from fer_lib.judges import run as judges
 
     def never(*args, **kwargs):
         raise AssertionError("it ran")
 
     monkeypatch.setattr(seeds, "run_seeds", never)
-    monkeypatch.setattr(judging, "judge", never)
+    monkeypatch.setattr(judges, "judge_faces", never)
 
 
 @pytest.mark.parametrize("command", [("seeds", "0"), ("judge", "faces")])

@@ -82,7 +82,7 @@ def test_missing_and_short_weights_are_named(tmp_path):
 @pytest.mark.parametrize(("length", "stride"), [(112, 2), (7, 1), (7, 2), (8, 1)])
 def test_padding_is_tensorflows(length, stride):
     ramp = torch.arange(length * length, dtype=torch.float32).reshape(1, 1, length, length)
-    padded = faceapi._pad_same(ramp, 3, stride)
+    padded = faceapi.pad_same(ramp, 3, stride)
     out = -(-length // stride)
     assert (padded.shape[-1] - 3) // stride + 1 == out
     before = 0 if (length % 2 == 0 and stride == 2) else 1

@@ -3,16 +3,21 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import write_sequence
 
 from fer_lib.cli import app
 from fer_lib.errors import FerError
-from fer_lib.judges import judged, judging, panel
+from fer_lib.judges import opinions, panel, run
+from fer_lib.judges.opinions import NO_FACE, Opinions
 from fer_lib.judges.panel import BASIC
+from fer_lib.judges.run import judge_faces, name_change, summarize
 from fer_lib.render.dataset import render_faces
+
+NO_DESCRIPTORS = np.full((8, 128), np.nan)
 
 
 @pytest.fixture
-def verdicts():
+def seen():
     """Two people with two sequences each; `fer` is right but for one fear that it takes for surprise."""
     rows = []
     for subject in ("S001", "S002"):
@@ -38,23 +43,23 @@ def verdicts():
     return pd.DataFrame(rows)
 
 
-def test_detectors_and_landmarks(verdicts):
-    detectors = judging._detectors(verdicts).set_index("detector")
+def test_detectors_and_landmarks(seen):
+    detectors = summarize(seen, NO_DESCRIPTORS).detectors.set_index("detector")
     assert detectors.index.tolist() == ["hog", "mmod", "haar_fer", "haar_facex"]  # face-api was not asked
     assert detectors.loc["haar_fer", "share"] == 7 / 8
     assert detectors.loc["hog", "found"] == 8
-    errors = judging._landmarks(verdicts)
+    errors = summarize(seen, NO_DESCRIPTORS).landmarks
     assert errors.predictor.tolist() == ["dlib"]
     assert errors["median"].iloc[0] == pytest.approx(0.04)
     assert errors["mean"].iloc[0] == pytest.approx(0.045)
-    verdicts.loc[verdicts["error_dlib"] > 0.05, "error_dlib"] = np.nan  # not found, so not measured
-    errors = judging._landmarks(verdicts)
+    seen.loc[seen["error_dlib"] > 0.05, "error_dlib"] = np.nan  # not found, so not measured
+    errors = summarize(seen, NO_DESCRIPTORS).landmarks
     assert errors["faces"].iloc[0] == 7
     assert errors["mean"].iloc[0] == pytest.approx(0.04)
 
 
-def test_agreement_is_the_mean_over_classes(verdicts):
-    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+def test_agreement_is_the_mean_over_classes(seen):
+    agreement = summarize(seen, NO_DESCRIPTORS).agreement.set_index("expression")
     assert agreement.loc["neutral", "agreement"] == 1
     assert agreement.loc["fear", "agreement"] == 0.5
     assert np.isnan(agreement.loc["anger", "agreement"])
@@ -63,8 +68,8 @@ def test_agreement_is_the_mean_over_classes(verdicts):
     assert np.isnan(agreement.loc["neutral", "agreement_change"])
 
 
-def test_every_mean_says_how_many_pictures_it_is_over(verdicts):
-    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+def test_every_mean_says_how_many_pictures_it_is_over(seen):
+    agreement = summarize(seen, NO_DESCRIPTORS).agreement.set_index("expression")
     assert agreement["faces"].to_dict() == {
         **dict.fromkeys(BASIC, 0),
         "neutral": 4,
@@ -74,17 +79,17 @@ def test_every_mean_says_how_many_pictures_it_is_over(verdicts):
     }
     # A neutral picture is no change, and neither is one of a sequence without a neutral picture.
     assert agreement.loc["mean", "faces_change"] == 4
-    verdicts.loc[1, "fer_change"] = ""
-    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+    seen.loc[1, "fer_change"] = ""
+    agreement = summarize(seen, NO_DESCRIPTORS).agreement.set_index("expression")
     assert agreement.loc["mean", "faces_change"] == 3
     assert agreement.loc["happy", "agreement_change"] == 1
 
 
-def test_no_face_is_another_name(verdicts):
-    verdicts.loc[verdicts["fer"] == "surprise", ["fer", "fer_change"]] = judging.NO_FACE
-    agreement = judging._agreement(verdicts, ["fer"]).set_index("expression")
+def test_no_face_is_another_name(seen):
+    seen.loc[seen["fer"] == "surprise", ["fer", "fer_change"]] = NO_FACE
+    agreement = summarize(seen, NO_DESCRIPTORS).agreement.set_index("expression")
     assert agreement.loc["fear", ["agreement", "agreement_change"]].tolist() == [0.5, 0.5]
-    confusion = judging._confusion(verdicts, ["fer"])
+    confusion = summarize(seen, NO_DESCRIPTORS).confusion
     fear = confusion[confusion.expression == "fear"].set_index("answer").faces
     assert fear.to_dict() == {"fear": 1, "no face": 1}
 
@@ -92,90 +97,84 @@ def test_no_face_is_another_name(verdicts):
 def test_a_change_needs_both_faces():
     calm = panel.Answer("fear", np.array([0.1, 0, 0, 0.5, 0.2, 0.2, 0]))
     shown = panel.Answer("fear", np.array([0.0, 0, 0, 0.5, 0.4, 0.1, 0]))
-    assert judging._change(shown, calm) == "happy"
+    assert name_change(shown, calm) == "happy"
     # What neutral gains is no expression, and the least loss is the largest gain.
-    assert judging._change(calm, shown) == "sadness"
-    assert judging._change(None, calm) == judging._change(shown, None) == "no face"
+    assert name_change(calm, shown) == "sadness"
+    assert name_change(None, calm) == name_change(shown, None) == "no face"
 
 
-def test_a_sequence_without_a_neutral_picture_has_no_change(monkeypatch):
+def test_a_sequence_without_a_neutral_picture_has_no_change(monkeypatch, tmp_path):
+    write_sequence(tmp_path, "S001_001", frames=1, expression="fear")
+    write_sequence(tmp_path, "S002_001", frames=1, expression="happy")
+    write_sequence(tmp_path, "S003_001", frames=2, expression="fear")
     answer = panel.Answer("fear", np.eye(7)[3])
-    answers = iter([answer, None, answer, None])
-    monkeypatch.setattr(judging, "load_panel", lambda face_api: None)
-    monkeypatch.setattr(judging, "read_picture", lambda root, path: None)
+    answers = iter([answer, None, None, answer])
+    cells = {"hog": True, "descriptor": NO_DESCRIPTORS[0]}
+    monkeypatch.setattr(run, "requirements", dict)
+    monkeypatch.setattr(run, "load_panel", lambda face_api: None)
     monkeypatch.setattr(
-        judging, "judge_picture", lambda judges, picture, own: ({"fer": next(answers)}, {"hog": True})
+        run, "judge_picture", lambda judges, picture, own: ({"fer": next(answers)}, dict(cells))
     )
-
-    def changes(*labels):
-        rows = tuple({"path": "x", "label": label} for label in labels)
-        found = judging._judge_sequence(
-            judging._Task(rows, np.zeros((len(rows), 68, 2))), root=None, face_api=None
-        )
-        return [(row["fer"], row["fer_change"]) for row in found]
-
-    assert changes("fear") == [("fear", "")]
-    assert changes("neutral", "fear") == [("no face", ""), ("fear", "no face")]
-    assert changes("happy") == [("no face", "")]
+    found = judge_faces(tmp_path, processes=1, progress=False).faces.set_index(["subject", "label"])
+    assert found[["fer", "fer_change"]].T.to_dict("list") == {
+        ("S001", "fear"): ["fear", ""],
+        ("S002", "happy"): [NO_FACE, ""],
+        ("S003", "neutral"): [NO_FACE, ""],
+        ("S003", "fear"): ["fear", NO_FACE],
+    }
 
 
-def test_confusion_adds_up(verdicts):
-    confusion = judging._confusion(verdicts, ["fer"])
-    assert confusion.faces.sum() == len(verdicts)
+def test_confusion_adds_up(seen):
+    confusion = summarize(seen, NO_DESCRIPTORS).confusion
+    assert confusion.faces.sum() == len(seen)
     fear = confusion[confusion.expression == "fear"].set_index("answer").faces
     assert fear.to_dict() == {"fear": 1, "surprise": 1}
 
 
-def test_identity_compares_neutral_frames(verdicts):
+def test_identity_compares_neutral_frames(seen):
     descriptors = np.zeros((8, 128))
     descriptors[4:, 0] = 0.7
     descriptors[[1, 3, 5, 7]] = 99  # frames with an expression do not count
-    identity = judging._identity(verdicts, descriptors).set_index("pairs")
+    identity = summarize(seen, descriptors).identity.set_index("pairs")
     assert identity.loc["different people", "number"] == 4
     assert identity.loc["different people", "under_threshold"] == 0
     assert identity.loc["same person", ["number", "under_threshold"]].tolist() == [2, 1]
     descriptors[0] = np.nan  # no face, so no distance
-    identity = judging._identity(verdicts, descriptors).set_index("pairs")
+    identity = summarize(seen, descriptors).identity.set_index("pairs")
     assert identity["number"].to_dict() == {"different people": 2, "same person": 1}
 
 
-def test_sex_and_age_are_those_of_neutral_frames_beside_the_drawn(verdicts):
-    calm = verdicts["label"] == "neutral"
-    seen = verdicts.assign(woman=np.where(calm, 0.8, 0.0), age=np.where(calm, 30.0, 99.0))
-    seen.loc[0, "age"] = 20.0
+def test_sex_and_age_are_those_of_neutral_frames_beside_the_drawn(seen):
+    calm = seen["label"] == "neutral"
+    guessed = seen.assign(woman=np.where(calm, 0.8, 0.0), age=np.where(calm, 30.0, 99.0))
+    guessed.loc[0, "age"] = 20.0
     drawn = pd.DataFrame({"woman": [1.0, 0.0], "age": [0.1, 0.4]}, index=["S001", "S002"])
-    people = judging._people(seen, drawn).set_index("subject")
+    people = summarize(guessed, NO_DESCRIPTORS, drawn).people.set_index("subject")
     assert people.loc["S001"].tolist() == [0.8, 25.0, 1.0, 0.1]
     assert people.loc["S002"].tolist() == [0.8, 30.0, 0.0, 0.4]
-    assert judging._people(seen, None)[["drawn_woman", "drawn_age"]].isna().all(axis=None)
-    assert judging._people(verdicts, drawn).empty
+    assert summarize(guessed, NO_DESCRIPTORS).people[["drawn_woman", "drawn_age"]].isna().all(axis=None)
+    assert summarize(seen, NO_DESCRIPTORS, drawn).people.empty
 
 
 def test_missing_judges_are_named_with_their_commands(monkeypatch, tmp_path):
-    monkeypatch.setitem(panel._PACKAGES, "no_such_judge", "pip install no-such-judge")
+    monkeypatch.setitem(panel.PACKAGES, "no_such_judge", "pip install no-such-judge")
     with pytest.raises(FerError, match=r"not installed: .*pip install no-such-judge"):
-        judging.judge(tmp_path)
+        judge_faces(tmp_path)
 
 
 def test_answers_are_put_in_one_order():
     order = list(reversed(BASIC))
-    answer = panel._answer(np.array([0.1, 0.2, 0.3, 0.0, 0.1, 0.2, 0.1]), order)
+    answer = panel.answer_of(np.array([0.1, 0.2, 0.3, 0.0, 0.1, 0.2, 0.1]), order)
     assert answer.name == order[2]
     assert answer.probabilities.tolist() == [0.1, 0.2, 0.1, 0.0, 0.3, 0.2, 0.1]
 
 
-def test_tables_are_saved(verdicts, tmp_path):
-    detectors = judging._detectors(verdicts)
-    empty = pd.DataFrame({"a": []})
-    folder = judging.Judgement(verdicts, detectors, empty, empty, empty, empty, empty).save(
-        tmp_path / "verdict"
-    )
-    assert pd.read_csv(folder / "detectors.csv").detector.tolist() == [
-        "hog",
-        "mmod",
-        "haar_fer",
-        "haar_facex",
-    ]
+def test_what_is_saved_is_read_again(seen, tmp_path):
+    found = summarize(seen, NO_DESCRIPTORS, provenance=opinions.provenance_of(tmp_path, {"fer": "25.10"}))
+    again = Opinions.load(found.save(tmp_path / "opinions"))
+    assert again.provenance == found.provenance
+    pd.testing.assert_frame_equal(again.agreement, found.agreement)
+    assert again.detectors["detector"].tolist() == ["hog", "mmod", "haar_fer", "haar_facex"]
 
 
 @pytest.mark.slow
@@ -184,27 +183,27 @@ def test_judges_see_rendered_faces(tmp_path):
     out = render_faces(
         tmp_path / "faces", subjects=2, sequences=7, frames=2, size=192, seed=1, processes=2, progress=False
     )
-    verdict = judging.judge(out, sequences=6, processes=1, progress=False)
-    assert len(verdict.faces) == 12
-    assert set(verdict.agreement.network) == {"fer", "facex"}
-    assert (verdict.detectors.share >= 0.75).all()
-    assert verdict.landmarks["median"].iloc[0] < 0.1
-    assert verdict.identity.set_index("pairs").loc["same person", "under_threshold"] > 0.8
+    found = judge_faces(out, sequences=6, processes=1, progress=False)
+    assert len(found.faces) == 12
+    assert set(found.agreement.network) == {"fer", "facex"}
+    assert (found.detectors.share >= 0.75).all()
+    assert found.landmarks["median"].iloc[0] < 0.1
+    assert found.identity.set_index("pairs").loc["same person", "under_threshold"] > 0.8
 
 
-def test_the_command_notes_code_and_packages_beside_the_tables(verdicts, tmp_path, monkeypatch):
-    def found(folder, *, sequences, face_api):
-        assert (sequences, face_api) == (None, None)
-        detectors, none = judging._detectors(verdicts), pd.DataFrame({"a": []})
-        agreement, confusion = judging._agreement(verdicts, ["fer"]), judging._confusion(verdicts, ["fer"])
-        return judging.Judgement(verdicts, detectors, none, agreement, confusion, none, none)
-
-    monkeypatch.setattr(judging, "judge", found)
-    out = tmp_path / "verdict"
-    monkeypatch.setattr(sys, "argv", ["fer", "judge", str(tmp_path), "--sequences", "0", "--out", str(out)])
+def test_the_command_notes_code_and_packages_beside_the_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "requirements", dict)
+    monkeypatch.setattr(run, "load_panel", lambda face_api: None)
+    cells = {"hog": True, "descriptor": NO_DESCRIPTORS[0]}
+    monkeypatch.setattr(run, "judge_picture", lambda judges, picture, own: ({"fer": None}, dict(cells)))
+    monkeypatch.setattr(run, "in_processes", lambda work, tasks, processes: map(work, tasks))
+    write_sequence(tmp_path / "faces", "S001_001", frames=2, expression="fear")
+    out = tmp_path / "opinions"
+    arguments = ["fer", "judge", str(tmp_path / "faces"), "--sequences", "0", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as ended:
         app()
     assert not ended.value.code
-    made = judged.load(out).made
-    assert made["judges"] == judged.judges_digest() and made["renderer"] == judged.renderer_digest()
+    made = Opinions.load(out).provenance
+    assert made["judges"] == opinions.judges_digest() and made["renderer"] == opinions.renderer_digest()
     assert made["packages"] == panel.versions(None)

@@ -246,7 +246,7 @@ def test_blocks_of_the_books_own_prose_are_whole(notebook: Path) -> None:
     """Fences stay closed, and nothing but empty lines between blocks is lost."""
     for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.cell_type == "markdown":
-            blocks = left_out._blocks(cell.source)
+            blocks = left_out.markdown_blocks(cell.source)
             assert "\n".join(blocks).split() == cell.source.split()
             for block in blocks:
                 assert block.count("```") % 2 == 0 and block.count("$$") % 2 == 0, block
@@ -255,5 +255,8 @@ def test_blocks_of_the_books_own_prose_are_whole(notebook: Path) -> None:
 @given(st.lists(st.sampled_from(["# a", "text", "", "  ", "```", "```{x} y", ":::", "$$", "| a |", "- b"])))
 def test_cutting_loses_nothing(lines: list[str]) -> None:
     assert [
-        line for block in left_out._blocks("\n".join(lines)) for line in block.splitlines() if line.strip()
+        line
+        for block in left_out.markdown_blocks("\n".join(lines))
+        for line in block.splitlines()
+        if line.strip()
     ] == [line for line in lines if line.strip()]

@@ -182,10 +182,10 @@ def test_few_people_still_have_divisions(tmp_path: Path) -> None:
     assert "2.0" not in summaries.protocols_table(division)
 
 
-def test_detectors_are_judged_on_enough_pictures_of_both_kinds() -> None:
+def test_detectors_are_scored_on_enough_pictures_of_both_kinds() -> None:
     detection = pd.DataFrame({"au": [1, 4, 12], "positives": [1, 3, 8], "negatives": [9, 7, 2]})
     result = Traditional(detection, pd.DataFrame(), pd.DataFrame(), np.zeros((0, 4, 4, 2)))
-    assert result.judged(3)["au"].tolist() == result.judged(3).index.tolist() == [4]
-    assert result.judged(1)["au"].tolist() == [1, 4, 12]
-    with pytest.raises(Lacking, match="in 4 of the judged test pictures"):
-        result.judged(4)
+    assert result.supported(3)["au"].tolist() == result.supported(3).index.tolist() == [4]
+    assert result.supported(1)["au"].tolist() == [1, 4, 12]
+    with pytest.raises(Lacking, match="in 4 of the scored test pictures"):
+        result.supported(4)

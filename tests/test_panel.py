@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from fer_lib.judges import faceapi, panel
 
-ORDERS = {"fer": panel._FER_ORDER, "facex": panel._FACEX_ORDER}
+ORDERS = {"fer": panel.FER_ORDER, "facex": panel.FACEX_ORDER}
 
 
 class Finder:
@@ -137,10 +137,10 @@ def test_without_a_face_there_is_no_answer(judges, picture):
 def test_fer_rounds_before_it_names():
     probabilities = np.array([0.101, 0, 0.4049, 0.3951, 0, 0, 0.0], np.float32)
     swapped = probabilities[[0, 1, 3, 2, 4, 5, 6]]
-    assert panel._answer(swapped, ORDERS["fer"]).name == "happy"
+    assert panel.answer_of(swapped, ORDERS["fer"]).name == "happy"
     # 0.40 and 0.40 for two decimals: the first in the package's order.
-    assert panel._answer(swapped, ORDERS["fer"], panel._FER_DIGITS).name == "fear"
-    assert panel._answer(swapped, ORDERS["fer"]).probabilities[list(panel.BASIC).index("happy")] == (
+    assert panel.answer_of(swapped, ORDERS["fer"], panel.FER_DIGITS).name == "fear"
+    assert panel.answer_of(swapped, ORDERS["fer"]).probabilities[list(panel.BASIC).index("happy")] == (
         pytest.approx(0.4049)
     )
 
@@ -263,7 +263,7 @@ def packages(monkeypatch):
     models = ModuleType("tensorflow.keras.models")
     models.load_model = None
     resources = ModuleType("pkg_resources")
-    resources.resource_filename = lambda package, name: str(panel._package_folder(package) / name)
+    resources.resource_filename = lambda package, name: str(panel.package_folder(package) / name)
     tensorflow = ModuleType("tensorflow")
     tensorflow.lite = SimpleNamespace(Interpreter=lite.Interpreter)
     for name, module in (
@@ -276,7 +276,7 @@ def packages(monkeypatch):
     fer = importlib.import_module("fer.fer").FER()
     fer._FER__tflite_interpreter = Spy(fer._FER__tflite_interpreter)
     facex = importlib.import_module("facex.core").EmotionClassifier(
-        str(panel._package_folder("facex") / "assets" / "model_optimized.tflite")
+        str(panel.package_folder("facex") / "assets" / "model_optimized.tflite")
     )
     facex.model = Spy(facex.model)
     return fer, facex

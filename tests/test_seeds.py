@@ -135,7 +135,7 @@ def test_own_faces_are_told_apart_by_what_they_are(runs, tmp_path, monkeypatch):
     own = seeds.SeedRuns(runs.table, runs.provenance | {"faces": faces_of(one)})
     assert own.made_with(faces_of(moved), moved) is own
     for settings in (other, make_settings("smoke")):
-        with pytest.raises(Lacking, match=r"other faces \(faces of somebody's own\)"):
+        with pytest.raises(Lacking, match=r"other faces \(user-supplied faces\)"):
             own.made_with(faces_of(settings), settings)
 
 

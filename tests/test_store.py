@@ -86,7 +86,7 @@ PLAIN = st.recursive(
 )
 def test_keys_are_equal_exactly_when_settings_are(one, other):
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    keys = [store_module._identify("s", settings, (), ())[0] for settings in (one, other)]
+    keys = [store_module.result_key("s", settings, (), ())[0] for settings in (one, other)]
     assert (keys[0] == keys[1]) == same
 
 

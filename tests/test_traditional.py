@@ -86,7 +86,7 @@ def test_unlabelled_and_uncoded_pictures_and_units_of_one_person():
     label[::7] = -1
     present.loc[::5, 6] = np.nan
     present[9] = (people == 3).astype(float)  # one person only: no detector
-    result = fit(frames, label, present, people, train, test, judged=test[::2])
+    result = fit(frames, label, present, people, train, test, scored=test[::2])
     assert result.detection["au"].tolist() == [1, 6, 26]
     coded = present.loc[test[::2], 6].notna().sum()
     assert result.detection.loc[1, ["positives", "negatives"]].sum() == coded

@@ -114,7 +114,7 @@ class Store:
         FerError
             If the store cannot be written, the disk is full, or the settings are not plain values.
         """
-        key, described = _identify(step, settings, upstream, sources)
+        key, described = result_key(step, settings, upstream, sources)
         folder = self._folder(step, key)
         partial = folder.with_name(folder.name + _PARTIAL)
         with self._writing():
@@ -285,10 +285,10 @@ def default_root() -> Path:
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "fer-lib"
 
 
-def _identify(
+def result_key(
     step: str, settings: Mapping[str, Any], upstream: Sequence[str], sources: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the key and what it was made from."""
+    """Return the key of a result, 64 hexadecimal digits, and what the key was made from; arguments as of `Store.fetch`."""
     if not step or step.startswith(".") or not all(c.isalnum() or c in "-_." for c in step):
         raise FerError(f"step name {step!r} is not a plain folder name; use letters, digits, '-' and '_'")
     described = {

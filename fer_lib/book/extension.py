@@ -53,13 +53,13 @@ MAKERS = {
     "charts": "fer_lib.plot.charts",
     "explorer": "fer_lib.plot.explorer",
     "figures": "fer_lib.plot.figures",
-    "judged": "fer_lib.judges.judged",
+    "report": "fer_lib.judges.report",
     "speed": "fer_lib.book.speed",
     "tables": "fer_lib.plot.tables",
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 
-KEPT = ("book/judged", "book/seeds.json", "benchmarks/latest.json")
+KEPT = ("book/opinions", "book/seeds.json", "benchmarks/latest.json")
 """Results that pages read instead of making them, by their place in the repository."""
 
 
@@ -144,7 +144,8 @@ def repository_options(url: str, branch: str) -> tuple[dict[str, Any], dict[str,
     return dict.fromkeys(REPOSITORY_BUTTONS, True), context
 
 
-def _configure(app: Sphinx, config: Config) -> None:
+def configure(app: Sphinx, config: Config) -> None:
+    """Read what the shell asks for, name the folder of the executed notebooks by it, and drop links to nowhere."""
     library = Path(__file__).parents[1]
     try:
         asked = settings_from_environment()
@@ -279,7 +280,10 @@ def _credit(app: Sphinx, doctree: nodes.document, page: str) -> None:
         cell += line
 
 
-def _docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+def keep_first_line(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Let the first line of a documented value be text; it changes `lines` in place."""
     if what in ("property", "attribute", "data"):
         # Napoleon takes what precedes a colon in the first line for a type: let that line be an empty comment.
         lines[:0] = ["..", ""]
@@ -287,7 +291,7 @@ def _docstring(app: Sphinx, what: str, name: str, thing: object, options: object
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
-    app.connect("config-inited", _configure, priority=100)
+    app.connect("config-inited", configure, priority=100)
     app.connect("builder-inited", _one_page)
     app.connect("env-before-read-docs", _execute)
     app.connect("source-read", _leave_out)
@@ -295,5 +299,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-updated", _prose)
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)
-    app.connect("autodoc-process-docstring", _docstring, priority=100)
+    app.connect("autodoc-process-docstring", keep_first_line, priority=100)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -195,7 +195,7 @@ def pruned(source: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> Pr
     for place, (cell, run) in enumerate(zip(cells, executed.cells, strict=True)):
         if cell.cell_type == "markdown":
             kept = []
-            for block in _blocks(cell.source):
+            for block in markdown_blocks(cell.source):
                 heading, label = _HEADING.match(block), _EXERCISE.search(block)
                 if heading and len(heading[1]) <= ended:
                     level, ended, exercise = len(heading[1]), 7, ""
@@ -227,7 +227,7 @@ def _lost_exercises(source: nbformat.NotebookNode, executed: nbformat.NotebookNo
     lost, label = set[str](), ""
     for cell, run in zip(source.cells, executed.cells, strict=True):
         if cell.cell_type == "markdown":
-            for block in _blocks(cell.source):
+            for block in markdown_blocks(cell.source):
                 found = _EXERCISE.search(block)
                 label = found[1] if found else "" if _HEADING.match(block) else label
         elif label and _visible(cell) and reasons(_alone(run)):
@@ -253,7 +253,7 @@ def pruned_text(text: str, executed: Mapping[str, nbformat.NotebookNode]) -> str
     if not any(map(reasons, executed.values())):
         return text
     kept: list[str] = []
-    for block in _blocks(text):
+    for block in markdown_blocks(text):
         missing = []
         for match in _FOREIGN.finditer(block):
             name, key = (match[1], match[2]) if match[1] else (match[4], match[3])
@@ -278,8 +278,8 @@ def _outputs(notebook: nbformat.NotebookNode) -> Iterator[Mapping[str, Any]]:
         yield from cell.get("outputs", ())
 
 
-def _blocks(text: str) -> list[str]:
-    """Cut a text at its empty lines, but not within fences."""
+def markdown_blocks(text: str) -> list[str]:
+    """Cut a text in MyST at its empty lines, but not within fences; joined by empty lines the blocks are the text again."""
     blocks: list[list[str]] = [[]]
     fence = ""
     for line in text.splitlines():

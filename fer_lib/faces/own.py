@@ -1,4 +1,4 @@
-"""Faces of one's own: a CSV or parquet table with a row for every picture fills the same table that CK+ fills.
+"""User-supplied faces: a CSV or parquet table with a row for every picture fills the same table that CK+ fills.
 
 Columns ``path`` (relative to the table's folder) and ``subject`` are needed. Optional are
 

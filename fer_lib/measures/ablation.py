@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_lib.errors import FerError
+from fer_lib.measures.distance import check_choice
 
 Baseline = Literal["zero", "mean"]
 Floats = NDArray[np.float64]
@@ -202,8 +203,7 @@ def logits_without(
     Tensor
         Shape (S, N, classes), float32.
     """
-    if baseline not in get_args(Baseline):
-        raise FerError(f"baseline {baseline!r} is unknown; choose one of {', '.join(get_args(Baseline))}")
+    check_choice("baseline", baseline, Baseline)
     planes = _planes(classifier, pooled)
     removed = torch.as_tensor(np.asarray(sets, dtype=np.float32))
     if removed.ndim != 2 or removed.shape[1] != planes.shape[1]:

@@ -16,7 +16,7 @@ except for zeros, where the paper's formula has no value (`zero`).
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -192,6 +192,19 @@ def distances(
     ------
     FerError
         For shapes that do not fit, negative or non-finite responses, or labels other than 0, 1 and NaN.
+
+    Examples
+    --------
+    The first of two maps responds to the faces with the unit, the second responds to all alike:
+
+    >>> import fer_lib as fer
+    >>> from fer_lib.measures.distance import best_maps
+    >>> maxima = [[4.0, 1.0], [3.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
+    >>> D = fer.distances(maxima, present=[[1], [1], [0], [0]], n=2)
+    >>> D.round(2)
+    array([[6.36, 0.  ]])
+    >>> best_maps(D)
+    array([0])
     """
     values, labels = check_table(maxima, present)
     if scale_free:
@@ -276,9 +289,20 @@ def check_maps(chosen: ArrayLike, units: int, maps: int) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Refuse a `value` that is none of the `choices`, a Literal; the message gives the `name` of the option and lists them.
+
+    Raises
+    ------
+    FerError
+        If it is none of them.
+    """
+    if value not in get_args(choices):
+        raise FerError(f"{name} {value!r} is unknown; choose one of {', '.join(get_args(choices))}")
+
+
 def _check(r: Floats, q: Floats, zero: str, floor: float) -> None:
-    if zero not in get_args(Zero):
-        raise FerError(f"zero rule {zero!r} is unknown; choose one of {', '.join(get_args(Zero))}")
+    check_choice("zero rule", zero, Zero)
     if not 0 < floor < 1:
         raise FerError(f"floor is {floor}; it is a share of the largest response and lies between 0 and 1")
     if r.ndim == 0 or q.ndim == 0 or r.shape[-1] != q.shape[-1]:

@@ -69,6 +69,18 @@ def held_out_detectors(
         If there is a single group.
     FerError
         If shapes or options are wrong.
+
+    Examples
+    --------
+    Ten people with six pictures each; the third of four maps responds to glasses:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> glasses, people = np.arange(60) % 2, np.arange(60) // 6
+    >>> scores = np.random.default_rng(0).random((60, 4)) + np.outer(glasses, [0, 0, 1, 0])
+    >>> found = fer.held_out_detectors(scores, glasses[:, None], people, names=["glasses"], permutations=99)
+    >>> found[["map", "agree", "auc", "p"]].to_dict("index")
+    {'glasses': {'map': 2, 'agree': 1.0, 'auc': 1.0, 'p': 0.01}}
     """
     values, labels = check_table(scores, present)
     number = labels.shape[1]

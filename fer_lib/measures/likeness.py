@@ -6,7 +6,7 @@ from one place of the face look alike; the level that the place alone reaches st
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.hog import hog
-from fer_lib.measures.distance import Floats
+from fer_lib.measures.distance import Floats, check_choice
 from fer_lib.network.stack import Field
 from fer_lib.probe.responses import Exemplars, Responses
 
@@ -76,10 +76,7 @@ def mean_similarity(
     grey = np.asarray(patches, dtype=np.float32)
     if grey.ndim != 4:
         raise FerError(f"patches have shape {grey.shape}; (sets, patches, height, width) is expected")
-    if similarity not in get_args(Similarity):
-        raise FerError(
-            f"similarity {similarity!r} is unknown; choose one of {', '.join(get_args(Similarity))}"
-        )
+    check_choice("similarity", similarity, Similarity)
     sets, n, *size = grey.shape
     who = np.tile(np.arange(n), (sets, 1)) if subject is None else np.asarray(subject)
     if who.shape != (sets, n):

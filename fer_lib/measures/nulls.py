@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, Zero, check_maps, check_table, distance
+from fer_lib.measures.distance import Floats, Zero, check_choice, check_maps, check_table, distance
 from fer_lib.measures.ranks import centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
@@ -121,6 +121,20 @@ def permutation_null(
     References
     ----------
     Westfall and Young (1993), Resampling-Based Multiple Testing. Phipson and Smyth (2010) for the +1.
+
+    Examples
+    --------
+    Ten people with four sequences each; the first of fifty maps follows the unit, the others follow nothing:
+
+    >>> import numpy as np
+    >>> import fer_lib as fer
+    >>> present, people = np.arange(40)[:, None] % 2, np.arange(40) // 4
+    >>> scores = np.random.default_rng(0).random((40, 50))
+    >>> scores[:, :1] += present
+    >>> null = fer.permutation_null(scores, present, within=people, permutations=199)
+    >>> p = null.p_values()
+    >>> p.shape, float(p[0, 0]), bool(p[0, 1:].min() > 0.05)
+    ((1, 50), 0.005, True)
     """
     values, labels = check_table(scores, present)
     _check_null(len(values), within, permutations, statistic, alternative)
@@ -340,6 +354,5 @@ def _check_null(rows: int, within: ArrayLike, permutations: int, statistic: str,
         )
     if permutations < 1:
         raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    for name, value, kind in (("statistic", statistic, Statistic), ("alternative", alternative, Alternative)):
-        if value not in get_args(kind):
-            raise FerError(f"{name} {value!r} is unknown; choose one of {', '.join(get_args(kind))}")
+    check_choice("statistic", statistic, Statistic)
+    check_choice("alternative", alternative, Alternative)

@@ -105,6 +105,15 @@ def network_diagram(layers: pd.DataFrame) -> Figure:
     return figure
 
 
+def _expression_columns(
+    rows: int, expressions: Sequence[str], *, width: float, height: float
+) -> tuple[Figure, np.ndarray]:
+    """Panels with a column for each expression, every one of some inches; `Lacking` if there is none."""
+    if not len(expressions):
+        raise Lacking("no picture has an expression label")
+    return panels(rows, len(expressions), width * len(expressions), height * rows)
+
+
 @styled
 def expression_strip(
     crops: Crops, labels: np.ndarray, expressions: Sequence[str], *, allowed: np.ndarray
@@ -127,9 +136,7 @@ def expression_strip(
     Lacking
         If there is no class.
     """
-    if not len(expressions):
-        raise Lacking("no picture has an expression label")
-    figure, axes = panels(1, len(expressions), 1.25 * len(expressions), 1.6)
+    figure, axes = _expression_columns(1, expressions, width=1.25, height=1.6)
     for c, name in enumerate(expressions):
         _picture(axes[0, c], _last(crops, np.flatnonzero((labels == c) & allowed), HIDDEN), name)
     return figure
@@ -145,7 +152,7 @@ def contact_sheet(
     allowed: np.ndarray,
     rows: int = 6,
 ) -> Figure:
-    """A few people, one row each, with one picture of each expression where they have it.
+    """A few people, one row each, with one picture of each expression where they have it; errors as for `expression_strip`.
 
     Parameters
     ----------
@@ -155,17 +162,10 @@ def contact_sheet(
         Person of each picture; those with most pictures are shown.
     rows : int
         How many people.
-
-    Raises
-    ------
-    Lacking
-        If there is no class.
     """
-    if not len(expressions):
-        raise Lacking("no picture has an expression label")
     names, counts = np.unique(subjects, return_counts=True)
     chosen = names[np.argsort(-counts, kind="stable")][:rows]
-    figure, axes = panels(len(chosen), len(expressions), 1.1 * len(expressions), 1.15 * len(chosen))
+    figure, axes = _expression_columns(len(chosen), expressions, width=1.1, height=1.15)
     for r, person in enumerate(chosen):
         for c, name in enumerate(expressions):
             own = np.flatnonzero((subjects == person) & (labels == c) & allowed)

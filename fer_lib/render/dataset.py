@@ -94,6 +94,18 @@ def render_faces(
     ------
     FerError
         If a number is out of range, or `out` holds something else or cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import fer_lib as fer
+    >>> options = dict(subjects=1, sequences=1, frames=2, size=48, processes=1, progress=False)
+    >>> faces = fer.read_faces(fer.render_faces(Path(mkdtemp()) / "faces", **options))
+    >>> faces.table[["subject", "frame", "expression"]].to_dict("list")
+    {'subject': ['S001', 'S001'], 'frame': [1, 2], 'expression': ['surprise', 'surprise']}
+    >>> faces.landmarks.shape
+    (2, 68, 2)
     """
     check_size(size)
     rise = levels(frames)

@@ -41,7 +41,7 @@ def fit_on(
         split.train,
         split.test,
         landmarks=None if np.isnan(landmarks).any() else landmarks,
-        judged=split.test[last[split.test]],
+        scored=split.test[last[split.test]],
         folds=min(_FOLDS, table["subject"].iloc[split.train].nunique()),
         seed=seed,
     )

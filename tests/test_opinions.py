@@ -10,7 +10,8 @@ from conftest import write_sequence
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
-from fer_lib.judges import judged, panel
+from fer_lib.judges import opinions, panel, report
+from fer_lib.judges.opinions import Opinions
 from fer_lib.judges.published import PUBLISHED
 from fer_lib.study import Study
 
@@ -79,26 +80,32 @@ def folder(tmp_path):
     }
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    (tmp_path / "made.json").write_text(json.dumps(judged.describe(tmp_path, {"fer": "25.10.3"})))
+    (tmp_path / opinions.PROVENANCE).write_text(
+        json.dumps(opinions.provenance_of(tmp_path, {"fer": "25.10.3"}))
+    )
     return tmp_path
 
 
-def test_words_name_the_network_that_is_mostly_wrong(folder):
-    found = judged.load(folder)
+def test_sentences_name_the_network_that_is_mostly_wrong(folder):
+    found = Opinions.load(folder)
     assert found.disagreements() == ["**fear**: `fer` says *sadness* to 2 of 3; `facex` mostly agrees."]
     assert found.unanimity() == pytest.approx(3 / 7)
-    assert found.agreement().loc["happy", "fer"] == pytest.approx(200 / 3)
-    assert found.confusion("fer").loc["happy", "anger"] == 1
-    found.tables["faces"].loc[0, ["fer", "facex"]] = judged.NO_FACE  # of one opinion, but no name
+    assert found.agreement_by_network().loc["happy", "fer"] == pytest.approx(200 / 3)
+    assert found.confusion_of("fer").loc["happy", "anger"] == 1
+    found.faces.loc[0, ["fer", "facex"]] = opinions.NO_FACE  # of one opinion, but no name
     assert found.unanimity() == pytest.approx(2 / 7)
 
 
 def test_every_table_counts_its_own_pictures(folder):
     """The mean over changes is over fewer pictures: neutral ones do not change."""
-    found = judged.load(folder)
-    assert found.agreement()["faces"].to_dict() == {"happy": 3, "fear": 3, "mean": 6}
-    assert found.agreement("agreement_change")["faces"].to_dict() == {"happy": 2, "fear": 2, "mean": 4}
-    head, change = judged.agreement_tables(found).split("**From the change")
+    found = Opinions.load(folder)
+    assert found.agreement_by_network()["faces"].to_dict() == {"happy": 3, "fear": 3, "mean": 6}
+    assert found.agreement_by_network("agreement_change")["faces"].to_dict() == {
+        "happy": 2,
+        "fear": 2,
+        "mean": 4,
+    }
+    head, change = report.agreement_tables(found).split("**From the change")
     counts = [
         [line.split("|")[-2].strip() for line in part.splitlines() if "| mean" in line]
         for part in (head, change)
@@ -111,7 +118,7 @@ def cells(markdown):
 
 
 def test_published_results_stand_beside_what_the_judges_reach_here(folder):
-    rows = {(row[0], row[1]): row[2:] for row in cells(judged.published_table(judged.load(folder)))}
+    rows = {(row[0], row[1]): row[2:] for row in cells(report.published_table(Opinions.load(folder)))}
     assert len(rows) == len(PUBLISHED)
     assert rows["`fer`", "expression"] == ["66 %", "FER-2013, 7 expressions", "50.0 %"]
     assert rows["`facex`", "expression"] == ["—", "none is published", "100.0 %"]
@@ -144,17 +151,17 @@ def test_every_judge_of_the_panel_has_a_published_result_or_none():
 
 
 def test_every_table_is_written(folder):
-    found = judged.load(folder)
-    assert "gradient histograms" in judged.face_tables(found)
-    assert "85.7" in judged.face_tables(found)
-    assert judged.agreement_tables(found).count("| fear") == 2
-    assert judged.confusion_tables(found).count("**`") == 2
-    assert "0.20" in judged.identity_table(found)
-    assert judged.words(found).count("- ") == 2
+    found = Opinions.load(folder)
+    assert "gradient histograms" in report.face_tables(found)
+    assert "85.7" in report.face_tables(found)
+    assert report.agreement_tables(found).count("| fear") == 2
+    assert report.confusion_tables(found).count("**`") == 2
+    assert "0.20" in report.identity_table(found)
+    assert report.disagreements_list(found).count("- ") == 2
 
 
 def test_sexes_and_ages_are_told_apart_or_the_page_says_why_not(folder):
-    text = judged.people_table(judged.load(folder))
+    text = report.people_table(Opinions.load(folder))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
     assert cells[2:] == [
         ["women", "2", "100", "25"],
@@ -165,65 +172,69 @@ def test_sexes_and_ages_are_told_apart_or_the_page_says_why_not(folder):
     assert "drawn: 0.80." in text
     people = pd.read_csv(folder / "people.csv")
     people.assign(drawn_woman=float("nan"), drawn_age=float("nan")).to_csv(folder / "people.csv", index=False)
-    text = judged.people_table(judged.load(folder))
+    text = report.people_table(Opinions.load(folder))
     assert "everyone" in text and "nothing can be compared" in text
     people.iloc[:0].to_csv(folder / "people.csv", index=False)
-    assert "not among" in judged.people_table(judged.load(folder))
+    assert "not among" in report.people_table(Opinions.load(folder))
 
 
-def test_changed_code_of_faces_or_judges_is_told(folder, monkeypatch):
-    text = judged.load(folder).provenance()
+def test_changed_code_of_faces_or_judges_is_said(folder, monkeypatch):
+    text = Opinions.load(folder).describe_provenance()
     assert "this build's is the same" in text and "Packages: fer 25.10.3." in text
-    monkeypatch.setitem(judged._CODE, "judges", lambda: "other")
-    assert "; the judges changed since then." in judged.load(folder).provenance()
-    monkeypatch.setitem(judged._CODE, "renderer", lambda: "other")
-    assert "; the renderer and the judges changed since then." in judged.load(folder).provenance()
+    monkeypatch.setattr(opinions, "judges_digest", lambda: "other")
+    assert "; the judges changed since then." in Opinions.load(folder).describe_provenance()
+    monkeypatch.setattr(opinions, "renderer_digest", lambda: "other")
+    assert "; the renderer and the judges changed since then." in Opinions.load(folder).describe_provenance()
 
 
 def test_the_judges_code_is_what_shows_the_pictures_not_what_reads_them(monkeypatch):
-    digests = {name: "1" for name in source_digests(["judges.judging"])}
-    assert {"judges.judging", "judges.panel", "judges.faceapi", "faces.disk"} <= set(digests)
-    monkeypatch.setattr(judged, "source_digests", lambda modules: digests)
-    before = judged.judges_digest()
+    digests = {name: "1" for name in source_digests(["judges.run"])}
+    assert {"judges.run", "judges.panel", "judges.faceapi", "faces.disk"} <= set(digests)
+    monkeypatch.setattr(opinions, "source_digests", lambda modules: digests)
+    before = opinions.judges_digest()
     digests["faces.disk"] = "2"
-    assert judged.judges_digest() == before
+    assert opinions.judges_digest() == before
     digests["judges.panel"] = "2"
-    assert judged.judges_digest() != before
+    assert opinions.judges_digest() != before
 
 
 def test_settings_of_rendered_faces_are_noted(folder):
     (folder / "rendered").mkdir()
     (folder / "rendered" / "settings.json").write_text('{"seed": 3, "kind": "faces", "maker": "x"}')
-    assert judged.describe(folder, {})["settings"] == {"seed": 3}
+    assert opinions.provenance_of(folder, {})["settings"] == {"seed": 3}
 
 
-def test_verdicts_of_an_older_version_are_refused(folder):
-    made = json.loads((folder / "made.json").read_text())
+def test_opinions_of_an_older_version_are_refused(folder):
+    made = json.loads((folder / opinions.PROVENANCE).read_text())
     del made["judges"]
-    (folder / "made.json").write_text(json.dumps(made))
+    (folder / opinions.PROVENANCE).write_text(json.dumps(made))
     agreement = pd.read_csv(folder / "agreement.csv").drop(columns="faces_change")
     agreement.to_csv(folder / "agreement.csv", index=False)
     with pytest.raises(
-        FerError, match=r"lack judges in made\.json, faces_change in agreement\.csv.*fer judge"
+        FerError, match=r"lack judges in provenance\.json, faces_change in agreement\.csv.*fer judge"
     ):
-        judged.load(folder)
+        Opinions.load(folder)
 
 
 def test_a_missing_table_is_named_with_its_remedy(folder):
     (folder / "identity.csv").unlink()
     with pytest.raises(FerError, match="make them with `fer judge"):
-        judged.load(folder)
+        Opinions.load(folder)
     shutil.rmtree(folder)
-    with pytest.raises(FerError, match="no verdicts"):
-        judged.load(folder)
+    with pytest.raises(FerError, match="no opinions"):
+        Opinions.load(folder)
 
 
-def test_verdicts_on_other_faces_are_not_shown(folder):
-    made = {**judged.describe(folder, {}), "digest": "d", "settings": {"subjects": 3, "seed": 0, "yaw": 2.5}}
-    (folder / judged.MADE).write_text(json.dumps(made))
+def test_opinions_on_other_faces_are_not_shown(folder):
+    made = {
+        **opinions.provenance_of(folder, {}),
+        "digest": "d",
+        "settings": {"subjects": 3, "seed": 0, "yaw": 2.5},
+    }
+    (folder / opinions.PROVENANCE).write_text(json.dumps(made))
     same: list[dict[str, object]] = [{"digest": "d"}, {"rendered": {"subjects": 3, "seed": 0}}]
     for faces in same:
-        assert judged.load(folder, faces).made == made
+        assert Opinions.load(folder, faces).provenance == made
     for faces in (
         {"digest": "e"},
         {"rendered": {"subjects": 4, "seed": 0}},
@@ -231,23 +242,23 @@ def test_verdicts_on_other_faces_are_not_shown(folder):
         {"rendered": {"subjects": 3, "size": 256}},
     ):
         with pytest.raises(Lacking, match=r"about other faces.*fer judge FACES --out"):
-            judged.load(folder, faces)
-    (folder / judged.MADE).write_text(json.dumps({**made, "settings": {}}))
+            Opinions.load(folder, faces)
+    (folder / opinions.PROVENANCE).write_text(json.dumps({**made, "settings": {}}))
     with pytest.raises(Lacking, match="about other faces"):
-        judged.load(folder, {"rendered": {"subjects": 3}})
+        Opinions.load(folder, {"rendered": {"subjects": 3}})
 
 
 def test_own_faces_are_noted_by_what_they_are(tmp_path):
     write_sequence(tmp_path, "S005_001", expression="happy")
-    before = judged.describe(tmp_path, {})["digest"]
-    assert judged.describe(tmp_path, {})["digest"] == before
+    before = opinions.provenance_of(tmp_path, {})["digest"]
+    assert opinions.provenance_of(tmp_path, {})["digest"] == before
     next(tmp_path.rglob("*.png")).unlink()
-    assert judged.describe(tmp_path, {})["digest"] != before
+    assert opinions.provenance_of(tmp_path, {})["digest"] != before
 
 
-def test_the_kept_verdicts_are_of_the_default_book():
-    kept = Path(__file__).parents[1] / "book" / "judged"
+def test_the_kept_opinions_are_of_the_default_book():
+    kept = Path(__file__).parents[1] / "book" / "opinions"
     faces = Study(make_settings("book")).faces_record
-    assert judged.load(kept, faces).made["settings"]["subjects"] == faces["rendered"]["subjects"]
+    assert Opinions.load(kept, faces).provenance["settings"]["subjects"] == faces["rendered"]["subjects"]
     with pytest.raises(Lacking):
-        judged.load(kept, Study(make_settings("smoke")).faces_record)
+        Opinions.load(kept, Study(make_settings("smoke")).faces_record)
