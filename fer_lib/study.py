@@ -35,7 +35,9 @@ from fer_lib.network.repeatable import arithmetic, precision_of
 from fer_lib.network.stack import Field, receptive_field
 from fer_lib.network.training import Trained, load_trained
 from fer_lib.parameters import settings_from_notebook
-from fer_lib.probe import activations, deconv, regions
+from fer_lib.probe import regions
+from fer_lib.probe.projections import Projections
+from fer_lib.probe.responses import Exemplars, Responses, exemplars
 from fer_lib.render.atlas import Atlas
 from fer_lib.steps import matching, networks, probes, rendered, routes
 from fer_lib.steps import pictures as selected
@@ -308,27 +310,27 @@ class Study:
         return probes.responses(self.store, self.pictures, self.training, layer, s.resize, s.crop)
 
     @cached_property
-    def responses(self) -> activations.Responses:
+    def responses(self) -> Responses:
         """Maximum and position of every conv3 map on every picture."""
         return self.responses_of(LAYER)
 
-    def responses_of(self, layer: str) -> activations.Responses:
+    def responses_of(self, layer: str) -> Responses:
         """Maximum and position of every map of a layer on every picture, in the table's order."""
-        return activations.Responses.load(self._responses(layer).path)
+        return Responses.load(self._responses(layer).path)
 
     @cached_property
-    def exemplars(self) -> activations.Exemplars:
+    def exemplars(self) -> Exemplars:
         """The strongest training pictures of every conv3 map (section 3.2, steps 1 to 3)."""
         return self.exemplars_of(LAYER)
 
-    def exemplars_of(self, layer: str) -> activations.Exemplars:
+    def exemplars_of(self, layer: str) -> Exemplars:
         """Strongest training pictures of every map of a layer."""
         groups = self.table["subject"].to_numpy() if self.settings.one_per_subject else None
-        return activations.exemplars(
+        return exemplars(
             self.responses_of(layer), n=self.settings.n_exemplars, among=self.split.train, groups=groups
         )
 
-    def projections_of(self, layer: str, rule: str = "deconvnet") -> deconv.Projections:
+    def projections_of(self, layer: str, rule: str = "deconvnet") -> Projections:
         """Every exemplar of a layer projected to the pixels, one row a unit, maps first: (maps * n) rows."""
         s = self.settings
         found = probes.projections(
@@ -346,7 +348,7 @@ class Study:
             s.crop,
             arithmetic(),
         )
-        return deconv.Projections.load(found.path)
+        return Projections.load(found.path)
 
     def planes(self, pictures: np.ndarray, layer: str) -> torch.Tensor:
         """All feature maps of a layer on some pictures, (n, C, h, w)."""
