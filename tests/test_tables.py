@@ -34,8 +34,14 @@ def maps(number: int = 12) -> Gallery:
 
 
 def pictures(text: str) -> list[tuple[str, np.ndarray]]:
-    found = re.findall(r"!\[([^\]]*)\]\(data:image/png;base64,([^)]+)\)", text)
-    return [(alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(code))))) for alt, code in found]
+    found = re.findall(r"!\[([^\]]*)\]\(data:image/\w+;base64,([^)]+)\)", text)
+    return [(alt, decoded(base64.b64decode(code))) for alt, code in found]
+
+
+def decoded(content: bytes) -> np.ndarray:
+    """A grey picture as (h, w), whatever the format makes of it; another one as (h, w, 3)."""
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    return picture[..., 0] if (picture == picture[..., :1]).all() else picture
 
 
 def test_list_table_is_numbered_and_captioned() -> None:
@@ -87,7 +93,7 @@ def test_slider_pictures_have_captions() -> None:
     shown, captions = tables.map_pictures(maps())
     assert len(shown) == len(captions) == 12
     assert captions[7] == "map 7: never active" and captions[5] == "map 5: strongest 2.50"
-    assert shown[0].shape == (2 * 5, 2 * (2 * (3 * 5 + 4)) + 12)
+    assert shown[0].shape == (5, 2 * (3 * 5 + 4) + 6)
     shown, captions = tables.atlas_pictures(ATLAS)
     assert captions[-1] == "AU 12 Lip corner puller: E" and int(shown[-1][0, 0]) == 125
 

@@ -201,10 +201,8 @@ def map_pictures(gallery: Gallery) -> tuple[list[np.ndarray], list[str]]:
     """Originals beside projections of every map, and captions, for the slider."""
     pictures, captions = [], []
     for c, dead in enumerate(gallery.dead):
-        left, right = (
-            enlarge(strip(one[c], columns=3), 2) for one in (gallery.originals, gallery.projections)
-        )
-        pictures.append(np.hstack([left, np.full((len(left), 12), 255, np.uint8), right]))
+        left, right = (strip(one[c], columns=3) for one in (gallery.originals, gallery.projections))
+        pictures.append(np.hstack([left, np.full((len(left), 6), 255, np.uint8), right]))
         captions.append(f"map {c}: {'never active' if dead else f'strongest {gallery.strength[c]:.2f}'}")
     return pictures, captions
 
