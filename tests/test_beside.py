@@ -101,7 +101,7 @@ def test_a_failed_build_throws_nothing_away(book: Path) -> None:
 
     class Built:
         outdir = out
-        builder = type("Builder", (), {"format": "html", "imagedir": "_images"})
+        builder = type("Builder", (), {"name": "html", "imagedir": "_images"})
 
     beside.finish(Built, RuntimeError("broken"))  # type: ignore[arg-type]
     assert sorted((out / "_images").iterdir()) == before

@@ -421,7 +421,7 @@ def test_slider_loads_only_what_is_looked_at(sliders: Any) -> None:
     position.focus()
     sliders.keyboard.press("ArrowRight")
     assert image.get_attribute("alt") == "Nine squares; map 1 & <more>"
-    assert one.locator("figcaption").text_content() == "map 1 & <more>"
+    assert one.locator("[data-part=caption]").text_content() == "map 1 & <more>"
     assert position.get_attribute("aria-valuetext") == "map 1 & <more>"
     assert one.locator("output").text_content() == "1"
     sliders.wait_for_function("document.querySelector('.fer-slider img').complete")

@@ -125,5 +125,5 @@ def tidy(folder: Path, images: str) -> None:
 
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Tidy a book of pages that was built without an error."""
-    if error is None and app.builder.format == "html":
+    if error is None and app.builder.name in ("html", "dirhtml", "singlehtml"):
         tidy(Path(app.outdir), app.builder.imagedir)
