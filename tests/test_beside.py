@@ -108,7 +108,7 @@ def test_a_failed_build_throws_nothing_away(book: Path) -> None:
 
 
 def test_what_is_no_picture_stays(book: Path) -> None:
-    style = "url(data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=)"
+    style = "url(data:image/svg+xml;base64,PHN2Zz48L3N2Zz4=) url(data:image/png;base64,iVBORw0KG)"
     (book / "intro.md").write_text(
         f"# A\n\n```{{raw}} html\n<i style='{style}'></i>\n```\n```{{toctree}}\nnotebooks/one\n```\n",
         encoding="utf-8",

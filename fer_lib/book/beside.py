@@ -24,7 +24,11 @@ from sphinx.util.osutil import relative_uri
 
 LOGGER = logging.getLogger(__name__)
 
-DATA_URI = re.compile(r"data:image/(png|jpeg|webp|gif);base64,([A-Za-z0-9+/]+={0,2})")
+# Whole groups of four, so that what is cut off or no picture at all stays as it is.
+DATA_URI = re.compile(
+    r"data:image/(png|jpeg|webp|gif);base64,((?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)"
+    r"(?![A-Za-z0-9+/=])"
+)
 
 ICONS = "scripts/fontawesome.js"
 """The theme's icons, by their place among the static files: two thousand drawings, of which pages use some twenty."""
