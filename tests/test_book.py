@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 import yaml
@@ -207,7 +209,7 @@ def address() -> Iterator[str]:
         thread.join()
 
 
-# Settled: fonts, pictures, formulas and widgets are there, and what they set off has been laid out.
+# Settled: fonts, pictures and formulas are there, and what they set off has been laid out.
 SETTLED = """async () => {
   const frames = async (n) => { for (; n; n--) await new Promise((done) => requestAnimationFrame(done)); };
   const until = async (ready) => { while (!ready()) await frames(1); };
@@ -216,8 +218,6 @@ SETTLED = """async () => {
     await until(() => window.MathJax?.startup?.promise);
     await MathJax.startup.promise;
   }
-  const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
-  await until(() => document.querySelectorAll(".widget-subarea").length >= views);
   await until(() => [...document.images].every((image) => image.complete));
   await frames(6);
 }"""
@@ -232,6 +232,7 @@ class Visit:
         self.page.set_default_timeout(PATIENCE)
         self.errors: list[str] = []
         self.foreign: list[str] = []
+        self.asked: set[Path] = set()
         own = ("file:", "data:", "blob:", "http://127.0.0.1:")
         self.page.route(
             lambda target: not target.startswith(own),
@@ -239,9 +240,14 @@ class Visit:
         )
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self._note(request.url))
         self.page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
         self.page.goto(url, wait_until="load")
         self.settle()
+
+    def _note(self, url: str) -> None:
+        if url.startswith("file:"):
+            self.asked.add(Path(url2pathname(urlsplit(url).path)))
 
     def settle(self) -> None:
         """Wait until nothing on the page moves any more."""
@@ -410,12 +416,80 @@ def test_every_picture_is_described(browser, name: str) -> None:
             "e.tagName === 'IMG' ? e.getAttribute('alt') : e.getAttribute('aria-label')])",
         )
         assert [html for html, text in found if not describes(text)] == []
-        # Widgets keep pictures that are shown only later in the page's data.
-        for state in visit.page.locator("script[type='application/vnd.jupyter.widget-state+json']").all():
-            for model in json.loads(state.text_content())["state"].values():
-                assert model["model_name"] != "ImageModel", "a widget that can have no alternative text"
-                for tag in re.findall(r"<img [^>]*>", str(model["state"].get("value", ""))):
-                    assert describes(re.search(r' alt="([^"]*)"', tag)[1])
+        # What a slider shows only later is described in its data.
+        for data in visit.page.locator(".fer-slider script[type='application/json']").all():
+            later = json.loads(data.text_content())
+            assert len(later["labels"]) == len(later["pictures"]) > 1
+            assert all(describes(f"{later['alt']}; {label}") for label in later["labels"])
+
+
+PAGE_BYTES, BOOK_BYTES = 1_500_000, 20_000_000
+
+
+def size(paths: set[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_light(browser, name: str) -> None:
+    """The page, the theme and the pictures that it loads when it opens; the script of formulas runs once it is painted."""
+    with Visit(browser, f"{HTML.as_uri()}/{name}.html") as visit:
+        formulas = {path for path in visit.asked if "mathjax" in path.parts}
+        assert visit.page.locator("script[src*=mathjax]:not([defer])").count() == 0
+        assert HTML.resolve() / f"{name}.html" in {path.resolve() for path in visit.asked}
+        assert size(visit.asked - formulas) <= PAGE_BYTES
+
+
+@pytest.mark.browser
+def test_the_book_is_light() -> None:
+    assert size({path for path in HTML.rglob("*") if path.is_file()}) <= BOOK_BYTES
+
+
+@pytest.mark.browser
+def test_pictures_are_loaded_when_they_are_looked_at(browser) -> None:
+    with Visit(browser, f"{HTML.as_uri()}/notebooks/05_facial_units.html") as visit:
+        before, position = set(visit.asked), visit.page.locator(".fer-slider [type=range]")
+        data = json.loads(visit.page.locator(".fer-slider script[type='application/json']").text_content())
+        files = {(HTML / "notebooks" / picture).resolve() for picture in data["pictures"]}
+        assert all(path.is_file() for path in files)
+        assert len(files & {path.resolve() for path in before}) == 1
+        position.fill("7")
+        visit.settle()
+        picture = visit.page.locator(".fer-slider img")
+        assert picture.evaluate("i => i.naturalWidth") > 100
+        assert picture.get_attribute("src") == data["pictures"][7]
+        assert len(visit.asked - before) == 3, "this one and its two neighbours"
+
+
+@pytest.mark.browser
+def test_explorer_loads_its_maps_sheet_by_sheet(browser) -> None:
+    with Visit(browser, f"{HTML.as_uri()}/notebooks/explorer.html") as visit:
+        before = set(visit.asked)
+        data = json.loads(visit.page.locator(".fer-explorer script[type='application/json']").text_content())
+        sheets = data["layers"][0]["projections"]["uris"]
+        assert len(sheets) > 4
+        assert sum(Path(sheet).name in {path.name for path in before} for sheet in sheets) == 1
+        alive = [c for c, dead in enumerate(data["layers"][0]["dead"]) if not dead]
+        visit.page.locator(".fer-explorer [data-part=number]").fill(str(alive[-1]))
+        visit.page.wait_for_function(
+            "document.querySelector('.fer-explorer [data-part=projections]').width !== 240"
+        )
+        assert Path(sheets[alive[-1] // data["layers"][0]["projections"]["maps"]]).name in {
+            path.name for path in visit.asked - before
+        }
+        assert len(visit.asked - before) <= 2
+
+
+@pytest.mark.browser
+def test_every_icon_is_drawn(browser) -> None:
+    """Of the theme's icons only those are kept that pages use."""
+    with Visit(browser, f"{HTML.as_uri()}/notebooks/05_facial_units.html") as visit:
+        drawn = visit.page.locator("svg.svg-inline--fa")
+        assert drawn.count() > 8
+        assert visit.page.locator("i[class*='fa-']:not(:has(svg))").count() == 0, "not replaced by a drawing"
+        # FontAwesome shows an animation for what it does not know.
+        assert visit.page.locator("svg.svg-inline--fa:is(:has(animate), :not(:has(path)))").count() == 0
 
 
 @pytest.mark.browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -19,7 +20,7 @@ from conftest import PATIENCE
 from PIL import Image, features
 
 from fer_lib.errors import FerError
-from fer_lib.plot import explorer
+from fer_lib.plot import pictures
 from fer_lib.plot.explorer import LayerView, explorer_html, slider
 from fer_lib.plot.pictures import Gallery
 
@@ -72,16 +73,18 @@ def decoded(uri: str) -> np.ndarray:
 
 def tile(sheet: dict[str, Any], chosen: int, i: int) -> np.ndarray:
     k, across = sheet["tile"], sheet["across"]
-    top = ((chosen // sheet["columns"]) * sheet["down"] + i // across) * k
-    left = ((chosen % sheet["columns"]) * across + i % across) * k
-    return decoded(sheet["uri"])[top : top + k, left : left + k]
+    number, place = divmod(chosen, sheet["maps"])
+    top = ((place // sheet["columns"]) * sheet["down"] + i // across) * k
+    left = ((place % sheet["columns"]) * across + i % across) * k
+    return decoded(sheet["uris"][number])[top : top + k, left : left + k]
 
 
 @pytest.mark.parametrize("number", [1, 5, 9])
 def test_small_tiles_are_stored_exactly(number: int) -> None:
-    view = layer(side=5, maps=7, number=number)
+    view = layer(side=5, maps=70, number=number)
     data = embedded(explorer_html([view], mean_face(), au_names=NAMES))
-    for chosen, i in ((0, 0), (6, number - 1), (4, number // 2)):
+    assert len(data["layers"][0]["originals"]["uris"]) == 3, "a page loads what it shows, not all maps"
+    for chosen, i in ((0, 0), (31, number - 1), (32, 0), (69, number // 2)):
         np.testing.assert_array_equal(
             tile(data["layers"][0]["originals"], chosen, i), view.gallery.originals[chosen, i]
         )
@@ -94,20 +97,20 @@ def test_small_tiles_are_stored_exactly(number: int) -> None:
 def test_large_tiles_are_close_and_zero_stays_grey(webp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if webp and not features.check("webp"):
         pytest.skip("this Pillow has no WebP")
-    monkeypatch.setattr(explorer.features, "check", lambda _: webp)
+    monkeypatch.setattr(pictures.features, "check", lambda _: webp)
     view = layer()
     view = changed(view, projections=np.full_like(view.gallery.projections, 128))
     html = explorer_html([view], mean_face(), au_names=NAMES)
     stored = embedded(html)["layers"][0]
-    assert f"data:image/{'webp' if webp else 'jpeg'}" in stored["originals"]["uri"]
+    assert f"data:image/{'webp' if webp else 'jpeg'}" in stored["originals"]["uris"][0]
     assert np.abs(tile(stored["originals"], 5, 4).astype(float) - view.gallery.originals[5, 4]).mean() < 6
-    assert np.abs(decoded(stored["projections"]["uri"]).astype(int) - 128).max() <= 1
+    assert np.abs(decoded(stored["projections"]["uris"][0]).astype(int) - 128).max() <= 1
 
 
 def test_hidden_faces_are_not_in_the_fragment() -> None:
     data = embedded(explorer_html([changed(layer(), public=False)], mean_face(), au_names=NAMES))
     assert data["layers"][0]["originals"] is None
-    assert data["layers"][0]["projections"]["uri"]
+    assert data["layers"][0]["projections"]["uris"]
 
 
 def test_missing_values_and_closing_tags_are_safe() -> None:
@@ -161,25 +164,37 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(FerError, match="identifier"):
         explorer_html([layer()], mean_face(), au_names=NAMES, identifier='"><b')
     with pytest.raises(FerError, match="16383"):
-        few = layer(maps=1681, side=1, number=1)
-        wide = np.zeros((1681, 1, 400, 400), np.uint8)
+        few = layer(maps=36, side=1, number=1)
+        wide = np.zeros((36, 1, 2800, 2800), np.uint8)
         explorer_html([changed(few, originals=wide, projections=wide)], mean_face(), au_names=NAMES)
 
 
-def test_slider_links_in_the_browser() -> None:
-    pictures = [np.full((4, 6), 40 * i, np.uint8) for i in range(3)]
-    box = slider(pictures, ["one", "two & more", "three"], name="entry", alt='"grey" squares')
-    play, chooser = box.children[0].children
-    stack = box.children[1]
-    assert (chooser.max, play.max, len(stack.children), chooser.description) == (2, 2, 3, "entry")
-    shown = stack.children[1].value
-    found = re.search(r'src="(data:image/png;base64,[^"]+)" alt="([^"]*)"', shown)
-    assert found and decoded(found[1]).tolist() == pictures[1].tolist()
-    assert found[2] == "&quot;grey&quot; squares; two &amp; more" and shown.endswith(">two &amp; more")
+def row(number: int = 4, side: int = 40) -> tuple[list[np.ndarray], list[str]]:
+    return list(smooth_tiles(number, 1, side)[:, 0]), [f"map {i} & <more>" for i in range(number)]
+
+
+def test_slider_holds_every_picture_with_its_caption() -> None:
+    shown = [np.full((4, 6), 40 * i, np.uint8) for i in range(3)]
+    html = slider(shown, ["one", "two & more", "</script>"], name="entry", alt='"grey" squares').data
+    data = embedded(html)
+    assert [decoded(uri).tolist() for uri in data["pictures"]] == [picture.tolist() for picture in shown]
+    assert data["labels"] == ["one", "two & more", "</script>"] and data["alt"] == '"grey" squares'
+    assert html.count("</script>") == 2
+    image = re.search(r"<img [^>]*>", html)
+    assert image and 'alt="&quot;grey&quot; squares; one"' in image[0], "also where no script runs"
+    assert f'src="{data["pictures"][0]}"' in image[0] and 'width="480" height="320"' in image[0]
+
+
+def test_slider_refuses_what_it_cannot_show() -> None:
+    shown = [np.zeros((4, 6), np.uint8)] * 2
     with pytest.raises(FerError, match="one label per picture"):
-        slider(pictures, ["one"], alt="grey")
+        slider(shown, ["one"], alt="grey")
+    with pytest.raises(FerError, match="0 pictures"):
+        slider([], [], alt="grey")
     with pytest.raises(FerError, match="expected uint8"):
         slider([np.zeros((4, 4))], ["one"], alt="grey")  # type: ignore[list-item]
+    with pytest.raises(FerError, match=r"'two' has shape \(6, 4\); expected \(4, 6\)"):
+        slider([shown[0], np.zeros((6, 4), np.uint8)], ["one", "two"], alt="grey")
 
 
 # What a notebook's page may have loaded before: an AMD loader that takes every module it sees.
@@ -365,3 +380,88 @@ def test_no_accessibility_violations(page: Any, dark: bool) -> None:
     results = axe.Axe().run(page, context="#first")
     found = [(one["id"], one["nodes"][0]["html"][:80]) for one in results.response["violations"]]
     assert not found
+
+
+@pytest.fixture
+def sliders(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """A page with two sliders whose pictures are files beside it, and the files that were asked for."""
+    first = slider(*row(6), alt="Nine squares", name="map").data
+    second = slider(*row(3, 60), alt="A rendered face", name="picture").data
+
+    def beside(found: re.Match[str]) -> str:
+        name = f"{hashlib.sha256(found[1].encode()).hexdigest()}.webp"
+        (tmp_path / name).write_bytes(base64.b64decode(found[1]))
+        return name
+
+    text = re.sub(r"data:image/\w+;base64,([\w+/=]+)", beside, first + second)
+    file = tmp_path / "page.html"
+    file.write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>maps</title>{LOADER}<body>{text}</body></html>",
+        encoding="utf-8",
+    )
+    tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
+    tab.asked, problems = [], []
+    tab.on("request", lambda asked: tab.asked.append(asked.url.rpartition("/")[2]))
+    tab.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.goto(file.as_uri())
+    yield tab
+    tab.close()
+    assert not problems
+
+
+@pytest.mark.browser
+def test_slider_loads_only_what_is_looked_at(sliders: Any) -> None:
+    one = sliders.locator(".fer-slider").first
+    image, position = one.locator("img"), one.locator("[data-part=position]")
+    assert len(sliders.asked) == 3, "the page and one picture for each slider"
+    assert image.get_attribute("alt") == "Nine squares; map 0 & <more>"
+    position.focus()
+    sliders.keyboard.press("ArrowRight")
+    assert image.get_attribute("alt") == "Nine squares; map 1 & <more>"
+    assert one.locator("[data-part=caption]").text_content() == "map 1 & <more>"
+    assert position.get_attribute("aria-valuetext") == "map 1 & <more>"
+    assert one.locator("output").text_content() == "1"
+    sliders.wait_for_function("document.querySelector('.fer-slider img').complete")
+    assert image.evaluate("i => i.naturalWidth") == 40 and "fer-waiting" not in image.get_attribute("class")
+    sliders.wait_for_load_state("networkidle")
+    assert len(set(sliders.asked)) == 5, "the next one is loaded ahead, the others are not"
+    other = sliders.locator(".fer-slider").last
+    assert other.locator("img").get_attribute("alt") == "A rendered face; map 0 & <more>"
+    assert sliders.locator(".fer-slider[data-ready]").count() == 2
+
+
+@pytest.mark.browser
+def test_slider_plays_to_the_end_and_begins_again(sliders: Any) -> None:
+    one = sliders.locator(".fer-slider").last
+    button = one.get_by_role("button")
+    button.click()
+    assert button.get_attribute("aria-label") == "Pause"
+    sliders.wait_for_function(
+        "[...document.querySelectorAll('.fer-slider output')].pop().textContent === '2'"
+    )
+    sliders.wait_for_function(
+        "[...document.querySelectorAll('.fer-slider button')].pop().ariaLabel === 'Play'"
+    )
+    button.click()
+    assert one.locator("output").text_content() == "0"
+    button.click()
+    assert button.get_attribute("aria-label") == "Play"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_slider_is_accessible_on_a_phone(sliders: Any, dark: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    if dark:
+        sliders.add_style_tag(
+            content=":root { --pst-color-text-base: #ced6dd; --pst-color-surface: #29313d; --pst-color-text-muted: #9ca4af;"
+            "--pst-color-background: #14181e; --pst-color-border: #48566b; } body { background: #14181e }"
+        )
+    sliders.set_viewport_size({"width": 320, "height": 700})
+    assert sliders.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    sliders.evaluate("delete window.define")
+    found = axe.Axe().run(sliders, context=".fer-slider").response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:80]) for one in found] == []

@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const TABLES = ".pst-scrollable-table-container, .cell_output > .output:has(> div > table, > table)";
-  const SCROLLING = TABLES + ", pre, figure, .cell_output, .cell_output > .output, mjx-container, span.math, .jupyter-widgets";
+  const SCROLLING = TABLES + ", pre, figure, .cell_output, .cell_output > .output, mjx-container, span.math";
   const KINDS = [["table", "Table"], ["pre", "Code"], ["mjx-container", "Formula"], ["img", "Picture"]];
 
   const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
@@ -81,7 +81,7 @@
     const article = document.querySelector(".bd-article");
     if (!article) return;
     fit();
-    // Fonts, pictures, formulas and widgets come later; folded parts open; windows and letters change their size.
+    // Fonts, pictures and formulas come later; folded parts open; windows and letters change their size.
     const sizes = new ResizeObserver(soon);
     const watch = () => [article, ...article.querySelectorAll(SCROLLING + ", table")].forEach((one) => sizes.observe(one));
     new MutationObserver(() => { watch(); soon(); }).observe(article, { childList: true, subtree: true });

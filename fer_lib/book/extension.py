@@ -11,6 +11,8 @@ It does what Jupyter Book leaves open:
 * the bibliography carries no roles that screen readers have dropped;
 * under what a notebook shows stands a link to the function that made it;
 * the whole book can be one page, which `make pdf` prints;
+* pictures that notebooks hold in themselves become files beside the pages, and of the theme no more is kept than pages use
+  (`fer_lib.book.beside`);
 * the notebooks, which run in their own folder, find the faces where the shell does;
 * the reference shows what a property says of itself as a sentence, also when it holds a colon.
 """
@@ -35,7 +37,7 @@ from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 from fer_lib.artifacts.store import default_root
-from fer_lib.book import left_out
+from fer_lib.book import beside, left_out
 from fer_lib.book.execution import execute_ahead, make_impersonal
 from fer_lib.environment import settings_from_environment
 from fer_lib.errors import FerError
@@ -300,4 +302,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)
     app.connect("autodoc-process-docstring", keep_first_line, priority=100)
+    app.connect("build-finished", beside.finish)
+    app.add_post_transform(beside.PicturesBeside)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -90,16 +90,20 @@
     pen.fillText(text, 120, 126);
   }
 
+  const sheetOf = (sheet, map) => sheet.uris[Math.floor(map / sheet.maps)];
+
   function drawTiles(canvas, sheet, map) {
     if (layer().dead[map]) return message(canvas, "never active");
-    const image = picture(sheet.uri);
-    if (!image) return undefined;
+    const image = picture(sheetOf(sheet, map));
+    // Never another map's pictures below this one's name.
+    if (!image) return message(canvas, "");
     const { tile, across, columns, count } = sheet;
     const gap = 4, zoom = Math.max(1, Math.round(240 / (across * tile)));
     canvas.width = canvas.height = across * tile * zoom + (across - 1) * gap;
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
-    const left = (map % columns) * across * tile, top = Math.floor(map / columns) * sheet.down * tile;
+    const place = map % sheet.maps;
+    const left = (place % columns) * across * tile, top = Math.floor(place / columns) * sheet.down * tile;
     for (let i = 0; i < count; i += 1) {
       const x = i % across, y = Math.floor(i / across);
       pen.drawImage(image, left + x * tile, top + y * tile, tile, tile,
@@ -163,6 +167,9 @@
     part.originals.hidden = !view.originals;
     part.hidden.hidden = Boolean(view.originals);
     drawTiles(part.projections, view.projections, map);
+    // What comes next is loaded ahead.
+    const next = state.order[state.position + 1];
+    if (next !== undefined) [view.originals, view.projections].forEach((sheet) => sheet && picture(sheetOf(sheet, next)));
     drawFace(map);
     drawBars(map);
     part.position.value = String(state.position);

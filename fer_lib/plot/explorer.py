@@ -2,13 +2,12 @@
 
 `explorer_html` writes one HTML fragment that holds its pictures, numbers, style and script, so that it works in
 a built book, in a notebook and from a saved file, with neither a kernel nor a network. `slider` is the small
-widget for a handful of pictures, linked in the browser so that it works in a saved notebook too.
+one, of the same kind, for a row of pictures. The book takes the pictures out of both into files beside its pages, which
+are loaded when they are looked at (`fer_lib.book.beside`).
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 import re
@@ -17,20 +16,18 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, features
 
 from fer_lib.errors import FerError
-from fer_lib.plot.pictures import HIDDEN, Gallery, grey
+from fer_lib.plot.pictures import HIDDEN, Gallery, data_uri, grey
 
-if TYPE_CHECKING:
-    import ipywidgets
-
-_QUALITY = 80
+_MAPS_PER_SHEET = 32  # few enough that a page loads little before it is used
+_WIDTH = 480  # px: small pictures of a slider are enlarged by a whole number up to this
 _LOSSLESS_BELOW = 16  # px: tiles smaller than a block of the lossy codec would bleed into their neighbours
 _WIDEST = 16383  # px: the largest side a WebP picture may have
 
@@ -116,15 +113,13 @@ def slider(
     *,
     alt: str,
     name: str = "map",
-) -> ipywidgets.VBox:
-    """Return a widget that shows one of several pictures, with a slider and a play button.
-
-    All links are made in the browser, so the widget also works where no kernel runs.
+) -> HTML:
+    """Show one of several pictures, with a slider and a play button, where no kernel runs too.
 
     Parameters
     ----------
     pictures
-        Grey pictures, uint8 (h, w) each.
+        Grey pictures, uint8 (h, w) each, all of one size.
     labels
         One caption per picture, plain text.
     alt
@@ -134,41 +129,42 @@ def slider(
 
     Returns
     -------
-    ipywidgets.VBox
-        A row with the play button and the slider, and below it the stack of pictures.
+    HTML
+        A self-contained fragment, which a cell that ends with it shows. Without scripts it is the first picture.
 
     Raises
     ------
     FerError
-        If there is no picture, a label is missing, or a picture is not uint8 (h, w).
+        If there is no picture, a label is missing, or a picture is not uint8 (h, w) or not of the first one's size.
     """
-    import ipywidgets
-
     if not len(pictures) or len(pictures) != len(labels):
         raise FerError(
             f"slider: {len(pictures)} pictures and {len(labels)} labels; give one label per picture"
         )
-    entries = []
     for picture, label in zip(pictures, labels, strict=True):
         if picture.ndim != 2 or picture.dtype != np.uint8:
             raise FerError(f"slider: '{label}' is {picture.dtype} {picture.shape}; expected uint8 (h, w)")
-        # The image widget has no alternative text: the picture stands in a piece of HTML.
-        code = base64.b64encode(_encode(picture, "PNG")).decode("ascii")
-        entries.append(
-            ipywidgets.HTML(
-                f'<img src="data:image/png;base64,{code}" alt="{escape(alt)}; {escape(label)}" '
-                f'width="240" style="max-width: 100%; display: block">{escape(label)}'
+        if picture.shape != pictures[0].shape:
+            raise FerError(
+                f"slider: '{label}' has shape {picture.shape}; expected {pictures[0].shape}, as the first has"
             )
-        )
-    last = len(entries) - 1
-    stack = ipywidgets.Stack(children=entries, selected_index=0, layout={"overflow": "visible"})
-    chooser = ipywidgets.IntSlider(min=0, max=last, value=0, description=name)
-    play = ipywidgets.Play(min=0, max=last, value=0, interval=400)
-    ipywidgets.jslink((chooser, "value"), (stack, "selected_index"))
-    ipywidgets.jslink((play, "value"), (chooser, "value"))
-    # Boxes scroll by default, also for a pixel, and a reader without a mouse cannot.
-    controls = ipywidgets.HBox([play, chooser], layout={"flex_flow": "row wrap", "overflow": "visible"})
-    return ipywidgets.VBox([controls, stack], layout={"overflow": "visible"})
+    height, width = pictures[0].shape
+    zoom = max(1, _WIDTH // width)
+    uris = [data_uri(picture, lossless=min(height, width) < _LOSSLESS_BELOW) for picture in pictures]
+    fragment = Template(_asset("slider.html")).substitute(
+        style=_asset("slider.css"),
+        script=_asset("slider.js"),
+        data=_json({"pictures": uris, "labels": list(labels), "alt": alt}),
+        picture=uris[0],
+        alt=escape(alt),
+        label=escape(labels[0]),
+        name=escape(name),
+        last=len(pictures) - 1,
+        width=zoom * width,
+        height=zoom * height,
+        pixels=' class="fer-pixels"' if zoom > 1 else "",
+    )
+    return HTML(fragment)
 
 
 def explorer_html(
@@ -212,17 +208,20 @@ def explorer_html(
     shown = sorted({au for layer in layers for au in layer.aus})
     data = {
         "layers": [_layer_data(layer) for layer in layers],
-        "face": {"uri": _data_uri(mean_face), "side": mean_face.shape[0]},
+        "face": {"uri": data_uri(mean_face), "side": mean_face.shape[0]},
         "names": {str(au): au_names[au] for au in shown if au in au_names},
     }
-    # "<" never stands in the data, so that nothing in it can end the script element.
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Template(_asset("explorer.html")).substitute(
         identifier=identifier,
         style=_asset("explorer.css"),
-        data=text,
+        data=_json(data),
         script=_asset("explorer.js").replace("__IDENTIFIER__", identifier),
     )
+
+
+def _json(data: dict[str, Any]) -> str:
+    """Write data for a script element; "<" never stands in it, so that nothing in it can end the element."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _asset(name: str) -> str:
@@ -256,35 +255,22 @@ def _numbers(values: NDArray[Any], digits: int) -> list[Any]:
 
 
 def _sheet(tiles: NDArray[np.uint8]) -> dict[str, Any]:
-    """Arrange (C, n, k, k) as blocks of one picture, a block of n tiles per map, and encode it."""
+    """Arrange (C, n, k, k) as blocks of a few pictures, a block of n tiles per map, and encode them."""
     maps, count, side, _ = tiles.shape
     across = math.ceil(math.sqrt(count))
     down = math.ceil(count / across)
-    columns = math.ceil(math.sqrt(maps))
-    rows = math.ceil(maps / columns)
-    height, width = rows * down * side, columns * across * side
-    if max(height, width) > _WIDEST:
-        raise FerError(
-            f"explorer: sheet of {width} x {height} px; at most {_WIDEST} fit, show fewer or smaller tiles"
-        )
-    full = np.full((rows * columns, down * across, side, side), 128, np.uint8)
-    full[:maps, :count] = tiles
-    blocks = full.reshape(rows, columns, down, across, side, side)
-    sheet = blocks.transpose(0, 2, 4, 1, 3, 5).reshape(height, width)
-    uri = _data_uri(sheet, lossless=side < _LOSSLESS_BELOW)
-    return {"uri": uri, "tile": side, "across": across, "down": down, "columns": columns, "count": count}
-
-
-def _data_uri(picture: NDArray[np.uint8], *, lossless: bool = False) -> str:
-    if features.check("webp"):
-        kind, options = "WEBP", {"lossless": True} if lossless else {"quality": _QUALITY}
-    else:
-        kind, options = ("PNG", {}) if lossless else ("JPEG", {"quality": _QUALITY})
-    encoded = base64.b64encode(_encode(picture, kind, **options)).decode("ascii")
-    return f"data:image/{kind.lower()};base64,{encoded}"
-
-
-def _encode(picture: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, kind, **options)
-    return buffer.getvalue()
+    columns = math.ceil(math.sqrt(min(maps, _MAPS_PER_SHEET)))
+    largest = columns * across * side  # there are never more rows than columns
+    if largest > _WIDEST:
+        raise FerError(f"explorer: sheet of {largest} px; at most {_WIDEST} fit, show fewer or smaller tiles")
+    uris = []
+    for first in range(0, maps, _MAPS_PER_SHEET):
+        part = tiles[first : first + _MAPS_PER_SHEET]
+        rows = math.ceil(len(part) / columns)
+        full = np.full((rows * columns, down * across, side, side), 128, np.uint8)
+        full[: len(part), :count] = part
+        blocks = full.reshape(rows, columns, down, across, side, side)
+        sheet = blocks.transpose(0, 2, 4, 1, 3, 5).reshape(rows * down * side, columns * across * side)
+        uris.append(data_uri(sheet, lossless=side < _LOSSLESS_BELOW))
+    size = {"tile": side, "across": across, "down": down, "columns": columns, "count": count}
+    return {"uris": uris, "maps": _MAPS_PER_SHEET, **size}

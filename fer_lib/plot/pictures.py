@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from PIL import Image, features
 
 from fer_lib.errors import FerError
 from fer_lib.probe.inputs import Images
@@ -20,6 +20,7 @@ from fer_lib.probe.responses import Exemplars
 
 GAP = 2
 HIDDEN = 235  # grey of a face that may not be shown
+_QUALITY = 80
 
 
 def grey(values: ArrayLike) -> np.ndarray:
@@ -55,16 +56,16 @@ def strip(tiles: np.ndarray, *, columns: int | None = None, fill: int = 255) -> 
     return out
 
 
-def png(picture: np.ndarray) -> bytes:
-    """Encode a grey or RGB uint8 picture."""
+def data_uri(picture: np.ndarray, *, lossless: bool = True) -> str:
+    """Return a grey or RGB uint8 picture as a ``data:`` address: WebP, or PNG or JPEG where Pillow cannot write that."""
+    options: dict[str, Any]
+    if features.check("webp"):
+        kind, options = "webp", {"lossless": True, "method": 6} if lossless else {"quality": _QUALITY}
+    else:
+        kind, options = ("png", {"optimize": True}) if lossless else ("jpeg", {"quality": _QUALITY})
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def data_uri(picture: np.ndarray) -> str:
-    """Return a picture as a ``data:`` address."""
-    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, kind, **options)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def html_image(figure: Figure, alt: str) -> str:

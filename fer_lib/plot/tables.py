@@ -17,8 +17,8 @@ from fer_lib.plot.pictures import Gallery, data_uri, enlarge, strip
 from fer_lib.render.atlas import Atlas
 
 
-def _image(picture: np.ndarray, alt: str) -> str:
-    return f"![{alt}]({data_uri(picture)})"
+def _image(picture: np.ndarray, alt: str, *, lossless: bool = False) -> str:
+    return f"![{alt}]({data_uri(picture, lossless=lossless)})"
 
 
 class Table(Markdown):
@@ -89,8 +89,11 @@ def _units(au: int) -> str:
 def _beside(gallery: Gallery, c: int) -> list[str]:
     """Two cells: a map's squares and its projections."""
     return [
-        _image(_grid(gallery.originals[c]), f"The strongest squares of map {c}"),
-        _image(_grid(gallery.projections[c]), f"Projections of the strongest units of map {c}"),
+        # Enlarged pixels have edges, which the lossy code would blur.
+        _image(_grid(gallery.originals[c]), f"The strongest squares of map {c}", lossless=True),
+        _image(
+            _grid(gallery.projections[c]), f"Projections of the strongest units of map {c}", lossless=True
+        ),
     ]
 
 
@@ -201,10 +204,8 @@ def map_pictures(gallery: Gallery) -> tuple[list[np.ndarray], list[str]]:
     """Originals beside projections of every map, and captions, for the slider."""
     pictures, captions = [], []
     for c, dead in enumerate(gallery.dead):
-        left, right = (
-            enlarge(strip(one[c], columns=3), 2) for one in (gallery.originals, gallery.projections)
-        )
-        pictures.append(np.hstack([left, np.full((len(left), 12), 255, np.uint8), right]))
+        left, right = (strip(one[c], columns=3) for one in (gallery.originals, gallery.projections))
+        pictures.append(np.hstack([left, np.full((len(left), 6), 255, np.uint8), right]))
         captions.append(f"map {c}: {'never active' if dead else f'strongest {gallery.strength[c]:.2f}'}")
     return pictures, captions
 
