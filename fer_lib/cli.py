@@ -81,7 +81,12 @@ Out = Annotated[Path, typer.Argument(parser=_path, metavar="OUT")]
 
 def _settings(preset: str, faces: str, given: list[str]) -> Settings:
     """Read the parameters of a run; one that is named with --set counts more than the option for it."""
-    values: dict[str, Any] = {"preset": preset, "faces": faces}
+    return make_settings(**{"preset": preset, "faces": faces} | _assignments(given))
+
+
+def _assignments(given: list[str]) -> dict[str, Any]:
+    """Read parameters that are given as NAME=VALUE."""
+    values: dict[str, Any] = {}
     kinds, allowed = get_type_hints(Settings), describe_bounds()
     for item in given:
         name, equals, text = item.partition("=")
@@ -93,7 +98,7 @@ def _settings(preset: str, faces: str, given: list[str]) -> Settings:
         except (ValueError, KeyError):
             why = f"{name} takes a value of type {kind.__name__}, {allowed[name]}"
             raise FerError(f"--set {brief(item)}: {why}") from None
-    return make_settings(**values)
+    return values
 
 
 def _check_out(out: Path, *, folder: bool = False) -> None:
@@ -303,6 +308,67 @@ def seeds(
     if out is not None:
         found.save(out)
         typer.echo(out)
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sweep(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(parser=_path, metavar="FILE", help="As sweeps/seeds.yaml.")],
+    preset: Annotated[
+        str, typer.Option(help="Scale of all runs, instead of the file's: smoke, book or paper.")
+    ] = "",
+    faces: FacesOption = "",
+    given: Given = [],  # noqa: B006
+    jobs: Annotated[int, _number("Notebooks at a time", Bounds(1, 10_000))] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="FOLDER", help="Where results go; by default out/sweeps/NAME."),
+    ] = None,
+) -> None:
+    """Run the notebooks with all sets of parameters of FILE; what is done is not repeated. More options go to Snakemake."""
+    from fer_lib.artifacts.store import default_root
+    from fer_lib.results import collect
+    from fer_lib.sweep import read_sweep, run_sweep, why_not
+
+    fixed = {**_assignments(given)}
+    fixed |= {name: value for name, value in {"preset": preset, "faces": faces}.items() if value}
+    asked = read_sweep(file, fixed)
+    folder = (out or Path("out") / "sweeps" / asked.name).absolute()
+    failed = run_sweep(asked, folder, default_root(), jobs=jobs, engine=context.args)
+    for run, notebook in failed:
+        typer.echo(f"{run}/{notebook}: {why_not(folder, run, notebook)}", err=True)
+    done = len(asked.runs) * len(asked.notebooks) - len(failed)
+    if done:
+        table = collect(folder)
+        table.to_csv(folder / "results.csv", index=False)
+        table.to_parquet(folder / "results.parquet")
+    typer.echo(f"{len(asked.runs)} runs, {done} notebooks done, {len(failed)} not; {folder}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@cli.command(name="results")
+def results_command(
+    place: Annotated[
+        Path, typer.Argument(parser=_path, metavar="PLACE", help="A sweep's folder, or an executed notebook.")
+    ],
+    other: Annotated[
+        Path | None,
+        typer.Argument(parser=_path, metavar="OTHER", help="Another notebook: what differs is printed."),
+    ] = None,
+) -> None:
+    """Print the numbers of executed notebooks: of one, spread over the runs of a sweep, or the differences of two."""
+    from fer_lib.results import collect, compare, read, rows_of, spread
+
+    if other is not None:
+        table = compare(rows_of(read(place)), rows_of(read(other)))
+    else:
+        table = spread(collect(place)) if place.is_dir() else rows_of(read(place))
+    typer.echo(
+        table.to_string(index=False, float_format="{:.4g}".format, na_rep="")
+        if len(table)
+        else "no difference"
+    )
 
 
 @cli.command()

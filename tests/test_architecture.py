@@ -23,7 +23,9 @@ FLOORS = [
     {"study"},
     {"seeds"},
     {"plot", "book"},
-    {"cli", "probing"},
+    {"results", "probing"},
+    {"sweep"},
+    {"cli"},
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = {

@@ -23,7 +23,10 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    return [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["docs"], *EXTRAS["test"]]]
+    return [
+        Requirement(text)
+        for text in [*PROJECT["dependencies"], *EXTRAS["docs"], *EXTRAS["test"], *EXTRAS["sweep"]]
+    ]
 
 
 def test_every_requirement_is_pinned_within_its_range() -> None:
