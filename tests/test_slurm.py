@@ -6,11 +6,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from slurm_node import lacking, slurm_node
 
 from fer_lib.artifacts.store import Store
+from fer_lib.sweep import read_sweep
 
+# This cluster keeps no accounts.
+SLURM = (
+    "--executor",
+    "slurm",
+    "--slurm-status-command",
+    "squeue",
+    "--slurm-init-seconds-before-status-checks",
+    "2",
+)
 SNAKEMAKE = ("snakemake", "snakemake_executor_plugin_slurm")
 
 # Two sets of parameters that differ in what is measured, not in what is trained.
@@ -20,7 +31,7 @@ rule all:
 
 rule measure:
     output: "{exemplars}.txt"
-    shell: "{PYTHON:q} measure.py {wildcards.exemplars} > {output}"
+    shell: "{PYTHON:q} measure.py {FACES:q} {wildcards.exemplars} > {output}"
 """
 
 MEASURE = """
@@ -30,7 +41,7 @@ from fer_lib.config import make_settings
 from fer_lib.steps import networks
 from fer_lib.study import Study
 
-own = sys.argv[1]
+faces, own = sys.argv[1:]
 compute = networks.training.compute
 
 @functools.wraps(compute)
@@ -39,20 +50,15 @@ def noted(*arguments, **named):
     compute(*arguments, **named)
 
 networks.training.compute = noted
-study = Study(
-    make_settings(
-        "smoke", subjects=8, sequences=32, frames=2, size=64, resize=50, crop=48, last_frames=1,
-        test_fraction=0.5, test_pictures=10, epochs=1, n_exemplars=int(own),
-    ),
-    progress=False,
-)
+small = {"resize": 50, "crop": 48, "epochs": 1, "last_frames": 1, "n_exemplars": int(own)}
+study = Study(make_settings("smoke", faces=faces, **small), progress=False)
 # Neither asks before both can: they stand at the same lock.
 Path("here-" + own).touch()
 end = time.monotonic() + 600
 while len(list(Path().glob("here-*"))) < 2:
     assert time.monotonic() < end, "the other job has not been started beside this one"
     time.sleep(0.1)
-print(os.environ["SLURM_JOB_ID"], study.training.key, len(study.exemplars.picture[0]))
+print(os.environ["SLURM_JOB_ID"], study.training.key)
 """
 
 
@@ -66,21 +72,53 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
         yield environment | {"FER_STORE": str(tmp_path / "store"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
-def test_two_jobs_that_need_one_network_train_it_once(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_two_jobs_that_need_one_network_train_it_once(
+    cluster: dict[str, str], small_tree: Path, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    (work / "Snakefile").write_text(f"PYTHON = {sys.executable!r}\n{SNAKEFILE}")
+    (work / "Snakefile").write_text(f"PYTHON, FACES = {sys.executable!r}, {str(small_tree)!r}\n{SNAKEFILE}")
     (work / "measure.py").write_text(MEASURE)
-    command = [sys.executable, "-m", "snakemake", "--executor", "slurm", "--jobs", "2"]
-    # This cluster keeps no accounts.
-    command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+    command = [sys.executable, "-m", "snakemake", "--jobs", "2", *SLURM]
     done = subprocess.run(command, cwd=work, env=cluster, capture_output=True, text=True)
-    logs = "".join(log.read_text() for log in work.glob(".snakemake/slurm_logs/**/*.log"))
-    assert done.returncode == 0, done.stderr + logs
+    assert done.returncode == 0, done.stderr + logs(work)
 
-    jobs, keys, exemplars = zip(*((work / f"{n}.txt").read_text().split() for n in (3, 4)), strict=True)
-    assert len(set(jobs)) == 2 and exemplars == ("3", "4")
-    assert len(set(keys)) == 1
+    jobs, keys = zip(*((work / f"{n}.txt").read_text().split() for n in (3, 4)), strict=True)
+    assert len(set(jobs)) == 2 and len(set(keys)) == 1
     assert len(list(work.glob("trained-by-*"))) == 1
-    steps = Store(cluster["FER_STORE"]).list()
-    assert list(steps.loc[steps["step"] == "training", "state"]) == ["complete"]
+    assert trainings(cluster) == ["complete"]
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_cluster_trains_once_for_sets_that_share_a_network(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    sweep, out = Path(__file__).parents[1] / "sweeps" / "smoke.yaml", tmp_path / "out"
+    command = [sys.executable, "-c", "from fer_lib.cli import app; app()", "sweep", str(sweep)]
+    command += ["--out", str(out), "--jobs", "4", *SLURM]
+    done = subprocess.run(command, cwd=tmp_path, env=cluster, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + logs(out)
+
+    asked = read_sweep(sweep)
+    table = pd.read_csv(out / "results.csv")
+    assert set(table["run"]) == {run.name for run in asked.runs} and len(asked.runs) > 1
+    assert trainings(cluster) == ["complete"]
+    # Every notebook was a job of Slurm's.
+    queue = ["squeue", "--noheader", "--states=all", "--format=%T"]
+    states = subprocess.run(queue, env=cluster, capture_output=True, text=True, check=True).stdout.split()
+    assert states == ["COMPLETED"] * len(asked.runs) * len(asked.notebooks)
+
+    again = subprocess.run(command, cwd=tmp_path, env=cluster, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert subprocess.run(queue, env=cluster, capture_output=True, text=True).stdout.split() == states
+
+
+def trainings(cluster: dict[str, str]) -> list[str]:
+    """States of the networks in the store that the jobs share."""
+    stored = Store(cluster["FER_STORE"]).list()
+    return list(stored.loc[stored["step"] == "training", "state"])
+
+
+def logs(folder: Path) -> str:
+    """What the jobs said that failed."""
+    return "".join(log.read_text() for log in folder.glob(".snakemake/slurm_logs/**/*.log"))
