@@ -50,7 +50,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 MailProg=/bin/true
 MinJobAge=3600
-KillWait=5
+KillWait=2
 NodeName=node NodeHostname={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=32000
 PartitionName=all Nodes=node Default=YES
 """

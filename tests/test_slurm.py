@@ -1,8 +1,10 @@
 """Sweeps on a cluster: jobs of a real Slurm, on one node of the loopback interface, share what they compute."""
 
 import importlib.util
+import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,11 +65,16 @@ print(os.environ["SLURM_JOB_ID"], study.training.key)
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Environment of a Slurm of one node, and of a store that its jobs share."""
+def programs() -> None:
+    """Skip a test where Slurm or Snakemake is not installed."""
     absent = [name for name in SNAKEMAKE if importlib.util.find_spec(name) is None]
     if reason := lacking() or (absent and f"no {', '.join(absent)}; install the extra `sweep`"):
         pytest.skip(reason)
+
+
+@pytest.fixture
+def cluster(programs: None, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Environment of a Slurm of one node, and of a store that its jobs share."""
     with slurm_node() as environment:
         yield environment | {"FER_STORE": str(tmp_path / "store"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
@@ -111,6 +118,32 @@ def test_a_sweep_on_a_cluster_trains_once_for_sets_that_share_a_network(
     again = subprocess.run(command, cwd=tmp_path, env=cluster, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert subprocess.run(queue, env=cluster, capture_output=True, text=True).stdout.split() == states
+
+
+def test_nothing_of_a_cluster_is_left(programs: None, tmp_path: Path) -> None:
+    number = tmp_path / "number"
+    with slurm_node() as environment:
+        stubborn = f"trap '' TERM; echo $$ > {shlex.quote(str(number))}; while :; do sleep 1; done"
+        submit = ["sbatch", "--export=NONE", "--output=/dev/null", f"--wrap={stubborn}"]
+        subprocess.run(submit, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        end = time.monotonic() + 120
+        while not (number.is_file() and number.read_text()):
+            assert time.monotonic() < end, "the job has not been started"
+            time.sleep(0.1)
+        folder = Path(environment["SLURM_CONF"]).parent
+        names = [command(process) for process in Path("/proc").glob("[0-9]*")]
+        assert any(str(folder) in name for name in names)
+    assert command(Path("/proc", number.read_text().strip())) == ""
+    assert not any(str(folder) in command(process) for process in Path("/proc").glob("[0-9]*"))
+    assert not folder.exists()
+
+
+def command(process: Path) -> str:
+    """Command line of a process; nothing once it has ended."""
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 def trainings(cluster: dict[str, str]) -> list[str]:
