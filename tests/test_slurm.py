@@ -1,11 +1,13 @@
 """Sweeps on a cluster: jobs of a real Slurm, on one node of the loopback interface, share what they compute."""
 
 import importlib.util
+import json
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +15,7 @@ import pytest
 from slurm_node import lacking, slurm_node
 
 from fer_lib.artifacts.store import Store
-from fer_lib.sweep import read_sweep
+from fer_lib.sweep import execute, read_sweep
 
 # This cluster keeps no accounts.
 SLURM = (
@@ -94,6 +96,39 @@ def test_two_jobs_that_need_one_network_train_it_once(
     assert len(set(jobs)) == 2 and len(set(keys)) == 1
     assert len(list(work.glob("trained-by-*"))) == 1
     assert trainings(cluster) == ["complete"]
+
+
+def test_names_of_runs_reach_a_cluster_whole(tmp_path: Path) -> None:
+    jobs = pytest.importorskip("snakemake.target_jobs")
+    odd = tmp_path / "odd.yaml"
+    odd.write_text('sets: {"a,b=1": {seed: [1, 2]}, "c:d": {dropout: [0.25, 0.5], conv1: 32}}')
+    for file in (odd, *(Path(__file__).parents[1] / "sweeps").glob("*.yaml")):
+        for run in read_sweep(file).runs:
+            [target] = jobs.parse_target_jobs_cli_args([f"notebook:run={run.name},notebook=02_training"])
+            assert target.wildcards_dict == {"run": run.name, "notebook": "02_training"}
+
+
+def test_a_notebook_that_is_still_run_by_a_killed_sweep_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def run(source: str, copy: str, **_: object) -> None:
+        ran.append(source)
+        Path(copy).write_text('{"cells": []}')
+
+    monkeypatch.setattr("papermill.execute_notebook", run)
+    monkeypatch.setattr("fer_lib.results.of_notebook", lambda *_: {"made": len(ran)})
+    plan = {"jobs": {"one/02_training": {"parameters": {}, "state": "now"}}}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: execute(tmp_path, "one", "02_training"), range(4)))
+    assert len(ran) == 1
+    # What is outdated is made anew.
+    plan["jobs"]["one/02_training"]["state"] = "later"
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    execute(tmp_path, "one", "02_training")
+    assert json.loads((tmp_path / "one" / "02_training.json").read_text()) == {"made": 2, "state": "later"}
 
 
 @pytest.mark.slow
