@@ -21,7 +21,8 @@ FLOORS = [
     {"traditional", "claims", "protocols"},
     {"steps"},
     {"study"},
-    {"seeds"},
+    {"kept"},
+    {"seeds", "starts"},
     {"plot", "book"},
     {"cli", "probing"},
 ]
