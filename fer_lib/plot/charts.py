@@ -113,7 +113,7 @@ def training_curve(history: pd.DataFrame, flat: int = 0) -> Figure:
     colours = ((ACCENT, "-"), (SECOND, "-"), (INK, "-"), (PALE, "-"), (PALE, ":"))
     for (layer, share), (colour, style) in zip(moved.items(), colours, strict=False):
         axes[0, 2].plot(history["epoch"], share, color=colour, ls=style, lw=1.8, label=layer)
-    axes[0, 2].set_ylabel("weights moved (% of their start)")
+    axes[0, 2].set_ylabel("moved from the start (%)")
     for ax in axes[0]:
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -124,7 +124,7 @@ def training_curve(history: pd.DataFrame, flat: int = 0) -> Figure:
     axes[0, 1].set_ylim(0, 1)
     axes[0, 0].set_ylim(0, max(1.0, float(history["loss"].quantile(0.9)) * 1.2))
     axes[0, 1].legend(loc="lower right")
-    axes[0, 2].legend(handles=axes[0, 2].lines, loc="upper left")
+    axes[0, 2].legend(handles=axes[0, 2].lines, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
     return figure
 
 
