@@ -62,6 +62,18 @@ def test_a_run_that_diverges_is_a_row(tiny_study, monkeypatch):
     assert row[["steps", "loss", "accuracy", "auc", "moved_conv1"]].isna().all()
 
 
+def test_maps_are_chosen_on_some_people_and_tested_on_others(tiny_study, monkeypatch):
+    assert 0 < run_starts_auc(tiny_study) <= 1
+    monkeypatch.setattr(starts, "LEAST", 1000)
+    assert np.isnan(run_starts_auc(tiny_study)), "too few validation people show any unit"
+
+
+def run_starts_auc(study):
+    """That of the network before its first step, the quickest of all runs."""
+    untrained = Study(study.settings.replace(epochs=0), study.store, progress=False)
+    return starts._run(untrained)["auc"]
+
+
 def test_what_is_kept_is_read_again_and_shown_with_its_settings_only(runs, tiny_study, tmp_path):
     runs.save(tmp_path / "starts.json")
     again = StartRuns.load(tmp_path / "starts.json")

@@ -122,8 +122,9 @@ def test_each_seed_has_its_network_and_verdicts() -> None:
 
 def test_movement_in_words() -> None:
     moved = pd.Series({"conv1": 0.0704, "conv2": 0.176, "conv3": 0.161, "fc1": 0.15, "fc2": 0.7})
-    assert summaries.movement(moved) == "7.0 % (conv1), 18 % (conv2) and 16 % (conv3)"
+    assert summaries.movement(moved) == "7.0 % (conv1), 17.6 % (conv2) and 16.1 % (conv3)"
     assert summaries.movement(moved * 0).startswith("0.0 % (conv1)")
+    assert summaries.movement(moved * 1e6).startswith("70,400 times (conv1)"), "an explosion"
 
 
 def test_starts_in_a_table() -> None:

@@ -51,7 +51,7 @@ def number(value: float) -> str:
 
 
 def movement(moved: pd.Series) -> str:
-    """Say how far the filters are from where they started, as in "7 % (conv1), 18 % (conv2) and 16 % (conv3)".
+    """Say how far the filters are from where they started, as in "7.0 % (conv1), 18.0 % (conv2) and 16.0 % (conv3)".
 
     Parameters
     ----------
@@ -59,8 +59,13 @@ def movement(moved: pd.Series) -> str:
         `fer_lib.network.training.Trained.moved`.
     """
     filters = moved[moved.index.str.startswith("conv")]
-    *first, last = (f"{percent(share, 1 if share < 0.1 else 0)} ({name})" for name, share in filters.items())
+    *first, last = (f"{_moved(share)} ({name})" for name, share in filters.items())
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _moved(share: float) -> str:
+    """Write how far weights moved, in percent of their start, or in multiples of it where they exploded."""
+    return percent(share, 1) if share < 10 else f"{share:,.0f} times"
 
 
 def starts_table(table: pd.DataFrame, initialisation: str, learning_rate: float) -> str:
@@ -75,7 +80,7 @@ def starts_table(table: pd.DataFrame, initialisation: str, learning_rate: float)
             "—" if untrained else f"{row['passes']:.0f}",
             f"{row['loss']:.2g}" if math.isfinite(row["loss"]) else "—",
             percent(row["accuracy"], 1),
-            " / ".join(percent(row[f"moved_{layer}"], 1) for layer in ("conv1", "conv2", "conv3"))
+            " / ".join(_moved(row[f"moved_{layer}"]) for layer in ("conv1", "conv2", "conv3"))
             if row["steps"] > 0
             else "—",
             f"{row['auc']:.2f}" if math.isfinite(row["auc"]) else "—",
@@ -110,7 +115,7 @@ def seeds_table(table: pd.DataFrame) -> str:
             for decision, measure, value in zip(rows["decision"], rows["measure"], rows["value"], strict=True)
         ]
         network = rows.iloc[0]
-        moved = [percent(network[f"moved_{layer}"], 1) for layer in ("conv1", "conv2", "conv3")]
+        moved = [_moved(network[f"moved_{layer}"]) for layer in ("conv1", "conv2", "conv3")]
         about = [percent(network["accuracy"], 1), f"{network['steps']:.0f}", " / ".join(moved)]
         columns[f"seed {seed}"] = [*about, *cells]
     index = ["accuracy", "steps", "moved: conv1 / conv2 / conv3", *claims]
