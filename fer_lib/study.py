@@ -19,7 +19,7 @@ import torch
 
 from fer_lib import claims, facs, protocols
 from fer_lib.artifacts.store import Artifact, Store, default_root
-from fer_lib.config import Settings, Training
+from fer_lib.config import Settings, Training, make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
@@ -268,6 +268,37 @@ class Study:
         return type(self)(self.settings.replace(epochs=0), self.store, progress=self.progress)
 
     @cached_property
+    def validation(self) -> splits.Split:
+        """The training pictures, divided by people once more: to train on, and to choose hyperparameters on."""
+        return splits.validation(self.table, self.labels, self.settings.division, self.settings.seed)
+
+    @cached_property
+    def _validated(self) -> Artifact:
+        s = self.settings
+        return networks.validated(
+            self.store,
+            self.pictures,
+            s.division,
+            self._training_config,
+            s.seed,
+            arithmetic(self.device) if s.epochs else {},
+            device=self.device,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def validated(self) -> Trained:
+        """The network of a training without the validation people, its curve, and its predictions of them."""
+        return load_trained(self._validated.path)
+
+    @cached_property
+    def validated_responses(self) -> Responses:
+        """Maximum and position of every conv3 map of that network on every picture."""
+        s = self.settings
+        found = probes.responses(self.store, self.pictures, self._validated, LAYER, s.resize, s.crop)
+        return Responses.load(found.path)
+
+    @cached_property
     def cross_validation(self) -> pd.DataFrame:
         """Predictions of one network per fold of people (`Settings.folds` of them), each picture tested once."""
         s = self.settings
@@ -286,13 +317,13 @@ class Study:
 
     @cached_property
     def first_steps(self) -> pd.DataFrame:
-        """The first steps of training from every initialisation: see `fer_lib.network.starts.initialisation_study`."""
+        """The first steps at the paper's rate from every initialisation: see `fer_lib.network.starts.initialisation_study`."""
         s, number = self.settings, 2 if self.settings.preset == "smoke" else 4
         found = networks.first_steps(
             self.store,
             self.pictures,
             s.division,
-            s.training.replace(precision="float32"),
+            s.training.replace(precision="float32", learning_rate=make_settings("paper").learning_rate),
             number,
             s.seed,
             arithmetic(),

@@ -60,6 +60,29 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: in
     return Split(labelled[chosen.train], labelled[chosen.test])
 
 
+def validation(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: int) -> Split:
+    """Divide the training pictures of `divide` once more, by people: to train on, and to choose hyperparameters on.
+
+    Parameters
+    ----------
+    table, labels, division, seed
+        As for `divide`; the share of the training people that is held out is ``division.test_fraction`` as well.
+
+    Returns
+    -------
+    Split
+        Neither side has a test picture. Nobody is on both sides, however the test pictures were divided.
+
+    Raises
+    ------
+    Lacking
+        As `divide`, and if there are fewer than two people to train on.
+    """
+    train = divide(table, labels, division, seed).train
+    chosen = by_subject(table.iloc[train], test=division.test_fraction, seed=seed)
+    return Split(train[chosen.train], train[chosen.test])
+
+
 def with_unlabelled(table: pd.DataFrame, split: Split, division: Division) -> Split:
     """Return all pictures, labelled or not, of the training and of the held-out people of a split.
 
