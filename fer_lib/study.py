@@ -200,7 +200,7 @@ class Study:
     @cached_property
     def split(self) -> splits.Split:
         """Training and test pictures, among the labelled ones; `Lacking` where two expressions or two people are not there."""
-        return splits.divide(self.table, self.labels, self.settings.division, self.settings.seed)
+        return splits.divide(self.table, self.labels, self.settings.division)
 
     @cached_property
     def split_of_all(self) -> splits.Split:
@@ -307,6 +307,7 @@ class Study:
             self.pictures,
             s.folds,
             s.neutral,
+            s.split_seed,
             self._training_config,
             s.seed,
             arithmetic(self.device),
@@ -370,7 +371,6 @@ class Study:
             self.training,
             self._responses(layer),
             s.division,
-            s.seed,
             s.n_exemplars,
             s.one_per_subject,
             layer,
@@ -612,6 +612,7 @@ class Study:
             s.n_exemplars,
             s.test_fraction,
             s.test_pictures,
+            s.split_seed,
             s.resize,
             s.crop,
             s.seed,
