@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -50,7 +51,7 @@ class Run:
     Attributes
     ----------
     name
-        Of its folder, such as ``trained,seed=3``.
+        Of its folder, such as ``trained+seed=3``.
     parameters
         What the notebooks are given.
     settings
@@ -247,7 +248,6 @@ def run_sweep(
             return []
         if find_spec("snakemake") is None:
             raise FerError("sweeps need Snakemake: pip install 'fer-lib[sweep]'")
-        threads = max(1, (os.cpu_count() or 1) // jobs)
         command = [
             sys.executable,
             "-m",
@@ -257,20 +257,10 @@ def run_sweep(
             "--directory",
             str(folder),
         ]
-        command += [
-            "--cores",
-            str(jobs),
-            "--jobs",
-            str(jobs),
-            "--keep-going",
-            "--nolock",
-            "--rerun-incomplete",
-        ]
+        command += ["--jobs", str(jobs), "--keep-going", "--nolock", "--rerun-incomplete"]
         # What is outdated has been taken away already, so that only presence counts.
         command += ["--rerun-triggers", "input", "--quiet", *engine]
-        own = {"FER_STORE": str(store), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
-        if "--executor" not in engine:
-            own[_PARENT] = str(os.getpid())
+        own = {"FER_STORE": str(store), _PARENT: f"{os.getpid()}@{socket.gethostname()}"}
         with (folder / "snakemake.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **own})
             bar = tqdm(
@@ -309,30 +299,36 @@ def execute(folder: Path, run: str, notebook: str) -> None:
     place = folder / run
     place.mkdir(parents=True, exist_ok=True)
     partial, failed = place / f".{notebook}.partial.ipynb", place / f"{notebook}.failed.ipynb"
-    failed.unlink(missing_ok=True)
-    try:
-        papermill.execute_notebook(
-            str(NOTEBOOKS / f"{notebook}.ipynb"),
-            str(partial),
-            parameters=job["parameters"],
-            cwd=str(NOTEBOOKS),
-            progress_bar=False,
-        )
-        found = results.of_notebook(json.loads(partial.read_text("utf-8")), notebook)
-    except BaseException:
-        if partial.is_file():
-            partial.replace(failed)
-        raise
-    partial.replace(place / f"{notebook}.ipynb")
-    content = json.dumps({**found, "state": job["state"]}, indent=1, allow_nan=False)
-    write_aside(place / f"{notebook}.json", f"{content}\n".encode())
+    target = place / f"{notebook}.json"
+    # A sweep that was killed leaves its jobs on a cluster running; the next one asks for the same notebooks again.
+    with filelock.FileLock(place / f".{notebook}.lock"):
+        if _state_in(target) == job["state"]:
+            return
+        failed.unlink(missing_ok=True)
+        try:
+            papermill.execute_notebook(
+                str(NOTEBOOKS / f"{notebook}.ipynb"),
+                str(partial),
+                parameters=job["parameters"],
+                cwd=str(NOTEBOOKS),
+                progress_bar=False,
+            )
+            found = results.of_notebook(json.loads(partial.read_text("utf-8")), notebook)
+        except BaseException:
+            if partial.is_file():
+                partial.replace(failed)
+            raise
+        partial.replace(place / f"{notebook}.ipynb")
+        content = json.dumps({**found, "state": job["state"]}, indent=1, allow_nan=False)
+        write_aside(target, f"{content}\n".encode())
 
 
 def watch_parent() -> None:
     """End this process, and what it started, when the sweep that it belongs to on this machine is gone."""
-    parent = int(os.environ.get(_PARENT, 0))
-    if not parent:
+    number, _, host = os.environ.get(_PARENT, "").partition("@")
+    if not number or host != socket.gethostname():
         return
+    parent = int(number)
 
     def watch() -> None:
         while True:
@@ -383,8 +379,9 @@ def _is_module(name: str) -> bool:
 
 def _folder_name(name: str, chosen: Mapping[str, Any]) -> str:
     """Name of a run's folder: letters that every file system takes, and no longer than it takes."""
-    text = ",".join([name, *(f"{key}={value}" for key, value in chosen.items())])
-    safe = "".join(letter if letter.isalnum() or letter in "-_=,." else "_" for letter in text)
+    # Snakemake hands the names of jobs to a cluster with commas between them.
+    text = "+".join([name, *(f"{key}={value}" for key, value in chosen.items())])
+    safe = "".join(letter if letter.isalnum() or letter in "-_=+." else "_" for letter in text)
     if safe == text and len(safe) <= 100:
         return safe
     return f"{safe[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
