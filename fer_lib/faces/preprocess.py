@@ -111,7 +111,7 @@ class Crops(Sequence[np.ndarray]):
         if not isinstance(self.pixels, np.memmap):
             return self.pixels[start:end].reshape(self.shapes[index])
         # Read and not mapped: pages of a mapping count as this process's memory until the system is short of it.
-        file = self.pixels.filename
+        file = str(self.pixels.filename)
         try:
             found = np.fromfile(file, np.uint8, end - start, offset=self.pixels.offset + start)
         except OSError as error:

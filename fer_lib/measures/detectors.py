@@ -45,10 +45,11 @@ def by_sequence(
     order = np.argsort(first)
     row = np.argsort(order)[inverse.ravel()]  # of every picture in the result
     member = csr_array((np.ones(len(row)), (row, np.arange(len(row)))))  # (M, N)
-    coded: Floats = member @ (~np.isnan(labels)).astype(np.float64)
-    any_present: Floats = member @ (labels == 1).astype(np.float64)
+    coded, any_present, total = (
+        np.asarray(member @ table)
+        for table in ((~np.isnan(labels)).astype(float), (labels == 1).astype(float), values)
+    )
     reduced = np.where(coded > 0, (any_present > 0).astype(np.float64), np.nan)
-    total: Floats = member @ values
     return total / np.bincount(row)[:, None], reduced, first[order]
 
 
