@@ -467,7 +467,7 @@ class Study:
     def likeness(self) -> pd.DataFrame:
         """C1: how alike the exemplars of every conv3 map are; see `fer_lib.measures.likeness.exemplar_likeness`."""
         return exemplar_likeness(
-            self.inputs(np.arange(len(self.table)))[:, 0].numpy(),
+            lambda pictures: self.inputs(pictures)[:, 0].numpy(),
             self.table["subject"],
             self.split.train,
             self.responses,
@@ -589,10 +589,12 @@ class Study:
     def ablation(self) -> ablation.Ablation:
         """C4: what the maps that D matched are worth to the network, on the labelled test pictures; `Lacking` if it matched none."""
         matched, test = np.unique(self.winners()), self.split.test
-        with torch.no_grad():
-            pooled = torch.cat(
-                [self.network.features(self.inputs(p)) for p in np.array_split(test, max(1, len(test) // 64))]
-            )
+
+        def pooled() -> Iterator[torch.Tensor]:
+            for part in np.array_split(test, max(1, len(test) // 64)):
+                with torch.no_grad():
+                    yield self.network.features(self.inputs(part))
+
         return ablation.ablate(
             self.network.classifier, pooled, self.labels[test], matched, draws=200, seed=self.settings.seed
         )

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmarks import measure, pages
+from benchmarks import measure, memory, pages
 from benchmarks.__main__ import main
 from benchmarks.projections import window_products
 from fer_lib.book.speed import code_digest
@@ -35,6 +35,16 @@ def test_what_readers_and_training_wait_for_is_timed(tmp_path, capsys, monkeypat
     assert [row["operation"].startswith(operation) for row in table].count(True) == 1
     assert all(row["ours_seconds"] > 0 and row["peer_seconds"] > 0 for row in table)
     assert ("pages are left out" in capsys.readouterr().out) == (part == "pages")
+
+
+def test_memory_is_measured_in_processes_of_their_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(memory, "QUICK", (60,))
+    main(["memory", "--quick", "--out", str(tmp_path / "table.json")])
+    table = json.loads((tmp_path / "memory.json").read_text())
+    assert [row["operation"].split(":")[0] for row in table] == list(memory.PARTS)
+    assert all(0 < row["peak_bytes"] < memory.MOST and row["pictures"] == 60 for row in table)
+    assert "cropping" in capsys.readouterr().out
+    assert not (tmp_path / "table.json").exists()
 
 
 @pytest.mark.browser

@@ -31,7 +31,7 @@ def responses(
     batches = (
         inputs_of(crops, rows[i : i + _BATCH], size=resize, crop=crop) for i in range(0, len(rows), _BATCH)
     )
-    activations.record(network.features, batches, layer=layer).save(folder)
+    activations.record(network.features, batches, layer=layer, folder=folder)
 
 
 @step()
