@@ -239,7 +239,9 @@ def _hide(app: Sphinx, doctree: nodes.document) -> None:
 
 def _to_write(app: Sphinx, env: BuildEnvironment) -> list[str]:
     out = Path(app.outdir) / "_static"
-    static = {Path(app.confdir) / folder: out for folder in app.config.html_static_path}
+    # Extensions add folders of their own to the list, by absolute paths; these change with their versions alone.
+    own = [folder for folder in app.config.html_static_path if not Path(folder).is_absolute()]
+    static = {Path(app.confdir) / folder: out for folder in own}
     return rewriting.to_write(Path(app.doctreedir), env.found_docs, static)
 
 
