@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import detection, measure, memory, pages, projections, recording, rendering, training
+from benchmarks import measure, memory, nulls, pages, projections, recording, rendering, training
 from fer_lib.artifacts.files import write_aside
 
 PARTS = {
     "projections": projections.rows,
     "recording": recording.rows,
     "training": training.rows,
-    "detection": detection.rows,
+    "nulls": nulls.rows,
     "rendering": rendering.rows,
     "pages": pages.rows,
 }

@@ -270,7 +270,7 @@ class Study:
     @cached_property
     def validation(self) -> splits.Split:
         """The training pictures, divided by people once more: to train on, and to choose hyperparameters on."""
-        return splits.validation(self.table, self.labels, self.settings.division, self.settings.seed)
+        return splits.validation(self.table, self.labels, self.settings.division)
 
     @cached_property
     def _validated(self) -> Artifact:

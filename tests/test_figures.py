@@ -80,6 +80,21 @@ def test_curve_shows_every_epoch() -> None:
         assert (shade.get_x(), shade.get_width()) == (1, 2)
 
 
+def test_each_network_has_its_curve() -> None:
+    curves = [
+        {"epoch": [1, 2, 3], "loss": [3.0, 1, 0.5], "test_accuracy": [0.1, 0.5, 0.9]},
+        {"epoch": [1, 2], "loss": [2.0, 1.5], "test_accuracy": [0.2, 0.4]},
+    ]
+    figure = charts.training_curves(curves)
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines if len(line.get_xdata()) > 1] == [
+        curve["loss"] for curve in curves
+    ]
+    assert [list(line.get_ydata()) for line in figure.axes[1].lines[1::2]] == [[0.9], [0.4]], (
+        "ends are marked"
+    )
+    assert len(drawn(figure))
+
+
 def test_confusion_counts() -> None:
     truth, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 2, 0])
     figure = charts.confusion(truth, predicted, ["a", "b", "c"])

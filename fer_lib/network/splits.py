@@ -59,12 +59,12 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split
     return Split(labelled[chosen.train], labelled[chosen.test])
 
 
-def validation(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: int) -> Split:
+def validation(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split:
     """Divide the training pictures of `divide` once more, by people: to train on, and to choose hyperparameters on.
 
     Parameters
     ----------
-    table, labels, division, seed
+    table, labels, division
         As for `divide`; the share of the training people that is held out is ``division.test_fraction`` as well.
 
     Returns
@@ -77,8 +77,8 @@ def validation(table: pd.DataFrame, labels: np.ndarray, division: Division, seed
     Lacking
         As `divide`, and if there are fewer than two people to train on.
     """
-    train = divide(table, labels, division, seed).train
-    chosen = by_subject(table.iloc[train], test=division.test_fraction, seed=seed)
+    train = divide(table, labels, division).train
+    chosen = by_subject(table.iloc[train], test=division.test_fraction, seed=division.split_seed)
     return Split(train[chosen.train], train[chosen.test])
 
 

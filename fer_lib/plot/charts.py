@@ -129,6 +129,23 @@ def training_curve(history: pd.DataFrame, flat: int = 0) -> Figure:
 
 
 @styled
+def training_curves(curves: Sequence[Mapping[str, Sequence[float]]]) -> Figure:
+    """Training loss and test accuracy of several networks by epoch, from ``epoch``, ``loss`` and ``test_accuracy`` of each."""
+    figure, axes = panels(1, 2, 8, 2.8)
+    measures = {"loss": "training loss (nats)", "test_accuracy": "share right, test"}
+    for ax, (measure, label) in zip(axes[0], measures.items(), strict=True):
+        for curve in curves:
+            ax.plot(curve["epoch"], curve[measure], color=ACCENT, lw=1, alpha=0.6)
+            ax.plot(curve["epoch"][-1:], curve[measure][-1:], ".", color=ACCENT)
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylabel(label)
+        ax.set_ylim(bottom=0)
+    axes[0, 1].set_ylim(0, 1)
+    return figure
+
+
+@styled
 def confusion(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
     """True expression (rows) by predicted one (columns): counts, shaded by the row's share."""
     count = np.zeros((len(names), len(names)), int)

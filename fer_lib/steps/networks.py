@@ -59,7 +59,7 @@ def validated(
 ) -> None:
     """Train the network without the validation people and test it on those: a choice of hyperparameters sees no test picture."""
     crops, table, labels, classes = _labelled(pictures, division.neutral)
-    split = validation(table, labels, division, seed)
+    split = validation(table, labels, division)
     where = {"folder": folder, "device": device, "progress": progress}
     train(crops, labels, split.train, split.test, config, classes=classes, seed=seed, **where)  # type: ignore[arg-type]
 
