@@ -78,7 +78,8 @@ test: start lint
 	$(call timed,unit tests,$(BIN)/python -m pytest -n 2 -m 'not slow and not browser')
 	$(call timed,smoke run,$(BIN)/fer run)
 	$(call timed,notebooks,$(BIN)/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
-		--nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks)
+		--nbval-lax --nbval-current-env --nbval-cell-timeout=3600 \
+		--nbval-kernel-startup-timeout=600 notebooks)
 	$(call timed,strict book,$(BIN)/jupyter-book build $(STRICT) --path-output out/test book)
 	$(call timed,browser tests,$(BIN)/python -m pytest -m browser -rs)
 	@echo; cat $(TIMES); echo 'all tests passed'

@@ -372,6 +372,31 @@ def results_command(
 
 
 @cli.command()
+def starts(
+    preset: Preset = "book",
+    faces: FacesOption = "",
+    given: Given = [],  # noqa: B006
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="FILE", help="File to write, as json.")
+    ] = None,
+) -> None:
+    """Train from every start at two rates, without the test people, until the loss converges; compare on validation people."""
+    settings = _settings(preset, faces, given)
+    if out is not None:
+        _check_out(out)
+    from fer_lib.plot.summaries import starts_table
+    from fer_lib.starts import run_starts
+    from fer_lib.study import Study
+
+    _say_problems(Study(settings).problems_note())
+    found = run_starts(settings)
+    typer.echo(starts_table(found.table, settings.initialisation, settings.learning_rate))
+    if out is not None:
+        found.save(out)
+        typer.echo(out)
+
+
+@cli.command()
 def parameters() -> None:
     """List every parameter with its values in the presets smoke, book and paper, what it may be, and its help."""
     presets = [make_settings(name) for name in PRESETS]

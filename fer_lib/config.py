@@ -214,6 +214,9 @@ class Division(_Config):
         paper=200,
         bounds=Bounds(1, 1_000_000),
     )
+    split_seed: int = _parameter(
+        "seed of the split: which people, or pictures, are held out", 0, bounds=Bounds(0, _LARGEST_SEED)
+    )
 
 
 @dataclass(frozen=True)
@@ -248,7 +251,9 @@ class Rendering(_Config):
     size: int = _parameter(
         "side of a rendered picture in pixels", smoke=160, book=256, paper=256, bounds=Bounds(32, 2048)
     )
-    faces_seed: int = _parameter("seed of the rendered faces", 0, bounds=Bounds(0, _LARGEST_SEED))
+    faces_seed: int = _parameter(
+        "seed of the rendered faces: which people, and how they move", 0, bounds=Bounds(0, _LARGEST_SEED)
+    )
 
 
 @dataclass(frozen=True)
@@ -258,7 +263,9 @@ class _Run(_Config):
     preset: str = _parameter("scale of the run", "book", choices=PRESETS)
     faces: str = _parameter("a CK+ folder or a table of own faces; empty: faces rendered by this package", "")
     seed: int = _parameter(
-        "seed of split, initialisation, augmentation and permutations", 0, bounds=Bounds(0, _LARGEST_SEED)
+        "seed of starting weights, order, augmentation, dropout and permutations",
+        0,
+        bounds=Bounds(0, _LARGEST_SEED),
     )
     publish: str = _parameter(
         "subjects whose faces may be shown, separated by commas, or 'all'; own faces: none", ""

@@ -16,6 +16,7 @@ ProbeResponses: 128 maps of 'layer2.0.conv2', 8 pictures
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ class Probe:
     def __post_init__(self) -> None:
         layer_of(self.model, self.layer)
 
-    def record(self, images: Any) -> ProbeResponses:
+    def record(self, images: Any, folder: Path | None = None) -> ProbeResponses:
         """Pass pictures through the network once.
 
         Parameters
@@ -108,6 +109,8 @@ class Probe:
         images
             Array or tensor (N, C, H, W) in the network's type, a list of pictures or of (picture, label), a data set, a data loader, or
             anything else that gives batches of pictures or of (picture, label), such as a generator. It is kept, not copied.
+        folder
+            Where to write the responses on the way, for more pictures than fit into memory; None: they are kept in memory.
 
         Returns
         -------
@@ -115,7 +118,7 @@ class Probe:
             The same whatever the size of the batches.
         """
         source = Pictures.of(images)
-        found = record(self.model, source.batches(), self.layer)
+        found = record(self.model, source.batches(), self.layer, folder=folder)
         return ProbeResponses(**vars(found), probe=self, pictures=source)
 
 

@@ -48,7 +48,7 @@ def by_protocol(
     folds
         Folds of people, or as many as there are people.
     seed
-        Of the draws.
+        Of the draws, and of the folds (see `fer_lib.network.splits.subject_folds`).
 
     Returns
     -------
@@ -69,7 +69,8 @@ def by_protocol(
     divisions: dict[str, Callable[[], list[Split]]] = {
         BY_SUBJECT: lambda: [chosen(splits.by_subject(frames, test=test_fraction, seed=seed))],
         IN_FOLDS: lambda: [
-            chosen(part) for part in splits.subject_folds(frames, min(folds, frames["subject"].nunique()))
+            chosen(part)
+            for part in splits.subject_folds(frames, min(folds, frames["subject"].nunique()), seed)
         ],
         LEAK: lambda: [leak()],
         COPIES: lambda: [Split(rows, leak().test)],

@@ -19,7 +19,7 @@ import torch
 
 from fer_lib import claims, facs, protocols
 from fer_lib.artifacts.store import Artifact, Store, default_root
-from fer_lib.config import Settings, Training
+from fer_lib.config import Settings, Training, make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
@@ -200,7 +200,7 @@ class Study:
     @cached_property
     def split(self) -> splits.Split:
         """Training and test pictures, among the labelled ones; `Lacking` where two expressions or two people are not there."""
-        return splits.divide(self.table, self.labels, self.settings.division, self.settings.seed)
+        return splits.divide(self.table, self.labels, self.settings.division)
 
     @cached_property
     def split_of_all(self) -> splits.Split:
@@ -268,6 +268,37 @@ class Study:
         return type(self)(self.settings.replace(epochs=0), self.store, progress=self.progress)
 
     @cached_property
+    def validation(self) -> splits.Split:
+        """The training pictures, divided by people once more: to train on, and to choose hyperparameters on."""
+        return splits.validation(self.table, self.labels, self.settings.division)
+
+    @cached_property
+    def _validated(self) -> Artifact:
+        s = self.settings
+        return networks.validated(
+            self.store,
+            self.pictures,
+            s.division,
+            self._training_config,
+            s.seed,
+            arithmetic(self.device) if s.epochs else {},
+            device=self.device,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def validated(self) -> Trained:
+        """The network of a training without the validation people, its curve, and its predictions of them."""
+        return load_trained(self._validated.path)
+
+    @cached_property
+    def validated_responses(self) -> Responses:
+        """Maximum and position of every conv3 map of that network on every picture."""
+        s = self.settings
+        found = probes.responses(self.store, self.pictures, self._validated, LAYER, s.resize, s.crop)
+        return Responses.load(found.path)
+
+    @cached_property
     def cross_validation(self) -> pd.DataFrame:
         """Predictions of one network per fold of people (`Settings.folds` of them), each picture tested once."""
         s = self.settings
@@ -276,6 +307,7 @@ class Study:
             self.pictures,
             s.folds,
             s.neutral,
+            s.split_seed,
             self._training_config,
             s.seed,
             arithmetic(self.device),
@@ -286,13 +318,13 @@ class Study:
 
     @cached_property
     def first_steps(self) -> pd.DataFrame:
-        """The first steps of training from every initialisation: see `fer_lib.network.starts.initialisation_study`."""
+        """The first steps at the paper's rate from every initialisation: see `fer_lib.network.starts.initialisation_study`."""
         s, number = self.settings, 2 if self.settings.preset == "smoke" else 4
         found = networks.first_steps(
             self.store,
             self.pictures,
             s.division,
-            s.training.replace(precision="float32"),
+            s.training.replace(precision="float32", learning_rate=make_settings("paper").learning_rate),
             number,
             s.seed,
             arithmetic(),
@@ -339,7 +371,6 @@ class Study:
             self.training,
             self._responses(layer),
             s.division,
-            s.seed,
             s.n_exemplars,
             s.one_per_subject,
             layer,
@@ -436,7 +467,7 @@ class Study:
     def likeness(self) -> pd.DataFrame:
         """C1: how alike the exemplars of every conv3 map are; see `fer_lib.measures.likeness.exemplar_likeness`."""
         return exemplar_likeness(
-            self.inputs(np.arange(len(self.table)))[:, 0].numpy(),
+            lambda pictures: self.inputs(pictures)[:, 0].numpy(),
             self.table["subject"],
             self.split.train,
             self.responses,
@@ -558,10 +589,12 @@ class Study:
     def ablation(self) -> ablation.Ablation:
         """C4: what the maps that D matched are worth to the network, on the labelled test pictures; `Lacking` if it matched none."""
         matched, test = np.unique(self.winners()), self.split.test
-        with torch.no_grad():
-            pooled = torch.cat(
-                [self.network.features(self.inputs(p)) for p in np.array_split(test, max(1, len(test) // 64))]
-            )
+
+        def pooled() -> Iterator[torch.Tensor]:
+            for part in np.array_split(test, max(1, len(test) // 64)):
+                with torch.no_grad():
+                    yield self.network.features(self.inputs(part))
+
         return ablation.ablate(
             self.network.classifier, pooled, self.labels[test], matched, draws=200, seed=self.settings.seed
         )
@@ -581,6 +614,7 @@ class Study:
             s.n_exemplars,
             s.test_fraction,
             s.test_pictures,
+            s.split_seed,
             s.resize,
             s.crop,
             s.seed,

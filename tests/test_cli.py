@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 from own_tables import KINDS, write_table
 
-from fer_lib import seeds
+from fer_lib import seeds, starts
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
 from fer_lib.config import describe_settings, make_settings
@@ -71,6 +71,7 @@ def test_parameters_lists_each_one(monkeypatch, capsys):
         (("seeds", "0", "0"), "none of them twice"),
         (("seeds", "0", "-s", "dropout=1"), "dropout=1.0"),
         (("seeds", "0", "--out", ""), "'' is no path"),
+        (("starts", "-s", "dropout=1"), "dropout=1.0"),
         (("store", "--remove", ""), "--remove ''"),
     ],
 )
@@ -83,22 +84,24 @@ def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
 @pytest.fixture
 def no_runs(monkeypatch):
     """Nothing may run: what is refused is refused before."""
-    from fer_lib import seeds
+    from fer_lib import seeds, starts
     from fer_lib.judges import run as judges
 
     def never(*args, **kwargs):
         raise AssertionError("it ran")
 
     monkeypatch.setattr(seeds, "run_seeds", never)
+    monkeypatch.setattr(starts, "run_starts", never)
     monkeypatch.setattr(judges, "judge_faces", never)
 
 
-@pytest.mark.parametrize("command", [("seeds", "0"), ("judge", "faces")])
+@pytest.mark.parametrize("command", [("seeds", "0"), ("starts",), ("judge", "faces")])
 def test_a_place_for_results_is_refused_before_the_work(monkeypatch, capsys, tmp_path, no_runs, command):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     wrong = {
         "seeds": [tmp_path / "folder", "/proc/x.json"],
+        "starts": [tmp_path / "folder", "/proc/x.json"],
         "judge": [tmp_path / "file", "/proc/x", "/proc"],
     }[command[0]]
     for out in [
@@ -115,7 +118,9 @@ def test_a_place_for_results_is_refused_before_the_work(monkeypatch, capsys, tmp
     assert (tmp_path / "file").read_text() == "kept"
 
 
-@pytest.mark.parametrize(("command", "out"), [(("seeds", "0"), "new.json"), (("judge", "faces"), "new")])
+@pytest.mark.parametrize(
+    ("command", "out"), [(("seeds", "0"), "new.json"), (("starts",), "new.json"), (("judge", "faces"), "new")]
+)
 def test_a_place_that_can_be_written_is_left_as_it_was(monkeypatch, tmp_path, no_runs, command, out):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AssertionError, match="it ran"):
@@ -152,6 +157,7 @@ def test_every_command_has_help(monkeypatch, capsys):
         "audit",
         "train",
         "seeds",
+        "starts",
         "parameters",
         "store",
     ):
@@ -173,7 +179,7 @@ def test_store_lists_and_removes(monkeypatch, capsys, tmp_path):
     assert "abc" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["run"], ["train"], ["seeds", "0", "1"]])
+@pytest.mark.parametrize("words", [["run"], ["train"], ["seeds", "0", "1"], ["starts"]])
 def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tmp_path, clean_tree, words):
     def enough(*given):
         raise FerError("as far as the pictures")
@@ -184,6 +190,7 @@ def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tm
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(Study, "training", property(enough))
     monkeypatch.setattr(seeds, "run_seeds", enough)
+    monkeypatch.setattr(starts, "run_starts", enough)
     assert run(monkeypatch, *words, "--preset", "smoke", "--faces", str(faces)) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "problem" in line]
     assert said == [f"1 problem with the faces; fer audit {shlex.quote(str(faces))} lists them"]

@@ -353,7 +353,7 @@ def test_members_written_to_a_stream_leave_no_gap(tmp_path):
         assert problems.frame()["path"].tolist() == [f"a.zip!/{name}" for name in lost]
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),
     st.integers(0, 600),

@@ -142,7 +142,7 @@ def test_a_figure_is_shown_with_any_backend_and_matplotlibrc(
     else:
         monkeypatch.setenv("MPLBACKEND", backend)
     source = nbformat.read(notebook(personal, "a", SHOW), as_version=4)
-    ran = NotebookClient(source, extra_arguments=["--log-level=ERROR"]).execute()
+    ran = NotebookClient(source, startup_timeout=600, extra_arguments=["--log-level=ERROR"]).execute()
     shown = io.BytesIO()
     figure = charts.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["happy", "fear"])
     figure.savefig(shown, format="png", bbox_inches="tight")

@@ -64,10 +64,34 @@ def test_network_is_drawn_from_the_model(padding: int, extent: str) -> None:
 def test_curve_shows_every_epoch() -> None:
     history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 1, 0.5], "accuracy": [0.1, 0.5, 0.9]})
     history["test_loss"], history["test_accuracy"] = [np.nan, 1.2, 0.8], [np.nan, 0.4, 0.7]
+    layers = ("conv1", "conv2", "conv3", "fc1", "fc2")
+    for number, layer in enumerate(layers, 1):
+        history[f"moved_{layer}"] = [0.01 * number, 0.02 * number, 0.03 * number]
     figure = charts.training_curve(history)
     lines = figure.axes[1].lines
     assert list(lines[0].get_ydata()) == [0.1, 0.5, 0.9]
     assert list(lines[1].get_xdata()) == [2, 3], "epochs without a test leave no gap"
+    moved = {line.get_label(): list(line.get_ydata()) for line in figure.axes[2].lines}
+    assert list(moved) == list(layers) and moved["conv2"] == pytest.approx([2, 4, 6])
+    assert not any(ax.patches for ax in figure.axes), "nothing converged, nothing is shaded"
+    assert len(drawn(figure))
+    for ax in charts.training_curve(history, flat=2).axes:
+        (shade,) = ax.patches
+        assert (shade.get_x(), shade.get_width()) == (1, 2)
+
+
+def test_each_network_has_its_curve() -> None:
+    curves = [
+        {"epoch": [1, 2, 3], "loss": [3.0, 1, 0.5], "test_accuracy": [0.1, 0.5, 0.9]},
+        {"epoch": [1, 2], "loss": [2.0, 1.5], "test_accuracy": [0.2, 0.4]},
+    ]
+    figure = charts.training_curves(curves)
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines if len(line.get_xdata()) > 1] == [
+        curve["loss"] for curve in curves
+    ]
+    assert [list(line.get_ydata()) for line in figure.axes[1].lines[1::2]] == [[0.9], [0.4]], (
+        "ends are marked"
+    )
     assert len(drawn(figure))
 
 

@@ -92,7 +92,9 @@ def test_a_kernel_goes_on(tmp_path: Path) -> None:
         "1 / 0",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(
+        notebook, timeout=-1, startup_timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    )
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         client.execute()
     said = [left_out.reasons(nbformat.from_dict({"cells": [cell]})) for cell in notebook.cells]

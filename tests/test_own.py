@@ -632,7 +632,7 @@ def test_parquet_columns_of_one_name_are_refused_and_an_index_is_a_column(folder
         assert sorted(faces.table["path"]) == ["0.png", "1.png"] and faces.problems.empty
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),
     st.integers(0, 5000),
@@ -690,7 +690,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150)
 @given(st.lists(NAMES, max_size=8), st.lists(st.lists(CELLS, max_size=9), max_size=4), st.booleans())
 def test_any_table_is_read_or_refused_in_one_line(folder, names, rows, quoted):
     lines = [["path", "subject", *names], *([f"{i}.png", "a", *row] for i, row in enumerate(rows))]

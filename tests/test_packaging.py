@@ -79,6 +79,22 @@ def test_readme_commands_exist() -> None:
     assert "exec make test" in (ROOT / ".ci" / "run").read_text("utf-8")
 
 
+def test_wheels_without_gpu_libraries_are_those_that_are_pinned() -> None:
+    """What the README installs first satisfies the pins, also with the local version that names its kind, so `make` keeps it."""
+    line = re.search(
+        r"pip install (torch==\S+) (torchvision==\S+) --index-url", (ROOT / "README.md").read_text("utf-8")
+    )
+    assert line is not None
+    for text in line.groups():
+        named, pinned = (
+            Requirement(text),
+            Requirement(f"{Requirement(text).name}=={pins()[Requirement(text).name]}"),
+        )
+        assert named.specifier == pinned.specifier
+        assert f"{pins()[named.name]}+cpu" in pinned.specifier
+        assert all(f"{pins()[r.name]}+cpu" in r.specifier for r in requirements() if r.name == named.name)
+
+
 def test_ci_script_is_valid_and_executable() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111

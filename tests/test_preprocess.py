@@ -215,7 +215,7 @@ def test_crops_are_kept_as_they_are(tmp_path):
         np.testing.assert_array_equal(expected, crops[i])
     with pytest.raises(IndexError):
         crops[4]
-    with pytest.raises(FerError, match=r"crops\.npz: no such file"):
+    with pytest.raises(FerError, match=r"pixels\.npy: no such file"):
         Crops.load(tmp_path)
 
 

@@ -73,3 +73,18 @@ def test_an_error_of_the_route_is_no_lack() -> None:
 
     with pytest.raises(FerError, match="damaged"):
         by_protocol(broken)
+
+
+def test_the_seed_draws_every_division() -> None:
+    def tested(seed: int) -> list[list[int]]:
+        parts: list[list[int]] = []
+
+        def noted(part: Split) -> float:
+            parts.append(part.test.tolist())
+            return 0.5
+
+        by_protocol(noted, seed=seed)
+        return parts
+
+    assert tested(0) == tested(0)
+    assert all(one != other for one, other in zip(tested(0), tested(1), strict=True))

@@ -245,7 +245,7 @@ def test_an_artifact_holds_nothing_of_a_killed_rendering(tmp_path):
         command = [sys.executable, "-c", textwrap.dedent(code), root, tmp_path / "begun", str(seconds)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
-    killed = start(tmp_path / "store", 60)
+    killed = start(tmp_path / "store", 6000)
     while not (tmp_path / "begun").exists():
         assert killed.poll() is None
         time.sleep(0.02)

@@ -26,6 +26,10 @@ def verdicts(seed):
     )
 
 
+def network(accuracy):
+    return dict(zip(seeds.NETWORK, (accuracy, 34, 0.1, 0.2, 0.15), strict=True))
+
+
 def faces_of(settings):
     return Study(settings, progress=False).faces_record
 
@@ -33,14 +37,14 @@ def faces_of(settings):
 @pytest.fixture
 def runs():
     settings = make_settings("smoke")
-    table = seeds.runs_table({0: (1.0, verdicts(0)), 2: (0.5, verdicts(2))})
+    table = seeds.runs_table({0: (network(1.0), verdicts(0)), 2: (network(0.5), verdicts(2))})
     made = {"date": "2026-01-01", "version": "1", "code": "abc"}
-    made |= {"faces": faces_of(settings), "settings": seeds.shaping(settings)}
+    made |= {"faces": faces_of(settings), "settings": seeds.SeedRuns.shaping(settings)}
     return seeds.SeedRuns(table, made)
 
 
 def test_a_row_for_each_seed_and_claim_in_numbers(runs):
-    assert runs.table.columns.tolist() == list(seeds.COLUMNS)
+    assert runs.table.columns.tolist() == list(seeds.SeedRuns.kinds)
     assert runs.table.groupby("seed")["accuracy"].first().to_dict() == {0: 1.0, 2: 0.5}
     assert runs.table[["value", "low", "high"]].dtypes.eq(float).all()
     assert runs.table.query("claim == 'C1'")["value"].tolist() == [0.125, 0.125]
@@ -50,13 +54,13 @@ def test_a_row_for_each_seed_and_claim_in_numbers(runs):
 
 def test_kept_runs_are_read_again(runs, tmp_path):
     runs.save(tmp_path / "new" / "seeds.json")
-    again = seeds.load(tmp_path / "new" / "seeds.json")
+    again = seeds.SeedRuns.load(tmp_path / "new" / "seeds.json")
     pd.testing.assert_frame_equal(again.table, runs.table)
     assert again.provenance == runs.provenance
     assert "NaN" not in (tmp_path / "new" / "seeds.json").read_text()
 
 
-ROW = {"seed": 0, "accuracy": 0.5, "claim": "C1", "measure": "a", "value": 0.1, "low": None, "high": None}
+ROW = {"seed": 0, **network(0.5), "claim": "C1", "measure": "a", "value": 0.1, "low": None, "high": None}
 MADE = {"date": "d", "version": "1", "code": "c", "faces": {}, "settings": {"preset": "smoke"}}
 
 
@@ -78,13 +82,13 @@ def test_what_cannot_be_read_says_how_to_make_it(content, tmp_path):
     if content is not None:
         (tmp_path / "seeds.json").write_text(content)
     with pytest.raises(FerError, match="fer seeds 0 1 2") as said:
-        seeds.load(tmp_path / "seeds.json")
+        seeds.SeedRuns.load(tmp_path / "seeds.json")
     assert str(tmp_path) not in str(said.value)
 
 
 def test_an_interval_that_was_not_kept_is_unknown(tmp_path):
     (tmp_path / "seeds.json").write_text(json.dumps({**MADE, "rows": [{**ROW, "decision": "holds"}]}))
-    table = seeds.load(tmp_path / "seeds.json").table
+    table = seeds.SeedRuns.load(tmp_path / "seeds.json").table
     assert table["low"].isna().all() and table["value"].tolist() == [0.1]
 
 
@@ -140,7 +144,7 @@ def test_own_faces_are_told_apart_by_what_they_are(runs, tmp_path, monkeypatch):
 
 
 def test_the_kept_runs_are_of_the_default_book():
-    kept = seeds.load(Path(__file__).parents[1] / "book" / "seeds.json")
+    kept = seeds.SeedRuns.load(Path(__file__).parents[1] / "book" / "seeds.json")
     settings = make_settings("book")
     assert kept.made_with(faces_of(settings), settings) is kept
     assert np.isfinite(kept.table["value"]).all()
@@ -150,6 +154,11 @@ def test_a_study_with_a_seed_that_was_run_is_not_run_again(tiny_study, monkeypat
     runs = seeds.run_seeds(tiny_study.settings, [tiny_study.settings.seed], tiny_study.store, progress=False)
     assert runs.table["claim"].tolist() == ["C1", "C2", "C3", "C4"]
     assert (runs.table["accuracy"] == tiny_study.accuracy).all()
+    assert (runs.table["steps"] == tiny_study.trained.steps).all()
+    moved = runs.table[["moved_conv1", "moved_conv2", "moved_conv3"]]
+    assert (moved == tiny_study.trained.moved.iloc[:3].to_numpy()).all(axis=None) and (moved > 0).all(
+        axis=None
+    )
     assert runs.table["decision"].tolist() == [verdict.decision for verdict in tiny_study.claims]
     assert runs.made_with(tiny_study.faces_record, tiny_study.settings) is runs
-    assert runs.provenance["code"] == seeds.code_digest()
+    assert runs.provenance["code"] == seeds.SeedRuns.code_digest()

@@ -82,3 +82,50 @@ def test_durations(seconds, text):
 def test_a_missing_table_is_named_with_its_remedy(tmp_path):
     with pytest.raises(FerError, match="make it with `make bench`"):
         speed.load(tmp_path / "latest.json")
+
+
+NETWORK = {
+    "seed": 3,
+    "stopped": "epochs",
+    "precision": "bfloat16",
+    "seconds": 80.0,
+    "pictures": 4000,
+    "steps": 60,
+    "accuracy": 0.925,
+    "curve": {"epoch": [1, 2]},
+    "moved": {"conv1": 0.012, "fc1": 0.4},
+}
+MADE = {
+    "networks": [NETWORK, {**NETWORK, "seed": 4, "stopped": "converged", "seconds": 100.0}],
+    "machine": "a card",
+    "date": "2026-01-02",
+    "measured": "0",
+    "settings": {"preset": "paper"},
+    "rows": [],
+}
+
+
+def test_networks_side_by_side_are_laid_out(tmp_path):
+    (tmp_path / "gpu.json").write_text(json.dumps(MADE))
+    made = speed.load_networks(tmp_path / "gpu.json")
+    text = speed.networks_summary(made).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith(
+        "2 networks of the preset `paper`, trained side by side on: a card, on 2026-01-02."
+    )
+    assert "longest took 1.67 min; together they learnt from 80 pictures a second" in text
+    assert "has changed since then" in text
+    first, second = speed.networks_table(made).to_dict("records")
+    assert first["ended"] == "limit of passes" and second["ended"] == "converged"
+    assert first["test accuracy"] == "92.5 %" and first["conv1 moved by"] == "1.2 %"
+    assert "fc1 moved by" not in first and first["passes"] == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", json.dumps({**MADE, "networks": []}), json.dumps({**MADE, "networks": [{}]}), None],
+)
+def test_missing_networks_are_named_with_their_remedy(tmp_path, content):
+    if content is not None:
+        (tmp_path / "gpu.json").write_text(content)
+    with pytest.raises(FerError, match="make them with `python -m benchmarks"):
+        speed.load_networks(tmp_path / "gpu.json")

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_lib.config import Division
 from fer_lib.errors import FerError
-from fer_lib.network.splits import by_subject, leakage, paper_leak, subject_folds
+from fer_lib.network.splits import by_subject, divide, leakage, paper_leak, subject_folds
 
 
 def faces(subjects=20, per_subject=7, seed=0):
@@ -33,7 +34,7 @@ def test_by_subject_never_shares_a_subject(table, share, seed):
     assert np.array_equal(split.test, again.test)
 
 
-@given(TABLES, st.integers(2, 10), st.none() | st.integers(0, 3))
+@given(TABLES, st.integers(2, 10), st.integers(0, 3))
 def test_folds_test_every_picture_once_and_share_no_subject(table, k, seed):
     subjects = table["subject"].nunique()
     if k > subjects:
@@ -48,11 +49,16 @@ def test_folds_test_every_picture_once_and_share_no_subject(table, k, seed):
         assert held_out in (subjects // k, subjects // k + 1)
 
 
-def test_folds_without_a_seed_deal_sorted_subjects():
+def test_folds_of_seed_0_deal_sorted_subjects_and_others_shuffle_them():
     table = faces(7)
     for number, fold in enumerate(subject_folds(table, 3)):
         names = sorted(table["subject"].iloc[fold.test].unique())
         assert names == [f"S{i:03d}" for i in range(7) if i % 3 == number]
+    tested = [
+        [frozenset(table["subject"].iloc[f.test]) for f in subject_folds(table, 3, seed)]
+        for seed in (0, 1, 2)
+    ]
+    assert tested[0] != tested[1] != tested[2]
 
 
 @given(TABLES, st.integers(1, 200))
@@ -107,3 +113,18 @@ def test_impossible_share(share):
 def test_one_subject_cannot_be_split():
     with pytest.raises(FerError, match="needs 2"):
         by_subject(faces(1), 0.2)
+
+
+@pytest.mark.parametrize("split", ["subject", "leak"])
+def test_a_division_is_drawn_with_its_own_seed(split):
+    table = faces(12)
+    labels = np.where(table["label"] == "fear", -1, 0)
+    drawn = [
+        divide(table, labels, Division(split=split, test_pictures=20, split_seed=seed)) for seed in (0, 0, 1)
+    ]
+    assert np.array_equal(drawn[0].test, drawn[1].test) and not np.array_equal(drawn[0].test, drawn[2].test)
+    rows = np.flatnonzero(labels == 0)
+    known = table.iloc[rows]
+    for seed, found in ((0, drawn[0]), (1, drawn[2])):
+        alone = by_subject(known, 0.2, seed) if split == "subject" else paper_leak(known, 20, seed)
+        assert np.array_equal(found.test, rows[alone.test]) and np.array_equal(found.train, rows[alone.train])

@@ -56,6 +56,30 @@ def test_divisions_and_the_network_where_it_was_trained(tiny_study: Any) -> None
     assert "nan" not in summaries.protocols_table(table)
 
 
+def test_each_kind_of_chance_moves_its_own_part_alone(tiny_study: Any) -> None:
+    # Eight people are divided into halves that balance the classes in few ways; pictures in many.
+    def of(**seeds: int) -> Study:
+        settings = tiny_study.settings.replace(split="leak", **seeds)
+        return Study(settings, tiny_study.store, progress=False)
+
+    def start(study: Study) -> np.ndarray:
+        return next(study.untrained.network.parameters()).detach().numpy()
+
+    own, people, weights = of(), of(split_seed=1), of(seed=1)
+    assert not np.array_equal(people.split.test, own.split.test)
+    assert np.array_equal(start(people), start(own))
+    assert np.array_equal(weights.split.test, own.split.test)
+    assert not np.array_equal(start(weights), start(own))
+    assert people.pictures.path == weights.pictures.path == tiny_study.pictures.path
+    drawn = tiny_study.settings.replace(faces_seed=1)
+    assert drawn.rendering != tiny_study.settings.rendering
+    assert (drawn.division, drawn.training, drawn.seed) == (
+        tiny_study.settings.division,
+        tiny_study.settings.training,
+        tiny_study.settings.seed,
+    )
+
+
 def test_what_is_stored_is_read_again(tiny_study: Any) -> None:
     again = Study(tiny_study.settings, tiny_study.store, progress=False)
     before = set(tiny_study.store.list()["key"])

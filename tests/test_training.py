@@ -246,8 +246,9 @@ def test_global_state_does_not_matter(finished, tmp_path):
 def test_no_epoch_gives_the_network_before_training(tmp_path, finished):
     untrained = run(tmp_path, replace(HP, epochs=0), seed=3)
     assert untrained.history.empty and untrained.predictions.shape == (8, 2)
+    assert untrained.steps == 0 and (untrained.moved == 0).all() and len(untrained.moved) == 5
     weights = load_file(tmp_path / "model.safetensors")
-    assert weights["features.conv1.weight"].std() == pytest.approx(np.sqrt(2 / 25), rel=0.05)
+    assert weights["features.conv1.weight"].std() == pytest.approx(np.sqrt(1 / 25), rel=0.05)
 
 
 def test_first_step_is_the_papers(tmp_path):
@@ -267,7 +268,7 @@ def test_momentum_and_decay_of_the_defaults():
     hp = Training()
     assert (hp.batch_size, hp.learning_rate, hp.momentum, hp.weight_decay, hp.dropout) == (
         64,
-        1e-3,
+        1e-2,
         0.9,
         1e-4,
         0.5,
@@ -416,7 +417,7 @@ INF, NAN = float("inf"), float("nan")
         ("initialisation", ["xavier", 3, None]),
         ("padding", [-1, 0.5, NAN]),
         ("patience", [-1, 0.5, INF]),
-        ("tolerance", [-1, 1, NAN, INF]),
+        ("tolerance", [-1, 101, NAN, INF]),
         ("degrees", [-1, 181, NAN, INF]),
         ("flip", [-0.1, 1.1, NAN]),
         ("crop", [0, 16, 39, -4, 36.0]),

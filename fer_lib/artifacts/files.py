@@ -2,13 +2,14 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fer_lib.errors import FerError
 
@@ -64,6 +65,48 @@ def save_array(path: Path, array: np.ndarray) -> None:
     """
     with aside(path) as stream:
         np.save(SimpleNamespace(write=stream.write), array, allow_pickle=False)
+
+
+@contextmanager
+def growing_array(
+    path: Path, dtype: DTypeLike, row: tuple[int, ...] = ()
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Give a function that appends rows to an array on disk, as many as there are; nothing stays if the block fails.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace, as ``np.save`` writes it.
+    dtype : dtype
+        Of the array; what is appended is converted to it.
+    row : tuple of int
+        Shape of one row.
+
+    Yields
+    ------
+    callable
+        Takes rows, (n, *row).
+    """
+    count, kind = 0, np.dtype(dtype)
+
+    with aside(path) as stream:
+
+        def header() -> None:
+            # numpy leaves room for any number of rows, so that the header can be written again.
+            described = {"descr": kind.str, "fortran_order": False, "shape": (count, *row)}
+            np.lib.format.write_array_header_1_0(stream, described)
+
+        def append(rows: np.ndarray) -> None:
+            nonlocal count
+            if rows.shape[1:] != row:
+                raise ValueError(f"{path}: rows of shape {rows.shape[1:]}, not {row}")
+            stream.write(np.ascontiguousarray(rows, dtype=kind).data)
+            count += len(rows)
+
+        header()
+        yield append
+        stream.seek(0)
+        header()
 
 
 @contextmanager

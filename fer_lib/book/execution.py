@@ -25,6 +25,9 @@ WAITING = {"OMP_WAIT_POLICY": "passive"}
 """Threads of one kernel that wait by spinning would take the cores from the other kernels (a fifth of the time)."""
 
 
+STARTUP = 600
+"""Seconds in which a kernel has to answer; a busy machine with several at once may need more than the usual minute."""
+
 PERSONAL = (
     "COLUMNS",
     "LINES",
@@ -88,6 +91,7 @@ def execute_ahead(
             client = NotebookClient(
                 notebook,
                 timeout=timeout,
+                startup_timeout=STARTUP,
                 # Times in the cells' metadata would make it another notebook for the cache.
                 record_timing=False,
                 resources={"metadata": {"path": str(path.parent)}},

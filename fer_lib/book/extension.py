@@ -6,7 +6,8 @@ It does what Jupyter Book leaves open:
   at the code cells and the kernel alone: a change of the library, the preset or the faces would go unseen;
 * notebooks run side by side, not one after the other, and without the settings of who builds the book;
 * what the faces lack is left out, and the prose around it, too (`fer_lib.book.left_out`);
-* prose that glues in a notebook's numbers is written anew in each build: Sphinx tracks no such dependency;
+* prose that glues in a notebook's numbers is written anew when a notebook was, and no page when nothing changed
+  (`fer_lib.book.rewriting`);
 * the buttons that lead to the repository appear once its address is known, and not before;
 * the bibliography carries no roles that screen readers have dropped;
 * under what a notebook shows stands a link to the function that made it;
@@ -37,7 +38,7 @@ from sphinx.errors import ConfigError
 from sphinx.util import logging
 
 from fer_lib.artifacts.store import default_root
-from fer_lib.book import beside, left_out
+from fer_lib.book import beside, left_out, rewriting
 from fer_lib.book.execution import execute_ahead, make_impersonal
 from fer_lib.environment import settings_from_environment
 from fer_lib.errors import FerError
@@ -61,7 +62,7 @@ MAKERS = {
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 
-KEPT = ("book/opinions", "book/seeds.json", "benchmarks/latest.json")
+KEPT = ("book/opinions", "book/seeds.json", "book/starts.json", "benchmarks/latest.json", "benchmarks/gpu.json")
 """Results that pages read instead of making them, by their place in the repository."""
 
 
@@ -184,6 +185,7 @@ def _one_page(app: Sphinx) -> None:
 def _execute(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     # Makes the list of fonts; a kernel that had to would say so on its page.
     import_module("matplotlib.font_manager")
+    rewriting.begin(Path(app.doctreedir), pages)
     files = [path for page in pages if (path := Path(env.doc2path(page)).absolute()).suffix == ".ipynb"]
     execute_ahead(
         files,
@@ -235,8 +237,18 @@ def _hide(app: Sphinx, doctree: nodes.document) -> None:
                 caption.parent.remove(caption)
 
 
-def _prose(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    return [name for name in env.found_docs if not name.startswith("notebooks/")]
+def _to_write(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    out = Path(app.outdir) / "_static"
+    # Extensions add folders of their own to the list, by absolute paths; these change with their versions alone.
+    own = [folder for folder in app.config.html_static_path if not Path(folder).is_absolute()]
+    static = {Path(app.confdir) / folder: out for folder in own}
+    return rewriting.to_write(Path(app.doctreedir), env.found_docs, static)
+
+
+def _finish(app: Sphinx, error: Exception | None) -> None:
+    beside.finish(app, error)
+    if error is None:
+        rewriting.end(Path(app.doctreedir))
 
 
 def _page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
@@ -298,10 +310,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-before-read-docs", _execute)
     app.connect("source-read", _leave_out)
     app.connect("doctree-read", _hide)
-    app.connect("env-updated", _prose)
+    app.connect("env-updated", _to_write)
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)
     app.connect("autodoc-process-docstring", keep_first_line, priority=100)
-    app.connect("build-finished", beside.finish)
+    app.connect("build-finished", _finish)
     app.add_post_transform(beside.PicturesBeside)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,10 @@
-"""Reads the speed table that ``python -m benchmarks`` has written, for the book."""
+"""Reads what ``python -m benchmarks`` and ``python -m benchmarks.gpu`` have written, for the book."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,55 @@ def load(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def load_networks(file: Path) -> dict[str, Any]:
+    """Read what ``python -m benchmarks.gpu`` has written: networks that were trained side by side.
+
+    Raises
+    ------
+    Lacking
+        If there is no such file or it cannot be read; the message says how to make it.
+    """
+    try:
+        made: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        _ = made["networks"][0]["seconds"], made["machine"], made["date"], made["measured"], made["rows"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
+        raise Lacking(
+            f"no networks trained on a GPU in {file.name} ({why}): make them with `python -m benchmarks.gpu` on a machine that has one"
+        ) from error
+    return made
+
+
+def networks_summary(made: Mapping[str, Any]) -> str:
+    """One paragraph: how many networks were trained side by side, where, when, with which code, and how fast."""
+    networks = made["networks"]
+    longest = max(network["seconds"] for network in networks)
+    rate = sum(network["pictures"] for network in networks) / longest if longest else 0.0
+    return (
+        f"{len(networks)} networks of the preset `{made['settings']['preset']}`, trained side by side on: {made['machine']}, "
+        f"on {made['date']}. The one that took longest took {short(longest)}; together they learnt from {rate:,.0f} pictures a "
+        f"second. {_code_note({made['measured']})}"
+    )
+
+
+def networks_table(made: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each network that was trained side by side with the others: time, passes, steps, end, accuracy and movement."""
+    rows = []
+    for network in made["networks"]:
+        row = {
+            "seed": network["seed"],
+            "time": short(network["seconds"]),
+            "passes": len(network["curve"]["epoch"]),
+            "steps": network["steps"],
+            "ended": {"epochs": "limit of passes"}.get(network["stopped"], network["stopped"]),
+            "precision": network["precision"],
+            "test accuracy": f"{100 * network['accuracy']:.1f} %",
+        }
+        moved = {f"{layer} moved by": f"{100 * share:.3g} %" for layer, share in network["moved"].items()}
+        rows.append(row | {name: text for name, text in moved.items() if name.startswith("conv")})
+    return pd.DataFrame(rows)
+
+
 def conditions(rows: list[dict[str, Any]]) -> str:
     """One paragraph: when, on what and with which code the rows were measured, and whether at full size."""
     seen = dict.fromkeys((row["machine"], row.get("date", "an unknown date")) for row in rows)
@@ -41,14 +91,15 @@ def conditions(rows: list[dict[str, Any]]) -> str:
         if any(r.get("quick") for r in rows)
         else ""
     )
-    codes = {row.get("code") for row in rows}
+    return f"Measured on: {text}. {_code_note({row.get('code') for row in rows})}{tiny}"
+
+
+def _code_note(codes: Set[str | None]) -> str:
     if None in codes:
-        code = "Which code was measured is not noted."
-    elif codes == {code_digest()}:
-        code = "The code that was measured is the same as here."
-    else:
-        code = "**The code that was measured has changed since then.**"
-    return f"Measured on: {text}. {code}{tiny}"
+        return "Which code was measured is not noted."
+    if codes == {code_digest()}:
+        return "The code that was measured is the same as here."
+    return "**The code that was measured has changed since then.**"
 
 
 def code_digest() -> str:

@@ -6,7 +6,8 @@ and standard deviation. Where the paper is silent: bilinear interpolation, antia
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,11 +16,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from fer_lib.artifacts.files import growing_array, save_array
 from fer_lib.errors import FerError
 from fer_lib.faces.disk import Disk, picture_on
 from fer_lib.faces.table import BOX, Faces
 
-_FILE = "crops.npz"
+_PIXELS, _SHAPES = "pixels.npy", "shapes.npy"
 
 
 def crop(picture: np.ndarray, box: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -54,7 +56,7 @@ def crop(picture: np.ndarray, box: Sequence[float] | np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Crops(Sequence[np.ndarray]):
-    """Face crops at their native sizes, all in one block of memory.
+    """Face crops at their native sizes, in one block of memory or in a file, of which each crop is read when it is asked for.
 
     Attributes
     ----------
@@ -68,6 +70,11 @@ class Crops(Sequence[np.ndarray]):
     shapes: np.ndarray
 
     def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or (self.shapes < 1).any():
+            raise FerError(
+                f"crops: {self.pixels.dtype} and sides from {self.shapes.min(initial=1)}; "
+                "give uint8 and at least one pixel each"
+            )
         ends = np.concatenate([[0], np.cumsum(self.shapes.prod(axis=1))])
         if ends[-1] != len(self.pixels):
             raise FerError(
@@ -90,35 +97,55 @@ class Crops(Sequence[np.ndarray]):
         return len(self.shapes)
 
     def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
-        """Return a crop, uint8 (height, width), without copying it."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"crop {index} of {len(self)}")
-        ends: np.ndarray = self._ends  # type: ignore[attr-defined]
-        return self.pixels[ends[index] : ends[index + 1]].reshape(self.shapes[index])
-
-    def save(self, folder: Path) -> None:
-        """Write the crops to ``crops.npz`` in a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(folder / _FILE, pixels=self.pixels, shapes=self.shapes)
-
-    @classmethod
-    def load(cls, folder: Path) -> Crops:
-        """Read what :meth:`save` wrote.
+        """Return a crop, uint8 (height, width): a view of what lies in memory, or read from the file.
 
         Raises
         ------
         FerError
-            If the folder holds no crops.
+            If the file has been removed or shortened meanwhile.
         """
+        if not 0 <= index < len(self):
+            raise IndexError(f"crop {index} of {len(self)}")
+        ends: np.ndarray = self._ends  # type: ignore[attr-defined]
+        start, end = int(ends[index]), int(ends[index + 1])
+        if not isinstance(self.pixels, np.memmap):
+            return self.pixels[start:end].reshape(self.shapes[index])
+        # Read and not mapped: pages of a mapping count as this process's memory until the system is short of it.
+        file = str(self.pixels.filename)
         try:
-            with np.load(folder / _FILE, allow_pickle=False) as stored:
-                return cls(stored["pixels"], stored["shapes"])
-        except FileNotFoundError:
-            raise FerError(f"{folder / _FILE}: no such file; save crops there first") from None
+            found = np.fromfile(file, np.uint8, end - start, offset=self.pixels.offset + start)
+        except OSError as error:
+            raise FerError(f"{file}: {error.strerror}; make the crops again") from error
+        if len(found) != end - start:
+            raise FerError(f"{file}: ends within crop {index}; make the crops again")
+        return found.reshape(self.shapes[index])
+
+    def save(self, folder: Path) -> None:
+        """Write the crops to ``pixels.npy`` and ``shapes.npy`` in a folder."""
+        _write(self, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Crops:
+        """Open what :meth:`save` or :func:`save_crops` wrote, on disk rather than in memory.
+
+        Raises
+        ------
+        FerError
+            If the folder holds no crops, or damaged ones.
+        """
+        arrays = []
+        for name, mode in ((_PIXELS, "r"), (_SHAPES, None)):
+            try:
+                arrays.append(np.load(folder / name, mmap_mode=mode, allow_pickle=False))  # type: ignore[arg-type]
+            except FileNotFoundError:
+                raise FerError(f"{folder / name}: no such file; save crops there first") from None
+            except (OSError, ValueError, EOFError) as error:
+                raise FerError(f"{folder / name}: damaged ({error}); make the crops again") from error
+        return cls(*arrays)
 
 
 def load_crops(faces: Faces, progress: bool = False) -> Crops:
-    """Read and crop the picture of every frame.
+    """Read and crop the picture of every frame into memory; for many pictures see :func:`save_crops`.
 
     Parameters
     ----------
@@ -137,19 +164,56 @@ def load_crops(faces: Faces, progress: bool = False) -> Crops:
     FerError
         If a picture cannot be read or a frame has no box; the message names it.
     """
+    return Crops.of(list(_cut(faces, progress)))
+
+
+def save_crops(faces: Faces, folder: Path, progress: bool = False) -> Crops:
+    """Read and crop the picture of every frame into a folder, one in memory at a time.
+
+    Parameters
+    ----------
+    faces, progress
+        As in :func:`load_crops`.
+    folder : Path
+        Receives ``pixels.npy`` and ``shapes.npy``; neither if a picture is refused.
+
+    Returns
+    -------
+    Crops
+        On disk, in the order of ``faces.table``.
+
+    Raises
+    ------
+    FerError
+        As :func:`load_crops`.
+    """
+    _write(_cut(faces, progress), folder)
+    return Crops.load(folder)
+
+
+def _write(crops: Iterable[np.ndarray], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = array("q")
+    with growing_array(folder / _PIXELS, np.uint8) as append:
+        for picture in crops:
+            append(picture.reshape(-1))
+            shapes.extend(picture.shape)
+    save_array(folder / _SHAPES, np.array(shapes, dtype=np.int64).reshape(-1, 2))
+
+
+def _cut(faces: Faces, progress: bool) -> Iterator[np.ndarray]:
+    """Yield the crop of every frame."""
     boxes = faces.table[list(BOX)].to_numpy(float)
     paths = faces.table["path"].tolist()
-    cut = []
     with Disk(faces.root) as disk:
         for path, box in zip(
             tqdm(paths, desc="cropping faces", unit=" faces", disable=not progress), boxes, strict=True
         ):
             picture = picture_on(disk, path)
             try:
-                cut.append(crop(picture, box))
+                yield crop(picture, box)
             except FerError as error:
                 raise FerError(f"{faces.root / path}: {error}") from None
-    return Crops.of(cut)
 
 
 def standardise(pictures: torch.Tensor) -> torch.Tensor:

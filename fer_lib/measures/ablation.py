@@ -8,9 +8,9 @@ matched in how loudly they reach the classifier, is removed many times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_lib.errors import FerError
-from fer_lib.measures.distance import check_choice
+from fer_lib.measures.distance import BLOCK, check_choice
 
 Baseline = Literal["zero", "mean"]
 Floats = NDArray[np.float64]
+Planes: TypeAlias = ArrayLike | Tensor | Callable[[], Iterable[Tensor]]
 _PICTURES = 64  # whose shares are held at a time: 64 MiB for 256 maps and 1,024 hidden units
 
 
@@ -68,7 +69,7 @@ class Ablation:
 
 def ablate(
     classifier: nn.Sequential,
-    pooled: ArrayLike | Tensor,
+    pooled: Planes,
     labels: ArrayLike,
     chosen: Sequence[int] | NDArray[np.int64],
     *,
@@ -84,7 +85,8 @@ def ablate(
     classifier
         The network behind the last pool: flatten, a linear layer, then anything.
     pooled
-        Planes of the last pool of the pictures to judge on, shape (N, C, h, w).
+        Planes of the last pool of the pictures to judge on, shape (N, C, h, w), or a function that gives them in batches, anew
+        each time.
     labels
         Their classes, shape (N,).
     chosen
@@ -104,26 +106,19 @@ def ablate(
     FerError
         When a map does not exist, too few maps are left to draw from, or shapes do not fit.
     """
-    planes = _planes(classifier, pooled)
     truth = np.asarray(labels)
-    if truth.shape != (len(planes),) or not len(truth):
-        raise FerError(
-            f"labels have shape {truth.shape} for {len(planes)} pictures; give one class per picture"
-        )
-    loud = loudness(classifier, planes)
+    loud, count = _loudness(classifier, pooled)
+    if truth.shape != (count,) or not count:
+        raise FerError(f"labels have shape {truth.shape} for {count} pictures; give one class per picture")
     own = np.unique(np.asarray(chosen, dtype=np.int64))
     random = matched_sets(own, loud, draws=draws, neighbours=neighbours, seed=seed)
-    sets = np.zeros(
-        (draws + 2, planes.shape[1]), dtype=bool
-    )  # first nothing, then the chosen, then random ones
+    sets = np.zeros((draws + 2, len(loud)), dtype=bool)  # first nothing, then the chosen, then random ones
     sets[1, own] = True
     sets[2:] = random
-    scores = logits_without(classifier, planes, sets, baseline=baseline)
+    scores = logits_without(classifier, pooled, sets, baseline=baseline)
     right = (scores.argmax(dim=2) == torch.as_tensor(truth)).double().numpy()  # (S, N)
-    target = torch.as_tensor(truth).expand(len(sets), -1)
-    loss = (
-        functional.cross_entropy(scores.double().movedim(2, 1), target, reduction="none").mean(dim=1).numpy()
-    )
+    target, step = torch.as_tensor(truth), max(1, BLOCK // scores[0].numel())
+    loss = torch.cat([_losses(some, target) for some in scores.split(step)]).numpy()
     accuracy = right.mean(axis=1)
     # Accuracies are counts over N: compare counts, so that ties are exact.
     hits = right.sum(axis=1)
@@ -152,7 +147,7 @@ def ablate(
 
 def keep_only(
     classifier: nn.Sequential,
-    pooled: ArrayLike | Tensor,
+    pooled: Planes,
     labels: ArrayLike,
     order: ArrayLike,
     counts: Sequence[int],
@@ -175,19 +170,18 @@ def keep_only(
     ndarray
         Shape (len(counts),).
     """
-    planes = _planes(classifier, pooled)
     maps = np.asarray(order, dtype=np.int64)
-    sets = np.ones((len(counts), planes.shape[1]), dtype=bool)
+    sets = np.ones((len(counts), next(_packs(classifier, pooled)).shape[1]), dtype=bool)
     for row, count in zip(sets, counts, strict=True):
         row[maps[:count]] = False
-    scores = logits_without(classifier, planes, sets, baseline=baseline)
+    scores = logits_without(classifier, pooled, sets, baseline=baseline)
     right = scores.argmax(dim=2) == torch.as_tensor(np.asarray(labels))
     return right.double().mean(dim=1).numpy()
 
 
 @torch.no_grad()
 def logits_without(
-    classifier: nn.Sequential, pooled: ArrayLike | Tensor, sets: ArrayLike, *, baseline: Baseline = "zero"
+    classifier: nn.Sequential, pooled: Planes, sets: ArrayLike, *, baseline: Baseline = "zero"
 ) -> Tensor:
     """Return the class scores with each set of maps removed.
 
@@ -204,16 +198,14 @@ def logits_without(
         Shape (S, N, classes), float32.
     """
     check_choice("baseline", baseline, Baseline)
-    planes = _planes(classifier, pooled)
     removed = torch.as_tensor(np.asarray(sets, dtype=np.float32))
-    if removed.ndim != 2 or removed.shape[1] != planes.shape[1]:
-        raise FerError(
-            f"sets have shape {tuple(removed.shape)} for {planes.shape[1]} maps; (sets, maps) is expected"
-        )
     linear, rest = _parts(classifier)
-    usual = planes.mean(dim=0, keepdim=True) if baseline == "mean" else torch.zeros_like(planes[:1])
-    out = []
-    for part in planes.split(_PICTURES):
+    usual, out = _usual(classifier, pooled) if baseline == "mean" else 0.0, []
+    for part in _packs(classifier, pooled):
+        if removed.ndim != 2 or removed.shape[1] != part.shape[1]:
+            raise FerError(
+                f"sets have shape {tuple(removed.shape)} for {part.shape[1]} maps; (sets, maps) is expected"
+            )
         share = _shares(linear, part - usual)  # what removing each map takes away, (n, C, hidden)
         whole = linear(part.flatten(1))
         hidden = whole - torch.einsum("sc,nch->snh", removed, share)
@@ -221,8 +213,23 @@ def logits_without(
     return torch.cat(out, dim=1)
 
 
-@torch.no_grad()
-def loudness(classifier: nn.Sequential, pooled: ArrayLike | Tensor) -> Floats:
+def _usual(classifier: nn.Sequential, pooled: Planes) -> Tensor:
+    """Mean plane of every map, (1, C, h, w)."""
+    total, count = torch.zeros(1, dtype=torch.float64), 0
+    for part in _packs(classifier, pooled):
+        total, count = total + part.double().sum(dim=0, keepdim=True), count + len(part)
+    return (total / count).float()
+
+
+def _losses(scores: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of scores (S, N, classes), (S,) in nats."""
+    each = functional.cross_entropy(
+        scores.double().movedim(2, 1), target.expand(len(scores), -1), reduction="none"
+    )
+    return each.mean(dim=1)
+
+
+def loudness(classifier: nn.Sequential, pooled: Planes) -> Floats:
     """Return how strongly every map drives the first linear layer: mean length of its share of the layer's input.
 
     This is activation and outgoing weight in one number; a map that is loud but not listened to is not loud.
@@ -237,10 +244,17 @@ def loudness(classifier: nn.Sequential, pooled: ArrayLike | Tensor) -> Floats:
     ndarray
         Shape (C,), at least 0; 0 for a dead map.
     """
-    planes = _planes(classifier, pooled)
+    return _loudness(classifier, pooled)[0]
+
+
+@torch.no_grad()
+def _loudness(classifier: nn.Sequential, pooled: Planes) -> tuple[Floats, int]:
+    """Loudness of every map, and the number of pictures."""
     linear, _ = _parts(classifier)
-    total = sum(_shares(linear, part).norm(dim=2).double().sum(dim=0) for part in planes.split(_PICTURES))
-    return np.asarray(total) / len(planes)
+    total, count = torch.zeros(1, dtype=torch.float64), 0
+    for part in _packs(classifier, pooled):
+        total, count = total + _shares(linear, part).norm(dim=2).double().sum(dim=0), count + len(part)
+    return total.numpy() / max(count, 1), count
 
 
 def matched_sets(
@@ -295,16 +309,25 @@ def matched_sets(
     return sets
 
 
-def _planes(classifier: nn.Sequential, pooled: ArrayLike | Tensor) -> Tensor:
-    planes = torch.as_tensor(
-        pooled if isinstance(pooled, Tensor) else np.asarray(pooled), dtype=torch.float32
-    )
+def _packs(classifier: nn.Sequential, pooled: Planes) -> Iterator[Tensor]:
+    """Planes of `_PICTURES` pictures at a time, whatever the size of the batches, which then changes no result."""
     linear, _ = _parts(classifier)
-    if planes.ndim != 4 or planes[0].numel() != linear.in_features:
-        raise FerError(
-            f"planes have shape {tuple(planes.shape)}; (N, C, h, w) with {linear.in_features} values a picture is expected"
+    batches = pooled() if callable(pooled) else [pooled]
+    rest: Tensor | None = None
+    for batch in batches:
+        planes = torch.as_tensor(
+            batch if isinstance(batch, Tensor) else np.asarray(batch), dtype=torch.float32
         )
-    return planes
+        if planes.ndim != 4 or planes.shape[1:].numel() != linear.in_features:
+            raise FerError(
+                f"planes have shape {tuple(planes.shape)}; (N, C, h, w) with {linear.in_features} values a picture is expected"
+            )
+        planes = planes if rest is None else torch.cat([rest, planes])
+        whole = len(planes) - len(planes) % _PICTURES
+        yield from planes[:whole].split(_PICTURES) if whole else ()
+        rest = planes[whole:]
+    if rest is not None and len(rest):
+        yield rest
 
 
 def _parts(classifier: nn.Sequential) -> tuple[nn.Linear, nn.Module]:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.measures.detectors import LEAST, by_sequence
-from fer_lib.measures.distance import Floats, Zero, best_maps, check_table, distances
+from fer_lib.measures.distance import Floats, Zero, best_maps, check_responses, check_table, distances
 from fer_lib.measures.ranks import auc
 
 
@@ -51,7 +51,7 @@ def distance_choices(
         no single map wins), `auc` (mean AUC of the chosen maps on the apex frames of the test people; NaN where too few of them
         show any AU, or no map was chosen).
     """
-    values, labels = check_table(maximum, present)
+    values, labels = check_responses(maximum, present)
     rows, held_out, peak = np.asarray(train), np.asarray(test), np.asarray(apex, dtype=bool)
     seen, marks = values[rows], labels[rows]
     last, moving = peak[rows], np.asarray(moves, dtype=bool)[rows]

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, best_maps, check_maps, check_table
+from fer_lib.measures.distance import Floats, best_maps, check_maps, check_responses, check_table
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
 from fer_lib.measures.ranks import auc, average_precision
 
@@ -42,11 +43,14 @@ def by_sequence(
     values, labels = check_table(scores, present)
     _, first, inverse = np.unique(np.asarray(sequence), return_index=True, return_inverse=True)
     order = np.argsort(first)
-    member = (inverse[None, :] == order[:, None]).astype(np.float64)  # (M, N)
-    coded = member @ ~np.isnan(labels)
-    any_present = member @ (labels == 1)
+    row = np.argsort(order)[inverse.ravel()]  # of every picture in the result
+    member = csr_array((np.ones(len(row)), (row, np.arange(len(row)))))  # (M, N)
+    coded, any_present, total = (
+        np.asarray(member @ table)
+        for table in ((~np.isnan(labels)).astype(float), (labels == 1).astype(float), values)
+    )
     reduced = np.where(coded > 0, (any_present > 0).astype(np.float64), np.nan)
-    return member @ values / member.sum(axis=1, keepdims=True), reduced, first[order]
+    return total / np.bincount(row)[:, None], reduced, first[order]
 
 
 def select_and_test(
@@ -91,7 +95,7 @@ def select_and_test(
     >>> table[["au", "map", "train_auc", "test_auc", "hit_rate"]].to_dict("records")
     [{'au': 12, 'map': 1, 'train_auc': 1.0, 'test_auc': 1.0, 'hit_rate': 1.0}]
     """
-    values, labels = check_table(scores, present)
+    values, labels = check_responses(scores, present)
     train, test = np.asarray(train), np.asarray(test)
     if len(units) != labels.shape[1]:
         raise FerError(f"{len(units)} unit numbers for {labels.shape[1]} columns of labels")
@@ -175,8 +179,8 @@ def evaluate_matches(
         ``without`` (test sequences). AUC and p are NaN where the test people have fewer than `LEAST` sequences on a side; p also where
         none of them has two sequences that could change places.
     """
-    values, labels = check_table(maximum, present)
-    before, _ = check_table(untrained_maximum, present)
+    values, labels = check_responses(maximum, present)
+    before, _ = check_responses(untrained_maximum, present)
     train, test, who = np.asarray(train), np.asarray(test), np.asarray(subject)[np.asarray(test)]
     chosen = {
         "d": select_and_test(values, labels, train, test, units=aus, chosen=matched),
@@ -252,7 +256,7 @@ def within_expression(
         Shape (J,), corrected for the choice among all maps; NaN for a unit that within no expression is both present and absent,
         and where no two sequences could change places.
     """
-    values, labels = check_table(maximum, present)
+    values, labels = check_responses(maximum, present)
     names = np.asarray(expression)
     known = names != ""
     values, labels, names = values[known], labels[known], names[known]

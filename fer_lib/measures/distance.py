@@ -16,6 +16,7 @@ except for zeros, where the paper's formula has no value (`zero`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -26,6 +27,8 @@ from fer_lib.errors import FerError
 
 Zero = Literal["floor", "skip", "infinite"]
 Floats = NDArray[np.float64]
+BLOCK = 2**23
+"""Responses that are worked on at a time, 64 MiB in double precision: memory then hardly grows with the number of pictures."""
 
 
 def distance(
@@ -206,20 +209,25 @@ def distances(
     >>> best_maps(D)
     array([0])
     """
-    values, labels = check_table(maxima, present)
-    if scale_free:
-        spread = values.std(axis=0)
-        # A constant map carries no information on any unit: D is 0 whatever it is divided by.
-        values = values / np.where(np.ptp(values, axis=0) > 0, spread, 1.0)
+    values, labels = check_responses(maxima, present)
     out = np.full((labels.shape[1], values.shape[1]), np.nan)
-    for row, label in enumerate(labels.T):
-        sets = values[label == 1], values[label == 0]
-        smaller = min(map(len, sets))
-        r, q = (expected_top_responses(s, smaller, n) if size_matched else top_responses(s, n) for s in sets)
-        out[row] = distance(r, q, zero=zero, floor=floor, one_sided=one_sided)
-        if signed:
-            both = ~(np.isnan(r) | np.isnan(q))
-            out[row] *= np.sign(np.where(both, r - q, 0.0).sum(axis=-1))
+    for maps in map_blocks(values):
+        some = values[:, maps].astype(np.float64)
+        if scale_free:
+            spread = some.std(axis=0)
+            # A constant map carries no information on any unit: D is 0 whatever it is divided by.
+            some /= np.where(np.ptp(some, axis=0) > 0, spread, 1.0)
+        for row, label in enumerate(labels.T):
+            sets = some[label == 1], some[label == 0]
+            smaller = min(map(len, sets))
+            r, q = (
+                expected_top_responses(s, smaller, n) if size_matched else top_responses(s, n) for s in sets
+            )
+            found = distance(r, q, zero=zero, floor=floor, one_sided=one_sided)
+            if signed:
+                both = ~(np.isnan(r) | np.isnan(q))
+                found *= np.sign(np.where(both, r - q, 0.0).sum(axis=-1))
+            out[row, maps] = found
     return out
 
 
@@ -255,21 +263,46 @@ def check_table(scores: ArrayLike, present: ArrayLike) -> tuple[Floats, Floats]:
         When one is not a matrix, the rows differ in number, a response is not finite, or a label is not 0, 1
         or NaN.
     """
-    values, labels = np.asarray(scores, dtype=np.float64), np.asarray(present, dtype=np.float64)
+    values, labels = check_responses(scores, present)
+    return np.asarray(values, dtype=np.float64), labels
+
+
+def check_responses(scores: ArrayLike, present: ArrayLike) -> tuple[NDArray[np.floating], Floats]:
+    """Return responses as they are and labels as float64; see `check_table`, which has a copy made of responses in float32.
+
+    Responses that are not in a floating type become float64.
+    """
+    values, labels = np.asarray(scores), np.asarray(present, dtype=np.float64)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
     if values.ndim != 2 or labels.ndim != 2 or len(values) != len(labels):
         raise FerError(
             f"responses {values.shape} and labels {labels.shape} do not fit; both need a row per picture: (N, C), (N, J)"
         )
-    if not np.isfinite(values).all():
-        raise FerError(
-            f"{(~np.isfinite(values)).sum()} responses are not finite; drop those pictures or train again"
-        )
+    undefined = sum(int((~np.isfinite(values[part])).sum()) for part in row_blocks(values))
+    if undefined:
+        raise FerError(f"{undefined} responses are not finite; drop those pictures or train again")
     wrong = labels[~(np.isnan(labels) | (labels == 0) | (labels == 1))]
     if wrong.size:
         raise FerError(
             f"label {wrong[0]:g} is neither 1 (present), 0 (absent) nor NaN (not coded); use au_present"
         )
     return values, labels
+
+
+def row_blocks(values: NDArray[Any]) -> Iterator[slice]:
+    """Yield the rows of a matrix in parts of at most `BLOCK` numbers."""
+    return _parts(len(values), values.shape[1])
+
+
+def map_blocks(values: NDArray[Any]) -> Iterator[slice]:
+    """Yield the columns of a matrix in parts of at most `BLOCK` numbers: of small sets all at once."""
+    return _parts(values.shape[1], len(values))
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    step = max(1, BLOCK // max(1, size))
+    return (slice(start, start + step) for start in range(0, count, step))
 
 
 def check_maps(chosen: ArrayLike, units: int, maps: int) -> NDArray[np.int64]:

@@ -6,7 +6,8 @@ from one place of the face look alike; the level that the place alone reaches st
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,25 +15,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.hog import hog
-from fer_lib.measures.distance import Floats, check_choice
+from fer_lib.measures.distance import BLOCK, Floats, check_choice, map_blocks
 from fer_lib.network.stack import Field
 from fer_lib.probe.responses import Exemplars, Responses
 
 Similarity = Literal["hog", "zncc"]
+Pictures: TypeAlias = ArrayLike | Callable[[NDArray[np.int64]], NDArray[np.float32]]
+_PICTURES = 64  # from which squares are cut at a time
 
 
 def cut(
-    pictures: ArrayLike, picture: ArrayLike, top: ArrayLike, left: ArrayLike, size: int
+    pictures: Pictures, picture: ArrayLike, top: ArrayLike, left: ArrayLike, size: int
 ) -> NDArray[np.float32]:
     """Cut squares out of pictures.
 
     Parameters
     ----------
     pictures
-        As the network sees them, shape (N, h, w).
+        As the network sees them, shape (N, h, w), or a function that gives those of some numbers (n,), shape (n, h, w). It is asked
+        for each picture once, and for a few at a time.
     picture, top, left
-        Number of the picture and first row and column of every square, all of one shape (...); squares may reach beyond the
-        picture, where they hold 0, the mean grey of a standardised picture, as the network's padding does.
+        Number of the picture and first row and column of every square, of shapes that broadcast to (...); squares may reach beyond
+        the picture, where they hold 0, the mean grey of a standardised picture, as the network's padding does.
     size
         Side in pixels.
 
@@ -41,12 +45,26 @@ def cut(
     ndarray
         Shape (..., size, size), float32; 0 where `picture` is -1.
     """
-    grey = np.asarray(pictures, dtype=np.float32)
-    index, top, left = (np.asarray(values)[..., None, None] for values in (picture, top, left))
-    row, column = top + np.arange(size)[:, None], left + np.arange(size)
-    _, height, width = grey.shape
-    inside = (index >= 0) & (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    return np.where(inside, grey[index, row.clip(0, height - 1), column.clip(0, width - 1)], np.float32(0))
+    places = np.broadcast_arrays(picture, top, left)
+    index, top, left = (values.ravel() for values in places)
+    out = np.zeros((len(index), size, size), np.float32)
+    order = np.argsort(index, kind="stable")
+    numbers, first = np.unique(index[order], return_index=True)
+    ends = np.append(first, len(index))
+    there = np.flatnonzero(numbers >= 0)
+    for start in range(0, len(there), _PICTURES):
+        part = there[start : start + _PICTURES]
+        asked = numbers[part]
+        grey = np.asarray(pictures(asked) if callable(pictures) else np.asarray(pictures)[asked], np.float32)
+        squares = order[ends[part[0]] : ends[part[-1] + 1]]
+        row = top[squares, None, None] + np.arange(size)[:, None]
+        column = left[squares, None, None] + np.arange(size)
+        _, height, width = grey.shape
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        which = np.searchsorted(asked, index[squares])[:, None, None]
+        found = grey[which, row.clip(0, height - 1), column.clip(0, width - 1)]
+        out[squares] = np.where(inside, found, np.float32(0))
+    return out.reshape(*places[0].shape, size, size)
 
 
 def mean_similarity(
@@ -94,7 +112,7 @@ def mean_similarity(
 
 
 def similarity_at_place(
-    pictures: ArrayLike,
+    pictures: Pictures,
     top: ArrayLike,
     left: ArrayLike,
     size: int,
@@ -109,7 +127,7 @@ def similarity_at_place(
     Parameters
     ----------
     pictures
-        To draw from, shape (N, h, w), at least n.
+        To draw from, as for `cut`; at least n.
     top, left
         Places of each set's patches, shape (M, n). Every draw puts n different random pictures at them.
     size
@@ -127,20 +145,36 @@ def similarity_at_place(
         Shape (M, draws).
     """
     who, top, left = np.asarray(subject), np.asarray(top), np.asarray(left)
-    sets, n = top.shape
-    if len(who) < n or draws < 1:
-        raise FerError(f"{draws} draws of {n} pictures out of {len(who)} are impossible; give more pictures")
+    chosen = _at_random(top.shape, len(who), draws, seed)
+    squares = cut(pictures, chosen, top, left, size)
+    return np.stack(
+        [mean_similarity(*drawn, similarity=similarity) for drawn in zip(squares, who[chosen], strict=True)],
+        axis=1,
+    )
+
+
+def _at_random(shape: tuple[int, ...], count: int, draws: int, seed: int) -> NDArray[np.int64]:
+    """Draw n different pictures out of some for each set, (draws, sets, n); the shape is (sets, n)."""
+    sets, n = shape
+    if count < n or draws < 1:
+        raise FerError(f"{draws} draws of {n} pictures out of {count} are impossible; give more pictures")
     rng = np.random.default_rng(seed)
-    out = np.empty((sets, draws))
-    for draw in range(draws):
-        chosen = rng.random((sets, len(who))).argpartition(n - 1, axis=1)[:, :n]
-        squares = cut(pictures, chosen, top, left, size)
-        out[:, draw] = mean_similarity(squares, who[chosen], similarity=similarity)
-    return out
+    step = max(1, BLOCK // count)
+    return np.stack(
+        [
+            np.concatenate(
+                [
+                    rng.random((min(step, sets - start), count)).argpartition(n - 1, axis=1)[:, :n]
+                    for start in range(0, sets, step)
+                ]
+            )
+            for _ in range(draws)
+        ]
+    )
 
 
 def exemplar_likeness(
-    pictures: ArrayLike,
+    pictures: Pictures,
     subject: ArrayLike,
     train: ArrayLike,
     responses: Responses,
@@ -157,7 +191,7 @@ def exemplar_likeness(
     Parameters
     ----------
     pictures
-        As the network sees them, shape (N, h, w).
+        As for `cut`.
     subject
         Person of every picture, shape (N,).
     train
@@ -184,37 +218,45 @@ def exemplar_likeness(
     Lacking
         If there is no such map.
     """
-    grey, rows = np.asarray(pictures, dtype=np.float32), np.asarray(train)
-    who = pd.factorize(np.asarray(subject))[0]
-
-    def corner(place: NDArray[np.integer]) -> NDArray[np.integer]:
-        return np.maximum(place, 0) * field.stride + field.offset
-
-    def alike(found: NDArray[np.integer], row: NDArray[np.integer], column: NDArray[np.integer]) -> Floats:
-        squares = cut(grey, found, corner(row), corner(column), field.size)
-        return mean_similarity(squares, np.where(found >= 0, who[found], -1), similarity=similarity)
-
-    level = similarity_at_place(
-        grey[rows],
-        corner(exemplars.row),
-        corner(exemplars.column),
-        field.size,
-        who[rows],
-        draws=draws,
-        seed=seed,
-        similarity=similarity,
-    )
+    rows, who = np.asarray(train), pd.factorize(np.asarray(subject))[0]
     last = min(100, len(rows))
     ranks = np.unique(np.linspace(min(10, last), last, exemplars.picture.shape[1]).astype(int)) - 1
-    middle = rows[np.argsort(-responses.maximum[rows], axis=0, kind="stable")[ranks].T]  # (C, n)
+    order = [
+        np.argsort(-responses.maximum[:, maps][rows], axis=0, kind="stable")[ranks]
+        for maps in map_blocks(responses.maximum)
+    ]
+    middle = rows[np.concatenate(order, axis=1).T]  # (C, n)
     maps = np.arange(len(middle))[:, None]
     found = np.where(responses.maximum[middle, maps] > 0, middle, -1)
+    chosen = rows[_at_random(exemplars.picture.shape, len(rows), draws, seed)]
+    # All squares are cut in one go, so that no picture is prepared twice.
+    sets = [
+        (exemplars.picture, exemplars.row, exemplars.column),
+        (found, responses.row[middle, maps], responses.column[middle, maps]),
+        (untrained.picture, untrained.row, untrained.column),
+        *((some, exemplars.row, exemplars.column) for some in chosen),
+    ]
+    picture = [some for some, _, _ in sets]
+    top, left = (
+        np.concatenate([(np.maximum(places[i], 0) * field.stride + field.offset).ravel() for places in sets])
+        for i in (1, 2)
+    )
+    squares = cut(pictures, np.concatenate([some.ravel() for some in picture]), top, left, field.size)
+    parts = np.split(squares, np.cumsum([some.size for some in picture])[:-1])
+    alike = [
+        mean_similarity(
+            part.reshape(*some.shape, field.size, field.size),
+            np.where(some >= 0, who[some], -1),
+            similarity=similarity,
+        )
+        for part, some in zip(parts, picture, strict=True)
+    ]
     table = pd.DataFrame(
         {
-            "trained": alike(exemplars.picture, exemplars.row, exemplars.column),
-            "same place": level.mean(axis=1),
-            "ranks 10-100": alike(found, responses.row[middle, maps], responses.column[middle, maps]),
-            "untrained": alike(untrained.picture, untrained.row, untrained.column),
+            "trained": alike[0],
+            "same place": np.stack(alike[3:], axis=1).mean(axis=1),
+            "ranks 10-100": alike[1],
+            "untrained": alike[2],
         }
     ).rename_axis("map")
     table = table.dropna(subset=["trained", "same place"])

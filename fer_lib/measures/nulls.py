@@ -12,17 +12,25 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, Zero, check_choice, check_maps, check_table, distance
+from fer_lib.measures.distance import (
+    BLOCK,
+    Floats,
+    Zero,
+    check_choice,
+    check_maps,
+    check_responses,
+    distance,
+    map_blocks,
+)
 from fer_lib.measures.ranks import centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
 Alternative = Literal["greater", "two-sided"]
-_CHUNK = 2**25  # numbers that are looked at in one go: 128 MiB in single precision
+_PREFIX = 8192  # of each map's strongest pictures, among which the n strongest with or without a unit are looked for first
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ def permutation_null(
     >>> p.shape, float(p[0, 0]), bool(p[0, 1:].min() > 0.05)
     ((1, 50), 0.005, True)
     """
-    values, labels = check_table(scores, present)
+    values, labels = check_responses(scores, present)
     _check_null(len(values), within, permutations, statistic, alternative)
     coding = np.unique(np.isnan(labels), axis=0, return_inverse=True)[1].ravel()
     groups = np.unique(np.stack([pd.factorize(np.asarray(within))[0], coding]), axis=1, return_inverse=True)[
@@ -148,18 +156,30 @@ def permutation_null(
         )
     kernels = []
     for coded, units in coding_groups(labels):
-        ranks, label = centred_ranks(values[coded]), labels[np.ix_(coded, units)]
-        kernels.append((coded, units, ranks, _moments(ranks, label, groups[coded]), 1 / twice_pairs(label)))
+        label = labels[np.ix_(coded, units)]
+        # Doubled centred ranks are whole numbers, exact in single precision up to 2**24.
+        ranks = np.empty((len(label), values.shape[1]), np.float32 if len(label) < 2**24 else np.float64)
+        mean, scale = np.empty((2, len(units), values.shape[1]))
+        for maps in map_blocks(ranks):
+            some = centred_ranks(values[:, maps][coded])
+            ranks[:, maps] = some
+            if statistic == "standardised":
+                mean[:, maps], scale[:, maps] = _moments(some, label, groups[coded])
+        kernels.append((coded, units, ranks, (mean, scale), 1 / twice_pairs(label)))
     two_sided = alternative == "two-sided"
 
     def measure(rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         """Yield units and their statistic (b, J', C) when row i carries the labels of ``rows[:, i]``."""
         for coded, units, ranks, (mean, scale), _ in kernels:
-            # Centred doubled ranks are whole numbers; single precision adds them exactly below 2**24.
+            # Single precision adds them exactly below 2**24.
             kind = np.float32 if len(ranks) ** 2 < 2**25 else np.float64
             source = np.ascontiguousarray(labels[:, units].T.astype(kind))
             moved = source[:, rows[:, coded]]  # (J', b, N')
-            sums = (moved.reshape(-1, moved.shape[-1]) @ ranks.astype(kind)).reshape(*moved.shape[:2], -1)
+            flat = moved.reshape(-1, moved.shape[-1])
+            products = np.empty((len(flat), ranks.shape[1]), kind)
+            for maps in map_blocks(ranks):
+                np.matmul(flat, ranks[:, maps].astype(kind, copy=False), out=products[:, maps])
+            sums = products.reshape(*moved.shape[:2], -1)
             if statistic == "standardised":
                 sums -= mean[:, None].astype(kind)
                 sums *= scale[:, None].astype(kind)
@@ -170,7 +190,7 @@ def permutation_null(
         observed[units] = result[0]
     maxima = np.full((permutations, labels.shape[1]), np.nan)
     rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // (labels.shape[1] * max(values.shape)))
+    chunk = max(1, BLOCK // (labels.shape[1] * max(values.shape)))
     for start in range(0, permutations, chunk):
         rows = shuffles_within(groups, min(chunk, permutations - start), rng)
         for units, result in measure(rows):
@@ -208,7 +228,7 @@ def chosen_p_values(
         Shape (J,), not corrected for a choice among maps, since none was made on these rows; NaN without a map or
         for a unit that is present or absent throughout.
     """
-    values, labels = check_table(scores, present)
+    values, labels = check_responses(scores, present)
     p = np.full(labels.shape[1], np.nan)
     for unit, map in enumerate(check_maps(chosen, labels.shape[1], values.shape[1])):
         if map >= 0:
@@ -261,7 +281,7 @@ def largest_distances(
     FerError
         When no picture moves, or fewer than one permutation is asked for.
     """
-    values, labels = check_table(maxima, present)
+    values, labels = check_responses(maxima, present)
     moving = np.asarray(moves, dtype=bool)
     if not moving.any() or permutations < 1:
         raise FerError(f"{moving.sum()} moving pictures and {permutations} permutations give no null")
@@ -270,20 +290,18 @@ def largest_distances(
     vectors = labels[first]
     kind = np.unique(np.isnan(vectors), axis=0, return_inverse=True)[1].ravel()
     subject = np.unique(np.asarray(within)[first], return_inverse=True)[1]
-    rows = shuffles_within(
-        subject * (kind.max() + 1) + kind, permutations, np.random.default_rng(seed)
-    )  # (B, sequences)
-    by_map = torch.from_numpy(np.ascontiguousarray(values.T))  # (C, N)
+    groups, rng = subject * (kind.max() + 1) + kind, np.random.default_rng(seed)
+    strongest = _Strongest(values)
     out = np.full((permutations, labels.shape[1]), np.nan)
-    step = max(1, _CHUNK // by_map.numel())
-    for unit in range(labels.shape[1]):
-        for start in range(0, permutations, step):
-            part = rows[start : start + step]
-            label = np.repeat(labels[None, :, unit], len(part), axis=0)
-            label[:, moving] = vectors[part, unit][:, where]
-            d = distance(_top(by_map, label == 1, n), _top(by_map, label == 0, n), zero=zero)  # (b, C)
+    step = max(1, BLOCK // max(len(values), 64 * values.shape[1]))
+    for start in range(0, permutations, step):
+        rows = shuffles_within(groups, min(step, permutations - start), rng)  # (b, sequences)
+        for unit in range(labels.shape[1]):
+            label = np.repeat(labels[None, :, unit], len(rows), axis=0)
+            label[:, moving] = vectors[rows, unit][:, where]
+            d = distance(strongest.of(label == 1, n), strongest.of(label == 0, n), zero=zero)  # (b, C)
             known = np.where(np.isnan(d), -np.inf, d).max(axis=1)
-            out[start : start + len(part), unit] = np.where(np.isnan(d).all(axis=1), np.nan, known)
+            out[start : start + len(rows), unit] = np.where(np.isnan(d).all(axis=1), np.nan, known)
     return out
 
 
@@ -311,11 +329,13 @@ def above_null(distances: pd.DataFrame, nulls: Mapping[int, Floats], quantile: f
 
 def _moments(ranks: Floats, label: Floats, groups: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return mean and 1 / sd of the rank sums, each (J, C), over all permutations within groups."""
-    _, inverse, size = np.unique(groups, return_inverse=True, return_counts=True)
-    member = (inverse[None] == np.arange(len(size))[:, None]).astype(np.float64)  # (G, N)
-    positive = member @ label  # (G, J)
-    total = member @ ranks  # (G, C)
-    spread = member @ ranks**2 - total**2 / size[:, None]
+    order, size = np.argsort(groups, kind="stable"), np.unique(groups, return_counts=True)[1]
+    starts = np.cumsum(size) - size
+    # Whole numbers: their sums do not depend on the order.
+    positive, total, squares = (
+        np.add.reduceat(numbers[order], starts, axis=0) for numbers in (label, ranks, ranks**2)
+    )  # (G, J) and (G, C)
+    spread = squares - total**2 / size[:, None]
     share = positive * (size[:, None] - positive) / (size * np.maximum(size - 1, 1))[:, None]
     variance = share.T @ spread
     # A label or map that no permutation changes has statistic 0; whole numbers vary by far more than 1e-6.
@@ -335,11 +355,49 @@ def shuffles_within(groups: NDArray[np.int64], count: int, rng: np.random.Genera
     return rows
 
 
-def _top(by_map: torch.Tensor, chosen: NDArray[np.bool_], n: int) -> Floats:
-    """Return the n largest responses (b, C, n) of the pictures chosen in each of b draws; NaN beyond their number."""
-    masked = by_map.masked_fill(~torch.from_numpy(chosen)[:, None], -torch.inf)
-    top = masked.topk(min(n, by_map.shape[1]), dim=2).values.numpy()
-    return np.where(np.isinf(top), np.nan, top)
+class _Strongest:
+    """The strongest pictures of every map, in order: whatever labels permutations give, the strongest of a label are soon found.
+
+    Parameters
+    ----------
+    values : (N, C) array
+        Responses.
+    """
+
+    def __init__(self, values: NDArray[np.floating]) -> None:
+        self.values = values
+        self.order = np.empty((values.shape[1], min(len(values), _PREFIX)), np.int64)
+        for maps in map_blocks(values):
+            some = values[:, maps].T
+            most = np.argpartition(-some, self.order.shape[1] - 1, axis=1)[:, : self.order.shape[1]]
+            sorting = np.argsort(-np.take_along_axis(some, most, axis=1), axis=1)
+            self.order[maps] = np.take_along_axis(most, sorting, axis=1)
+        self.ordered = values[self.order, np.arange(values.shape[1])[:, None]]
+
+    def of(self, chosen: NDArray[np.bool_], n: int) -> Floats:
+        """Return the n largest responses (b, C, n) of the pictures chosen in each of b draws, (b, N); NaN beyond their number."""
+        count, maps = len(chosen), len(self.order)
+        n = min(n, len(self.values))
+        wanted = np.minimum(chosen.sum(axis=1), n).repeat(maps)  # of every pair of a draw and a map
+        top, found = np.full((count * maps, n), np.nan), np.zeros(count * maps, np.int64)
+        pairs, start, width = np.flatnonzero(wanted), 0, 4 * n
+        while len(pairs) and start < self.order.shape[1]:
+            draw, map = np.divmod(pairs, maps)
+            hit = chosen[draw[:, None], self.order[map, start : start + width]]
+            rank = found[pairs, None] + hit.cumsum(axis=1)
+            row, place = np.nonzero(hit & (rank <= n))
+            top[pairs[row], rank[row, place] - 1] = self.ordered[map[row], start + place]
+            found[pairs] = rank[:, -1]
+            pairs = pairs[found[pairs] < wanted[pairs]]
+            start, width = start + width, 2 * width
+        for draw in np.unique(pairs // maps):
+            # Of what is rare, or missing among the strongest, all pictures are looked at.
+            rows, own = np.flatnonzero(chosen[draw]), pairs[pairs // maps == draw]
+            kept = wanted[own[0]]
+            for part in np.array_split(own, min(len(own), 1 + len(rows) * len(own) // BLOCK)):
+                some = -self.values[rows[:, None], part % maps]
+                top[part, :kept] = -np.sort(np.partition(some, kept - 1, axis=0)[:kept], axis=0).T
+        return top.reshape(count, maps, n)
 
 
 def _exceedance(null: Floats, observed: Floats) -> Floats:

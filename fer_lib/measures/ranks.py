@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.measures.distance import Floats, check_table
+from fer_lib.measures.distance import Floats, check_responses, check_table, map_blocks
 
 
 def auc(scores: ArrayLike, present: ArrayLike) -> Floats:
@@ -34,11 +34,13 @@ def auc(scores: ArrayLike, present: ArrayLike) -> Floats:
         Shape (J, C), equal to `sklearn.metrics.roc_auc_score` on the coded pictures; NaN for an action unit
         that is present in all or in none of them.
     """
-    values, labels = check_table(scores, present)
+    values, labels = check_responses(scores, present)
     out = np.full((labels.shape[1], values.shape[1]), np.nan)
     for coded, units in coding_groups(labels):
-        ranks, label = centred_ranks(values[coded]), labels[np.ix_(coded, units)]
-        out[units] = 0.5 + (label.T @ ranks) / twice_pairs(label)[:, None]
+        label = labels[np.ix_(coded, units)]
+        for maps in map_blocks(values):
+            ranks = centred_ranks(values[:, maps][coded])
+            out[units, maps] = 0.5 + (label.T @ ranks) / twice_pairs(label)[:, None]
     return out
 
 
@@ -81,7 +83,7 @@ def coding_groups(labels: Floats) -> Iterator[tuple[NDArray[np.bool_], NDArray[n
             yield pattern, np.flatnonzero(inverse.ravel() == index)
 
 
-def centred_ranks(scores: Floats) -> Floats:
+def centred_ranks(scores: NDArray[np.floating]) -> Floats:
     """Return 2 rank - (N + 1) down every column, ties averaged: whole numbers that add up to 0."""
     return 2 * rankdata(scores, axis=0) - (len(scores) + 1)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_lib.errors import FerError
+from fer_lib.faces.preprocess import Crops
 
 
 def checked(
@@ -40,7 +41,8 @@ def checked(
                 f"picture {wrong[0]} of {name} has the label {labels[wrong[0]]}; "
                 f"classes={classes} allows 0 to {classes - 1}"
             )
-        for row in rows.tolist():
+        # Crops are uint8 matrices by construction; to look at each would read them all.
+        for row in () if isinstance(crops, Crops) else rows.tolist():
             crop = np.asarray(crops[row])
             if crop.ndim != 2 or crop.dtype != np.uint8 or not crop.size:
                 raise FerError(

@@ -7,6 +7,7 @@ run that is killed between the two goes on from the state before.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -127,7 +128,7 @@ def remove_checkpoint(folder: Path) -> None:
 def digest_of(crops: Sequence[np.ndarray], *arrays: np.ndarray) -> str:
     """Return the SHA-256 of crops and arrays, their shapes and types."""
     digest = hashlib.sha256()
-    for array in [*(crops[i] for i in range(len(crops))), *arrays]:
+    for array in itertools.chain((crops[i] for i in range(len(crops))), arrays):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

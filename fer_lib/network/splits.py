@@ -27,7 +27,7 @@ class Split:
     test: np.ndarray
 
 
-def divide(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: int) -> Split:
+def divide(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split:
     """Divide the labelled pictures into training and test.
 
     Parameters
@@ -37,7 +37,6 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: in
     labels : (N,) int array
         Class of each; -1 where it has none.
     division : Division
-    seed : int
 
     Raises
     ------
@@ -54,10 +53,33 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division, seed: in
         )
     known = table.iloc[labelled].reset_index(drop=True)
     if division.split == "leak":
-        chosen = paper_leak(known, test=division.test_pictures, seed=seed)
+        chosen = paper_leak(known, test=division.test_pictures, seed=division.split_seed)
     else:
-        chosen = by_subject(known, test=division.test_fraction, seed=seed)
+        chosen = by_subject(known, test=division.test_fraction, seed=division.split_seed)
     return Split(labelled[chosen.train], labelled[chosen.test])
+
+
+def validation(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split:
+    """Divide the training pictures of `divide` once more, by people: to train on, and to choose hyperparameters on.
+
+    Parameters
+    ----------
+    table, labels, division
+        As for `divide`; the share of the training people that is held out is ``division.test_fraction`` as well.
+
+    Returns
+    -------
+    Split
+        Neither side has a test picture. Nobody is on both sides, however the test pictures were divided.
+
+    Raises
+    ------
+    Lacking
+        As `divide`, and if there are fewer than two people to train on.
+    """
+    train = divide(table, labels, division).train
+    chosen = by_subject(table.iloc[train], test=division.test_fraction, seed=division.split_seed)
+    return Split(train[chosen.train], train[chosen.test])
 
 
 def with_unlabelled(table: pd.DataFrame, split: Split, division: Division) -> Split:
@@ -113,7 +135,7 @@ def by_subject(table: pd.DataFrame, test: float = 0.2, seed: int = 0) -> Split:
     return _split(np.isin(subject, best))
 
 
-def subject_folds(table: pd.DataFrame, k: int = 10, seed: int | None = None) -> list[Split]:
+def subject_folds(table: pd.DataFrame, k: int = 10, seed: int = 0) -> list[Split]:
     """Leave subjects out, each exactly once, in ``k`` folds.
 
     Parameters
@@ -122,8 +144,8 @@ def subject_folds(table: pd.DataFrame, k: int = 10, seed: int | None = None) -> 
         Frames with the column ``subject``.
     k : int, default 10
         Number of folds, from 2 to the number of subjects (leave one subject out).
-    seed : int, optional
-        Seed that shuffles the subjects; None deals them in sorted order, subject i to fold i mod k, as
+    seed : int, default 0
+        Seed that shuffles the subjects; 0 deals them in sorted order, subject i to fold i mod k, as
         Khorrami, Paine and Huang (2015) do.
 
     Returns
@@ -140,7 +162,7 @@ def subject_folds(table: pd.DataFrame, k: int = 10, seed: int | None = None) -> 
     if not 2 <= k <= len(subjects):
         raise FerError(f"k={k!r} folds of {len(subjects)} subjects are impossible; give 2 to {len(subjects)}")
     order = np.arange(len(subjects))
-    if seed is not None:
+    if seed:
         order = np.random.default_rng(seed).permutation(order)
     fold = np.empty(len(subjects), np.int64)
     fold[order] = np.arange(len(subjects)) % k

@@ -35,6 +35,14 @@ from fer_lib.network.trainer import Trainer, loader_of
 _RESULT = "training.json"
 
 
+class Diverged(FerError):  # noqa: N818 - an end that a study of starts expects
+    """Loss, weights or scores stopped being numbers; ``epoch`` says in which pass (from 1)."""
+
+    def __init__(self, message: str, epoch: int = 0) -> None:  # one argument is what unpickling gives
+        super().__init__(message)
+        self.epoch = epoch
+
+
 @dataclass(frozen=True)
 class Trained:
     """A finished run.
@@ -63,6 +71,11 @@ class Trained:
     test: np.ndarray
     stopped: str
     precision: str
+
+    @property
+    def steps(self) -> int:
+        """Number of steps since the start."""
+        return 0 if self.history.empty else int(self.history["steps"].iloc[-1])
 
     @property
     def moved(self) -> pd.Series:
@@ -121,8 +134,9 @@ def train(
     Raises
     ------
     FerError
-        If an argument cannot work, before anything is done; if loss or weights stop being numbers; or if the folder
-        holds another run.
+        If an argument cannot work, before anything is done; or if the folder holds another run.
+    Diverged
+        If loss or weights stop being numbers.
 
     Examples
     --------
@@ -271,11 +285,12 @@ def _epoch(
     return {**row, "seconds": time.perf_counter() - started}
 
 
-def _diverged(what: str, epoch: int, hp: Training) -> FerError:
-    return FerError(
+def _diverged(what: str, epoch: int, hp: Training) -> Diverged:
+    return Diverged(
         f"the {what} in epoch {epoch}; start from other weights than "
         f"initialisation={hp.initialisation!r} or lower learning_rate={hp.learning_rate!r} or "
-        f"weight_decay={hp.weight_decay!r}"
+        f"weight_decay={hp.weight_decay!r}",
+        epoch,
     )
 
 

@@ -91,22 +91,57 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
 
 
 @styled
-def training_curve(history: pd.DataFrame) -> Figure:
-    """Loss and accuracy of training and test pictures by epoch."""
-    figure, axes = panels(1, 2, 8, 2.8)
+def training_curve(history: pd.DataFrame, flat: int = 0) -> Figure:
+    """Loss and accuracy of training and test pictures by epoch, and how far the weights of each layer are from their start.
+
+    Parameters
+    ----------
+    history : DataFrame
+        `fer_lib.network.training.Trained.history`.
+    flat : int
+        Number of last epochs in which the loss no longer fell as convergence asks: they are shaded. 0: it did not converge.
+    """
+    figure, axes = panels(1, 3, 9, 2.8)
     for ax, measure, label in zip(
-        axes[0], ("loss", "accuracy"), ("cross-entropy (nats)", "share right"), strict=True
+        axes[0], ("loss", "accuracy"), ("cross-entropy (nats)", "share right"), strict=False
     ):
         ax.plot(history["epoch"], history[measure], color=PALE, lw=1.8, label="training (augmented)")
         tested = history.dropna(subset=[f"test_{measure}"])
         ax.plot(tested["epoch"], tested[f"test_{measure}"], color=ACCENT, lw=1.8, label="test")
+        ax.set_ylabel(label)
+    moved = 100 * history.filter(regex="^moved_").rename(columns=lambda name: name.removeprefix("moved_"))
+    colours = ((ACCENT, "-"), (SECOND, "-"), (INK, "-"), (PALE, "-"), (PALE, ":"))
+    for (layer, share), (colour, style) in zip(moved.items(), colours, strict=False):
+        axes[0, 2].plot(history["epoch"], share, color=colour, ls=style, lw=1.8, label=layer)
+    axes[0, 2].set_ylabel("moved from the start (%)")
+    for ax in axes[0]:
+        ax.set_xlabel("epoch")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylim(bottom=0)
+        if flat:
+            last = float(history["epoch"].iloc[-1])
+            ax.axvspan(last - flat, last, color=SECOND, alpha=0.12, lw=0, label="converged")
+    axes[0, 1].set_ylim(0, 1)
+    axes[0, 0].set_ylim(0, max(1.0, float(history["loss"].quantile(0.9)) * 1.2))
+    axes[0, 1].legend(loc="lower right")
+    axes[0, 2].legend(handles=axes[0, 2].lines, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
+    return figure
+
+
+@styled
+def training_curves(curves: Sequence[Mapping[str, Sequence[float]]]) -> Figure:
+    """Training loss and test accuracy of several networks by epoch, from ``epoch``, ``loss`` and ``test_accuracy`` of each."""
+    figure, axes = panels(1, 2, 8, 2.8)
+    measures = {"loss": "training loss (nats)", "test_accuracy": "share right, test"}
+    for ax, (measure, label) in zip(axes[0], measures.items(), strict=True):
+        for curve in curves:
+            ax.plot(curve["epoch"], curve[measure], color=ACCENT, lw=1, alpha=0.6)
+            ax.plot(curve["epoch"][-1:], curve[measure][-1:], ".", color=ACCENT)
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_ylabel(label)
         ax.set_ylim(bottom=0)
     axes[0, 1].set_ylim(0, 1)
-    axes[0, 0].set_ylim(0, max(1.0, float(history["loss"].quantile(0.9)) * 1.2))
-    axes[0, 1].legend(loc="lower right")
     return figure
 
 

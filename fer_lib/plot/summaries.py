@@ -47,11 +47,66 @@ def number(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "too few to say"
 
 
+# ------------------------------------------------------------------------------------------------ training
+
+
+def movement(moved: pd.Series) -> str:
+    """Say how far the filters are from where they started, as in "7.0 % (conv1), 18.0 % (conv2) and 16.0 % (conv3)".
+
+    Parameters
+    ----------
+    moved
+        `fer_lib.network.training.Trained.moved`.
+    """
+    filters = moved[moved.index.str.startswith("conv")]
+    *first, last = (f"{_moved(share)} ({name})" for name, share in filters.items())
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _moved(share: float) -> str:
+    """Write how far weights moved, in percent of their start, or in multiples of it where they exploded."""
+    return percent(share, 1) if share < 10 else f"{share:,.0f} times"
+
+
+def starts_table(table: pd.DataFrame, initialisation: str, learning_rate: float) -> str:
+    """Markdown of `fer_lib.starts.StartRuns.table`; the row of one start and rate is bold."""
+    rows = []
+    for row in table.to_dict(orient="records"):
+        untrained = row["ended"] == "untrained"
+        cells = [
+            "before the first step" if untrained else row["initialisation"],
+            "—" if untrained else f"{row['learning_rate']:g}",
+            {"epochs": "limit of passes", "untrained": "—"}.get(row["ended"], row["ended"]),
+            "—" if untrained else f"{row['passes']:.0f}",
+            f"{row['loss']:.2g}" if math.isfinite(row["loss"]) else "—",
+            percent(row["accuracy"], 1),
+            " / ".join(_moved(row[f"moved_{layer}"]) for layer in ("conv1", "conv2", "conv3"))
+            if row["steps"] > 0
+            else "—",
+            f"{row['auc']:.2f}" if math.isfinite(row["auc"]) else "—",
+        ]
+        if (row["initialisation"], row["learning_rate"]) == (initialisation, learning_rate):
+            cells = [f"**{cell}**" for cell in cells]
+        rows.append(cells)
+    columns = [
+        "start",
+        "rate",
+        "ended",
+        "passes",
+        "loss",
+        "accuracy",
+        "moved: conv1 / conv2 / conv3",
+        "AUC of the best map",
+    ]
+    text: str = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
+    return text
+
+
 # ------------------------------------------------------------------------------------------------ several seeds
 
 
 def seeds_table(table: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.seeds.SeedRuns.table`: a column for each seed with its accuracy, then each claim's verdict and measure."""
+    """Markdown of `fer_lib.seeds.SeedRuns.table`: a column for each seed with its network, then each claim's verdict and measure."""
     columns: dict[str, list[str]] = {}
     claims = list(dict.fromkeys(table["claim"]))
     for seed, rows in table.groupby("seed"):
@@ -59,8 +114,12 @@ def seeds_table(table: pd.DataFrame) -> str:
             f"{decision} ({number(value) if measure else 'not tested'})"
             for decision, measure, value in zip(rows["decision"], rows["measure"], rows["value"], strict=True)
         ]
-        columns[f"seed {seed}"] = [percent(rows["accuracy"].iloc[0], 1), *cells]
-    text: str = pd.DataFrame(columns, index=["accuracy", *claims]).to_markdown(disable_numparse=True)
+        network = rows.iloc[0]
+        moved = [_moved(network[f"moved_{layer}"]) for layer in ("conv1", "conv2", "conv3")]
+        about = [percent(network["accuracy"], 1), f"{network['steps']:.0f}", " / ".join(moved)]
+        columns[f"seed {seed}"] = [*about, *cells]
+    index = ["accuracy", "steps", "moved: conv1 / conv2 / conv3", *claims]
+    text: str = pd.DataFrame(columns, index=index).to_markdown(disable_numparse=True)
     return text
 
 
@@ -75,14 +134,14 @@ def agreement(table: pd.DataFrame) -> str:
 
 
 def provenance(made: Mapping[str, Any], code: str) -> str:
-    """Say when and from what runs of several seeds were made, and whether the code has changed since.
+    """Say when and from what kept results were made, and whether the code has changed since.
 
     Parameters
     ----------
     made
-        `fer_lib.seeds.SeedRuns.provenance`.
+        `fer_lib.kept.Kept.provenance`.
     code
-        Digest of the code as it is now, `fer_lib.seeds.code_digest`.
+        Digest of the code as it is now, `fer_lib.kept.Kept.code_digest`.
     """
     now = "the same as here" if made["code"] == code else "**changed since then**"
     faces = "rendered faces" if "rendered" in made["faces"] else "these faces"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fer_lib.artifacts.files import growing_array
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type
 from fer_lib.network.weights import calculated_in
 from fer_lib.probe.hooks import channels_last, device_of, maxima, stack_to, unwrapped
 from fer_lib.probe.inputs import check_finite, extents_of, pictures_in
-from fer_lib.probe.responses import Responses
+from fer_lib.probe.responses import ARRAYS, Responses, array_file
 
 # Pictures pass through the network in packs of this size whatever size the batches have, so that the batch size
 # cannot change a single bit of the result.
@@ -31,10 +34,9 @@ _PACK = 32
 
 
 def _checked(batches: Iterable[Any]) -> Iterator[Tensor]:
-    """Pictures of every batch, all finite and of one shape and type."""
+    """Pictures of every batch, all finite and of one shape and type; of large batches a part at a time."""
     seen, shape = 0, None
-    for batch in batches:
-        pictures = pictures_in(batch)
+    for pictures in (part for batch in batches for part in pictures_in(batch).split(_PACK)):
         check_finite(pictures, range(seen, seen + len(pictures)))
         if shape not in (None, (pictures.dtype, pictures.shape[1:])):
             raise FerError(
@@ -91,6 +93,7 @@ def record(
     batches: Iterable[Any],
     layer: str = "relu3",
     device: str | torch.device | None = None,
+    folder: Path | None = None,
 ) -> Responses:
     """Pass pictures through a network once and keep each map's maximum and its place.
 
@@ -110,6 +113,8 @@ def record(
         row, token t in column t. Of several outputs the first counts, of a layer that is used several times its last use.
     device
         Where to compute; None: where the network is.
+    folder
+        Where to write the result on the way, as :meth:`Responses.save` does; it is then opened on disk. None: it is kept in memory.
 
     Raises
     ------
@@ -121,7 +126,8 @@ def record(
     The network is taken as it is in evaluation, and left as it was. Where the layers below are convolutions, ReLUs and max pools
     alone (see :func:`fer_lib.network.stack.read_stack`) they are run by themselves, the faster way, and networks in float16 and
     bfloat16 are calculated in float32, in which their weights are exact; a layer of such a stack that is used several times has a name
-    at each place. Memory: 12 bytes for each picture and map.
+    at each place. The result takes 12 bytes for each picture and map, on disk if a folder is given; beside it the
+    memory does not grow with the number of pictures.
     """
     if isinstance(batches, Tensor | np.ndarray):
         batches = [batches]
@@ -132,8 +138,7 @@ def record(
     model, place = unwrapped(model, layer)
     steps = stack_to(model, place, first.shape[1:], first.dtype)
     target = usable_device(device) if device else device_of(model, first.device)
-    found = list[list[NDArray[Any]]]()
-    with whole_float32(target):
+    with whole_float32(target), ExitStack() as files:
         if steps is None:
             if device and target != device_of(model, target):
                 model = copy.deepcopy(model).to(target)
@@ -142,7 +147,9 @@ def record(
             # A copy, so that moving it and its faster memory layout leave the caller's network alone.
             strongest = partial(_maxima, [step.fast(target) for step in steps])
             extents_of(first, steps, float_type(steps))
-        for pack in itertools.chain([first], packs):
+        kept: dict[str, list[NDArray[Any]]] = {name: [] for name in ARRAYS}
+        keep: dict[str, Callable[[NDArray[Any]], None]] = {name: parts.append for name, parts in kept.items()}
+        for number, pack in enumerate(itertools.chain([first], packs)):
             pack = pack.to(target)
             if steps is not None:
                 pack = pack.to(calculated_in(pack.dtype)).contiguous(memory_format=torch.channels_last)
@@ -151,6 +158,16 @@ def record(
                 raise FerError(
                     f"layer {layer!r} gives infinite or undefined values: check weights and pictures"
                 )
-            found.append([array.cpu().numpy() for array in (value, row, column)])
-    maximum, rows, columns = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    return Responses(maximum, rows.astype(np.int32), columns.astype(np.int32))
+            if folder is not None and not number:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                keep = {
+                    name: files.enter_context(
+                        growing_array(array_file(folder, name), kind, tuple(value.shape[1:]))
+                    )
+                    for name, kind in ARRAYS.items()
+                }
+            for (name, kind), found in zip(ARRAYS.items(), (value, row, column), strict=True):
+                keep[name](found.cpu().numpy().astype(kind, copy=False))
+    if folder is not None:
+        return Responses.load(folder)
+    return Responses(*(np.concatenate(kept.pop(name)) for name in ARRAYS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,14 @@ from fer_lib.errors import FerError
 __all__ = ["Exemplars", "Responses", "Units", "exemplars"]
 
 ARRAYS = {"maximum": np.float32, "row": np.int32, "column": np.int32}
+
+
+_BLOCK = 4096  # pictures whose responses are looked at in one go
+
+
+def array_file(folder: Path, name: str) -> Path:
+    """File of one of the `ARRAYS` of responses in a folder."""
+    return Path(folder) / f"{name}.npy"
 
 
 def whole_numbers(what: str, values: ArrayLike) -> NDArray[np.int64]:
@@ -129,7 +137,7 @@ class Responses:
         """Write ``maximum.npy``, ``row.npy`` and ``column.npy`` into a folder, made if need be."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name in ARRAYS:
-            save_array(Path(folder) / f"{name}.npy", getattr(self, name))
+            save_array(array_file(folder, name), getattr(self, name))
 
     @staticmethod
     def load(folder: Path) -> Responses:
@@ -142,7 +150,7 @@ class Responses:
         """
         arrays = []
         for name, kind in ARRAYS.items():
-            path = Path(folder) / f"{name}.npy"
+            path = array_file(folder, name)
             try:
                 arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
             except (OSError, ValueError, EOFError) as error:
@@ -234,36 +242,41 @@ def exemplars(
     """
     n = at_least("n", n)
     numbered = None if groups is None else group_numbers(groups, len(responses))
-    if among is not None:
-        numbers = responses.rows(among)
-        given, times = np.unique(numbers, return_counts=True)
-        if (times > 1).any():
-            raise FerError(
-                f"among holds picture {given[times > 1][0]} more than once: give each of them once"
-            )
-        found = exemplars(responses.select(numbers), n, None if numbered is None else numbered[numbers])
-        return replace(found, picture=np.append(numbers, -1)[found.picture])
-    if not len(responses):
+    numbers = np.arange(len(responses)) if among is None else responses.rows(among)
+    given, times = np.unique(numbers, return_counts=True)
+    if (times > 1).any():
+        raise FerError(f"among holds picture {given[times > 1][0]} more than once: give each of them once")
+    if not len(numbers):
         raise FerError("there are no pictures to choose exemplars from: give at least one")
-    maps, n = responses.maximum.shape[1], min(n, len(responses))
-    if np.isnan(responses.maximum).any():
-        raise FerError("a response is not a number: record the responses again")
+    maps, n = responses.maximum.shape[1], min(n, len(numbers))
     picture = np.full((maps, n), -1, np.int64)
-    for i in range(maps):
-        strength = responses.maximum[:, i]
-        candidates = np.flatnonzero(strength > 0)
-        if numbered is None and len(candidates) > n:
-            # All that reach the n-th value, ties included; only these need sorting.
-            least = np.partition(strength[candidates], len(candidates) - n)[len(candidates) - n]
-            candidates = candidates[strength[candidates] >= least]
-        ordered = candidates[np.argsort(-strength[candidates], kind="stable")]
-        if numbered is not None:
-            ordered = ordered[np.sort(np.unique(numbered[ordered], return_index=True)[1])]
-        picture[i, : min(n, len(ordered))] = ordered[:n]
+    value = np.zeros((maps, n), responses.maximum.dtype)
+    # Block after block, so that of responses on disk only a part is in memory.
+    for start in range(0, len(numbers), _BLOCK):
+        part = numbers[start : start + _BLOCK]
+        strength = np.ascontiguousarray(responses.maximum[part].T)
+        if np.isnan(strength).any():
+            raise FerError("a response is not a number: record the responses again")
+        # An equally strong picture does not displace an earlier one.
+        stronger = strength > np.maximum(value[:, -1:], 0)
+        for i in np.flatnonzero(stronger.any(axis=1)):
+            candidates = np.flatnonzero(stronger[i])
+            if numbered is None and len(candidates) > n:
+                # All that reach the n-th value, ties included; only these need sorting.
+                least = np.partition(strength[i, candidates], len(candidates) - n)[len(candidates) - n]
+                candidates = candidates[strength[i, candidates] >= least]
+            before = picture[i] >= 0
+            joined = np.concatenate([picture[i, before], part[candidates]])
+            values = np.concatenate([value[i, before], strength[i, candidates]])
+            order = np.argsort(-values, kind="stable")
+            if numbered is not None:
+                order = order[np.sort(np.unique(numbered[joined[order]], return_index=True)[1])]
+            order = order[:n]
+            picture[i, : len(order)], value[i, : len(order)] = joined[order], values[order]
     index, chosen = np.arange(maps)[:, None], picture >= 0
     return Exemplars(
         picture=picture,
-        value=np.where(chosen, responses.maximum[picture, index], np.float32(0)),
+        value=value,
         row=np.where(chosen, responses.row[picture, index].astype(np.int64), -1),
         column=np.where(chosen, responses.column[picture, index].astype(np.int64), -1),
         dead=np.asarray(~chosen.any(axis=1)),

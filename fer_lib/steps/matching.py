@@ -46,7 +46,7 @@ def matches(
     """
     table, aus = frames.saved_table(pictures.path), list(matched)
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
-    people = with_unlabelled(table, divide(table, labels, division, seed), division)
+    people = with_unlabelled(table, divide(table, labels, division), division)
     last = (table["position"] == table["length"] - 1).to_numpy()
     expression = table["expression"].to_numpy()
     present = frames.au_present(table)[aus].to_numpy()

@@ -14,7 +14,7 @@ from fer_lib.config import Division, Training
 from fer_lib.faces.preprocess import Crops
 from fer_lib.faces.table import expressions_of, labels_of, saved_table
 from fer_lib.network.folds import cross_validate
-from fer_lib.network.splits import Split, divide, subject_folds
+from fer_lib.network.splits import Split, divide, subject_folds, validation
 from fer_lib.network.starts import initialisation_study
 from fer_lib.network.training import train
 
@@ -40,7 +40,26 @@ def training(
 ) -> None:
     """Train the network. `arithmetic` (`fer_lib.network.repeatable.arithmetic`) is what the last bits depend on."""
     crops, table, labels, classes = _labelled(pictures, division.neutral)
-    split = divide(table, labels, division, seed)
+    split = divide(table, labels, division)
+    where = {"folder": folder, "device": device, "progress": progress}
+    train(crops, labels, split.train, split.test, config, classes=classes, seed=seed, **where)  # type: ignore[arg-type]
+
+
+@step(resumes=True, free=("device", "progress"))
+def validated(
+    folder: Path,
+    pictures: Artifact,
+    division: Division,
+    config: Training,
+    seed: int,
+    arithmetic: Mapping[str, str | int],
+    *,
+    device: str,
+    progress: bool,
+) -> None:
+    """Train the network without the validation people and test it on those: a choice of hyperparameters sees no test picture."""
+    crops, table, labels, classes = _labelled(pictures, division.neutral)
+    split = validation(table, labels, division)
     where = {"folder": folder, "device": device, "progress": progress}
     train(crops, labels, split.train, split.test, config, classes=classes, seed=seed, **where)  # type: ignore[arg-type]
 
@@ -51,6 +70,7 @@ def folds(
     pictures: Artifact,
     number: int,
     neutral: bool,
+    split_seed: int,
     config: Training,
     seed: int,
     arithmetic: Mapping[str, str | int],
@@ -61,7 +81,8 @@ def folds(
     """Train and test one network per fold of people; write ``folds.parquet``."""
     crops, table, labels, classes = _labelled(pictures, neutral)
     known = np.flatnonzero(labels >= 0)
-    parts = [Split(known[p.train], known[p.test]) for p in subject_folds(table.iloc[known], number)]
+    people = subject_folds(table.iloc[known], number, split_seed)
+    parts = [Split(known[part.train], known[part.test]) for part in people]
     cross_validate(
         crops,
         labels,
@@ -87,7 +108,7 @@ def first_steps(
 ) -> None:
     """Take the first steps of training from every initialisation; write ``steps.parquet``."""
     crops, table, labels, classes = _labelled(pictures, division.neutral)
-    rows = divide(table, labels, division, seed).train
+    rows = divide(table, labels, division).train
     initialisation_study(crops, labels, rows, hp=config, classes=classes, steps=steps, seed=seed).to_parquet(
         folder / "steps.parquet"
     )

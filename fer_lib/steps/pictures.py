@@ -8,7 +8,7 @@ from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Selection
 from fer_lib.faces import table as frames
-from fer_lib.faces.preprocess import load_crops
+from fer_lib.faces.preprocess import save_crops
 from fer_lib.faces.reader import read
 
 
@@ -27,5 +27,5 @@ def pictures(
     """
     chosen = frames.select_frames(read(root), last=selection.last_frames, labelled_only=False)
     chosen = frames.with_box(chosen)
-    load_crops(chosen, progress=progress).save(folder)
+    save_crops(chosen, folder, progress=progress)
     frames.save(chosen, folder)

@@ -31,7 +31,7 @@ def responses(
     batches = (
         inputs_of(crops, rows[i : i + _BATCH], size=resize, crop=crop) for i in range(0, len(rows), _BATCH)
     )
-    activations.record(network.features, batches, layer=layer).save(folder)
+    activations.record(network.features, batches, layer=layer, folder=folder)
 
 
 @step()
@@ -41,7 +41,6 @@ def projections(
     training: Artifact,
     responses: Artifact,
     division: Division,
-    seed: int,
     n: int,
     one_per_subject: bool,
     layer: str,
@@ -53,7 +52,7 @@ def projections(
     """Project the exemplars of every map of a layer to the pixels, one row a unit, maps first."""
     crops, table = Crops.load(pictures.path), saved_table(pictures.path)
     labels = labels_of(table, expressions_of(table, neutral=division.neutral))
-    train = divide(table, labels, division, seed).train
+    train = divide(table, labels, division).train
     groups = table["subject"].to_numpy() if one_per_subject else None
     found = exemplars(Responses.load(responses.path), n=n, among=train, groups=groups)
 

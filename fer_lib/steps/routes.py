@@ -60,7 +60,7 @@ def traditional(
     """Train and test the traditional route under a division of the pictures."""
     table = frames.saved_table(pictures.path)
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
-    split = divide(table, labels, division, seed)
+    split = divide(table, labels, division)
     fit_on(pictures, split, labels, aus, resize, crop, seed).save(folder)
 
 
@@ -72,6 +72,7 @@ def protocols(
     n: int,
     test_fraction: float,
     test_pictures: int,
+    split_seed: int,
     resize: int,
     crop: int,
     seed: int,
@@ -94,5 +95,5 @@ def protocols(
         accuracy,
         test_fraction=test_fraction,
         test_pictures=test_pictures,
-        seed=seed,
+        seed=split_seed,
     ).to_parquet(folder / "protocols.parquet")
