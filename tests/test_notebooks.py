@@ -8,7 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 from papermill import inspect_notebook
+from papermill.__main__ import papermill
+
+from fer_lib.config import describe_settings
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -35,6 +39,35 @@ def test_papermill_lists_every_parameter_with_type_default_and_help(path: Path) 
             name
         )
         assert len(found["help"]) > 5, name
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_prints_every_parameter_with_type_default_and_help(path: Path) -> None:
+    assigned = [s for source in tagged(path, "parameters") for s in ast.parse(source).body]
+    printed = CliRunner().invoke(papermill, [str(path), "--help-notebook"]).output
+    assert "Unknown type" not in printed and "Unable to parse" not in printed
+    for statement in assigned:
+        assert isinstance(statement, ast.AnnAssign)
+        name, kind = ast.unparse(statement.target), ast.unparse(statement.annotation)
+        assert re.search(
+            rf"^  {name}: {re.escape(kind)} \(default .+\)\s+\S.{{5,}}$", printed, re.MULTILINE
+        ), name
+    if not assigned:
+        assert "No cell tagged 'parameters'" in printed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_read_the_settings_and_not_what_was_given(path: Path) -> None:
+    """None stands for the preset's value and 1 for 1.0: only the settings say what a run uses."""
+    given = {ast.unparse(s.target) for source in tagged(path, "parameters") for s in ast.parse(source).body}  # type: ignore[attr-defined]
+    parameters, cells = given & set(describe_settings()) - {"preset", "faces"}, iter(code(path))
+    for cell in cells:
+        if "from_notebook(" in cell.source:
+            break
+    for cell in cells:
+        source = re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE)
+        names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        assert not names & parameters, cell.source
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
