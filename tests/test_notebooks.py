@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -105,3 +108,45 @@ def test_nothing_that_was_run_is_kept(path: Path) -> None:
         assert not cell.outputs and cell.execution_count is None
     ids = [cell.id for cell in nbformat.read(path, as_version=4).cells]
     assert len(set(ids)) == len(ids)
+
+
+def run_by_papermill(notebook: Path, shell: Path, *options: str, **variables: str) -> str:
+    """Run a notebook from another folder than its own; return what its last cell says."""
+    command = [sys.executable, "-m", "papermill", str(notebook), "out.ipynb", "--no-progress-bar", *options]
+    subprocess.run(command, cwd=shell, env=os.environ | variables, check=True, capture_output=True)
+    said: str = code(shell / "out.ipynb")[-1].outputs[-1]["text"]
+    return said.strip()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A notebook with parameters, in a folder that is not the shell's."""
+    cells = [nbformat.v4.new_code_cell(source) for source in SMALL]
+    cells[1].metadata["tags"] = ["parameters"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = tmp_path / "notebooks" / "small.ipynb"
+    notebook.parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), notebook)
+    return notebook
+
+
+SMALL = (
+    "import os\nfrom fer_lib.parameters import settings_from_notebook",
+    'preset: str = "smoke"  # scale\nfaces: str = os.environ.get("FER_FACES", "")  # faces\nseed: int = 0  # seed',
+    "settings = settings_from_notebook(globals())\nprint(settings.faces, settings.seed, settings.split_seed)",
+)
+
+
+def test_relative_faces_are_where_the_shell_stands(small: Path, tmp_path: Path) -> None:
+    meant = f"{tmp_path / 'ck'} 0 0"
+    assert run_by_papermill(small, tmp_path, "-p", "faces", "ck") == meant
+    assert run_by_papermill(small, tmp_path, FER_FACES="./ck") == meant
+
+
+def test_an_executed_copy_keeps_all_its_parameters_or_none(small: Path, tmp_path: Path) -> None:
+    """What book/using.md says of papermill."""
+    one, two = ("-p", "seed", "3"), ("-p", "split_seed", "4")
+    assert run_by_papermill(small, tmp_path, *one, *two, "-p", "faces", "/ck") == "/ck 3 4"
+    executed = tmp_path / "out.ipynb"
+    assert run_by_papermill(executed, tmp_path) == "/ck 3 4"
+    assert run_by_papermill(executed, tmp_path, "-p", "faces", "/ck", *two) == "/ck 0 4"
