@@ -450,12 +450,24 @@ def _check(
         if kind is str and isinstance(value, int | float):
             why += f" (papermill's -p takes digits for a number; -r {name} keeps them)"
         elif isinstance(value, str):
-            why += f": {_allowed(kind, choices, bounds)}"
+            why += f": {_allowed(kind, choices, bounds)}{_as_text(name, value, kind)}"
         raise _refusal(name, given, why)
     if choices and value not in choices:
         raise _refusal(name, given, f"{_allowed(kind, choices, bounds)} expected")
     if bounds is not None and value not in bounds:
         raise _refusal(name, given, f"a number {bounds} expected")
+
+
+def _as_text(name: str, value: str, kind: type) -> str:
+    """Say what to write instead of a value that came as text: papermill keeps what -r gives, YAML what it takes for text."""
+    if kind is bool:
+        word = value.strip().capitalize()
+        return f" (papermill: -p {name} {word})" if word in ("True", "False") else ""
+    try:
+        number = kind(value)
+    except (ValueError, OverflowError):
+        return ""
+    return f" (papermill: -p {name} {number!r}, in YAML {name}: {number!r})"
 
 
 def _refusal(name: str, value: Any, why: str) -> FerError:

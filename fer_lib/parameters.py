@@ -11,6 +11,7 @@ from typing import Any
 
 from fer_lib.config import Settings, closest, known, make_settings
 
+_OF_PAPERMILL = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # what --inject-paths adds
 _PLAIN = (bool, int, float, str, list, tuple, dict, set, types.NoneType)
 
 
@@ -32,7 +33,7 @@ def settings_from_notebook(namespace: Mapping[str, Any], own: Collection[str] = 
         As `make_settings` fills them in and checks them; its errors name the parameter.
     """
     names = {f.name for f in fields(Settings)}
-    known(_unknown(namespace, names | set(own)), Settings)
+    known(_unknown(namespace, names | {*own, *_OF_PAPERMILL}), Settings)
     given = {
         n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], types.ModuleType)
     }

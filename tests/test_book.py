@@ -161,8 +161,10 @@ def test_a_book_that_cannot_be_is_refused_at_once(
 
 def test_no_button_without_an_address() -> None:
     options, context = extension.repository_options("", "main")
-    assert not any(options.values())
+    assert not any(options.values()) and options["launch_buttons"] == {}
     assert context == {}
+    options, _ = extension.repository_options("https://example.org/a/b", "main")
+    assert "launch_buttons" not in options, "with an address those of _config.yml stay"
 
 
 def test_edit_links_lead_to_the_real_folders() -> None:

@@ -1,5 +1,6 @@
 """README, environment.yml, pyproject.toml, constraints.txt and the Makefile say the same things."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -47,14 +48,55 @@ def test_environment_installs_this_package_with_the_pins() -> None:
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     assert pip == ["-c constraints.txt", "-e .[docs,test]"]
     assert environment["name"] == PROJECT["name"]
-    python = next(e for e in environment["dependencies"] if str(e).startswith("python="))
-    assert python.removeprefix("python=") in Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert environment_python() in Requirement(f"python{PROJECT['requires-python']}").specifier
+
+
+def environment_python() -> str:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    python = next(entry for entry in environment["dependencies"] if str(entry).startswith("python="))
+    return str(python).removeprefix("python=")
 
 
 def test_versions_agree() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert citation["version"] == fer_lib.__version__
     assert citation["license"] == PROJECT["license"] == "MIT"
+
+
+def test_what_archives_read_agrees_with_the_citation() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    deposit = json.loads((ROOT / ".zenodo.json").read_text("utf-8"))
+    for name in ("title", "version", "license", "keywords"):
+        assert deposit[name] == citation[name], name
+    assert deposit["keywords"] == PROJECT["keywords"] and deposit["upload_type"] == citation["type"]
+    assert [who["name"] for who in deposit["creators"]] == [who["name"] for who in citation["authors"]]
+    (paper,) = (identifier["value"] for identifier in citation["references"][0]["identifiers"])
+    assert [related["identifier"] for related in deposit["related_identifiers"]] == [paper]
+
+
+def test_the_workflow_tests_and_publishes_what_make_builds() -> None:
+    text = (ROOT / ".github" / "workflows" / "book.yml").read_text("utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    steps = {name: job["steps"] for name, job in jobs.items()}
+    assert {"run": ".ci/run"} in steps["test"] and {"run": "make book"} in steps["build"]
+    assert jobs["build"]["needs"] == "test" and jobs["publish"]["needs"] == "build"
+    assert steps["build"][-1]["with"]["path"] == "book/_build/html"
+    used = [step["uses"] for job in steps.values() for step in job if "uses" in step]
+    assert used and all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in used)
+    assert "secrets." not in text
+    python = environment_python()
+    for job in ("test", "build"):
+        assert [s["with"]["python-version"] for s in steps[job] if "setup-python" in s.get("uses", "")] == [
+            python
+        ]
+
+
+def test_the_container_has_the_environments_python() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    assert container["image"].endswith(f"python:{environment_python()}")
+    command, target = container["postCreateCommand"].split()
+    assert command == "make"
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["book", "pdf", "test", "bench", "lint", "clean", "help"])

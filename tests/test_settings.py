@@ -9,8 +9,12 @@ from typing import Optional
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from papermill.cli import _resolve_type
+from papermill.iorw import NoDatesSafeLoader
+from papermill.translators import PythonTranslator
 
 from fer_lib.config import (
     LEAST_CROP,
@@ -334,3 +338,96 @@ def test_whose_faces_are_shown_comes_from_the_environment_or_the_notebook(monkey
     assert make_settings("smoke").publish == "", "the variable is the book's alone"
     monkeypatch.delenv("FER_PUBLISH")
     assert settings_from_notebook({"preset": "smoke"}).publish == ""
+
+
+def from_papermill(**given):
+    """The settings of a notebook's parameters with the cell that papermill writes for these values."""
+    cell = PythonTranslator.codify(given)
+    space = {"In": ["", PARAMETERS, cell, "settings_from_notebook(globals())"], "preset": "smoke", "seed": 0}
+    exec(cell, space)
+    return settings_from_notebook(space)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("seed", "1", 1),
+        ("seed", "007", 7),
+        ("degrees", "10", 10.0),
+        ("learning_rate", "1", 1.0),
+        ("learning_rate", "1e-2", 0.01),
+        ("neutral", "False", False),
+        ("epochs", "None", 4),
+        ("faces", "", ""),
+        ("publish", "S052,S055", "S052,S055"),
+    ],
+)
+def test_the_shells_values_mean_what_they_say(option, value, meant):
+    found = getattr(from_papermill(**{option: _resolve_type(value)}), option)
+    assert found == meant and type(found) is type(meant)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("seed", "1.0", "seed=1.0: int expected, float given"),
+        ("seed", "nan", "seed=nan: int expected"),
+        ("learning_rate", "inf", "learning_rate=inf: a number from 0"),
+        (
+            "neutral",
+            "true",
+            r"neutral='true': bool expected, str given: true or false \(papermill: -p neutral True\)",
+        ),
+        ("neutral", "1", "neutral=1: bool expected"),
+        ("publish", "052", "publish=52: .*-r publish"),
+        ("split", "True", "split=True: str expected"),
+    ],
+)
+def test_the_shells_other_values_are_refused(option, value, message):
+    with pytest.raises(FerError, match=message):
+        from_papermill(**{option: _resolve_type(value)})
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("seed: 3", 3),
+        ("seed: 0x1f", 31),
+        ("seed: ~", 0),
+        ("learning_rate: 1.0e-2", 0.01),
+        ("learning_rate: 1", 1.0),
+        ("neutral: no", False),
+        ("publish: '052'", "052"),
+    ],
+)
+def test_yaml_means_what_it_says(text, meant):
+    given = yaml.load(text, Loader=NoDatesSafeLoader)
+    assert getattr(from_papermill(**given), *given) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "learning_rate: 1e-2",
+            r"learning_rate='1e-2': float expected, str given: .*\(papermill: -p learning_rate 0.01, in YAML learning_rate: 0.01\)",
+        ),
+        ("seed: '1'", r"seed='1': int expected, str given: .*-p seed 1"),
+        ("seed: 2020-01-01", "seed='2020-01-01': int expected"),
+        ("seed: [0, 1]", "seed=.0, 1.: int expected, list given"),
+        ("publish: [S052, S055]", "publish=.*list given"),
+        ("seed: {a: 1}", "seed=.*dict given"),
+        ("sed: 1", "unknown parameter 'sed'; did you mean seed"),
+    ],
+)
+def test_yaml_that_is_no_value_is_refused(text, message):
+    with pytest.raises(FerError, match=message) as said:
+        from_papermill(**yaml.load(text, Loader=NoDatesSafeLoader))
+    assert "\n" not in str(said.value)
+
+
+def test_the_paths_that_papermill_can_inject_are_no_parameters():
+    made = from_papermill(seed=1, PAPERMILL_INPUT_PATH="a.ipynb", PAPERMILL_OUTPUT_PATH="b.ipynb")
+    assert made.seed == 1
+    with pytest.raises(FerError, match="PAPERMILL_OTHER"):
+        from_papermill(PAPERMILL_OTHER="x")

@@ -62,7 +62,13 @@ MAKERS = {
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 
-KEPT = ("book/opinions", "book/seeds.json", "book/starts.json", "benchmarks/latest.json", "benchmarks/gpu.json")
+KEPT = (
+    "book/opinions",
+    "book/seeds.json",
+    "book/starts.json",
+    "benchmarks/latest.json",
+    "benchmarks/gpu.json",
+)
 """Results that pages read instead of making them, by their place in the repository."""
 
 
