@@ -91,7 +91,7 @@ def run_seeds(
     settings : Settings
         Everything but the seed.
     seeds : sequence of int
-        Seeds of split, initialisation, augmentation and permutations, all different.
+        Seeds of starting weights, order, augmentation, dropout and permutations, all different.
     store, progress
         As for `Study`.
 
