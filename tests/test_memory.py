@@ -22,7 +22,7 @@ from fer_lib.probe import responses
 from fer_lib.probe.activations import record
 from fer_lib.probe.responses import Responses, exemplars
 
-FEW, MANY = 500, 4_000
+FEW, MANY = 250, 1_500
 
 
 def peak(work, *arguments):
