@@ -1,65 +1,236 @@
-"""The Snakefile's own decisions: which folder the faces are, and which runs are other runs."""
+"""Sweeps: what a file asks for, what is refused with file and line, what is run again, and the table of results."""
 
+import json
 from pathlib import Path
-from typing import Any
 
+import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
-SNAKEFILE = Path(__file__).parents[1] / "sweeps" / "Snakefile"
+from fer_lib import results, sweep
+from fer_lib.config import make_settings
+from fer_lib.errors import FerError
+from fer_lib.sweep import prepare, read_sweep, state_of, why_not
+
+SWEEPS = Path(__file__).parents[1] / "sweeps"
 
 
-def header(**config: Any) -> dict[str, Any]:
-    """Run what stands above the rules, which is plain Python, with snakemake's `config`."""
-    names: dict[str, Any] = {"config": config}
-    exec(SNAKEFILE.read_text("utf-8").partition("rule all:")[0], names)
-    return names
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def test_lists_are_crossed_and_single_values_are_for_all(tmp_path):
+    found = read_sweep(
+        written(
+            tmp_path,
+            "fixed: {preset: smoke}\nnotebooks: [02_training]\n"
+            "sets:\n  a: {seed: [0, 1], padding: [0, 2]}\n  b: {epochs: 0}\n",
+        )
+    )
+    assert found.name == "mine" and found.notebooks == ("02_training",)
+    assert [run.name for run in found.runs] == [
+        "a+seed=0+padding=0",
+        "a+seed=0+padding=2",
+        "a+seed=1+padding=0",
+        "a+seed=1+padding=2",
+        "b+epochs=0",
+    ]
+    assert found.runs[1].settings == make_settings("smoke", padding=2)
+    assert found.runs[1].parameters == {"preset": "smoke", "seed": 0, "padding": 2, "faces": ""}
+
+
+def test_what_the_command_line_fixes_counts_more_than_the_file_and_less_than_a_set(tmp_path):
+    file = written(tmp_path, "fixed: {preset: smoke, padding: 1}\nsets:\n  a: {seed: [3]}\n")
+    (run,) = read_sweep(file, {"padding": 2, "seed": 9}).runs
+    assert (run.settings.padding, run.settings.seed, run.settings.preset) == (2, 3, "smoke")
+
+
+@pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_sweeps_that_ship_are_possible(file):
+    found = read_sweep(file)
+    assert len(found.runs) > 1 and len({run.name for run in found.runs}) == len(found.runs)
+
+
+def test_seeds_has_ten_networks_twenty_untrained_and_other_faces():
+    runs = read_sweep(SWEEPS / "seeds.yaml").runs
+    trained = [run for run in runs if run.settings.epochs and not run.settings.faces_seed]
+    untrained = [run for run in runs if not run.settings.epochs]
+    other = [run for run in runs if run.settings.faces_seed]
+    assert (len(trained), len(untrained), len(other)) == (10, 20, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("sets: {}", 1, "at least one name"),
+        ("[1]", 1, "a mapping with `sets`"),
+        ("sets:\n  a: {seed: [0, -1]}", 2, "seed=-1"),
+        ("about: x\nsets:\n  a:\n    seed: 0\n    paddin: [0]", 5, "did you mean padding"),
+        ("fixed:\n  dropout: 1\nsets:\n  a:", 2, "dropout=1"),
+        ("sets:\n  a: {seed: []}", 2, "at least one value"),
+        ("sets:\n  a: [1]", 2, "parameters with their values"),
+        ("sets:\n  a: {seed: 0}\n  b: {padding: 0}", 3, "are the same run"),
+        ("sets:\n  a: {seed: 0}\n  a: {seed: 1}", 3, "stands there twice"),
+        ("sets:\n  a:\nnotebooks: [nope]", 3, "no notebook 'nope'"),
+        ("sets:\n  a:\nnotebooks: 02_training", 3, "a list of names"),
+        ("sets:\n  a:\nseeds: 3", 3, "'seeds' is unknown"),
+        ("sets:\n  a: {seed: [0, 1}", 2, "expected"),
+        ("sets:\n  a: {learning_rate: 1e-2}", 2, "learning_rate"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_file_and_line(tmp_path, text, line, why):
+    file = written(tmp_path, text)
+    with pytest.raises(FerError) as caught:
+        read_sweep(file)
+    assert str(caught.value).startswith(f"{file}, line {line}: ") and why in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FerError, match=r"nope\.yaml: No such file"):
+        read_sweep(tmp_path / "nope.yaml")
+
+
+def test_relative_faces_are_where_the_shell_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("ck", "other", "home/CK+", "it's {a} $x"):
-        (tmp_path / name).mkdir(parents=True)
-    return tmp_path
+    (run,) = read_sweep(written(tmp_path, "sets:\n  a:"), {"faces": "ck"}).runs
+    assert run.parameters["faces"] == str(tmp_path / "ck")
 
 
-def test_faces_are_looked_for_where_the_shell_stands(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert header()["FACES"] == ""
-    for given in ("ck", "it's {a} $x", str(here / "ck")):
-        assert header(faces=given)["FACES"] == str(here / Path(given).name)
-    assert header(faces="~/CK+")["FACES"] == str(here / "home/CK+")
-    monkeypatch.setenv("FER_FACES", "ck")
-    assert header()["FACES"] == str(here / "ck")
-    assert header(faces="")["FACES"] == ""
+def test_names_of_folders_are_safe_and_differ(tmp_path):
+    text = "sets:\n  'a/b': {publish: ['S1', '../x']}\n  'a_b': {publish: S1, seed: 1}\n"
+    names = [run.name for run in read_sweep(written(tmp_path, text)).runs]
+    assert len(set(names)) == 3 and not any("/" in name or "," in name for name in names)
 
 
-def test_faces_that_are_not_there_are_named() -> None:
-    with pytest.raises(ValueError, match="nope: no such folder"):
-        header(faces="nope")
+def result(folder: Path, run: str, state: str, **numbers: float) -> Path:
+    place = folder / run
+    place.mkdir(parents=True, exist_ok=True)
+    found = {"format": 1, "notebook": "02_training", "parameters": {"seed": int(run[-1])}, "numbers": numbers}
+    (place / "02_training.json").write_text(json.dumps({**found, "tables": {}, "state": state}))
+    return place / "02_training.json"
 
 
-def test_other_faces_are_other_runs(here: Path) -> None:
-    runs = {header(faces=name)["RUNS"] for name in ("", "ck", "other", "~/CK+")}
-    assert len(runs) == 4 and header()["RUNS"] == "book"
-    assert header(faces="./ck")["RUNS"] == header(faces=str(here / "ck"))["RUNS"]
-    assert header(preset="smoke", faces="ck")["RUNS"].startswith("smoke-faces-")
+def test_results_of_the_present_code_stay_and_outdated_ones_go(tmp_path):
+    asked = read_sweep(
+        written(tmp_path, "fixed: {preset: smoke}\nnotebooks: [02_training]\nsets:\n  a: {seed: [0, 1]}")
+    )
+    folder, store = tmp_path / "out", tmp_path / "store"
+    names = [run.name for run in asked.runs]
+    assert prepare(asked, folder, store) == [(name, "02_training") for name in names]
+    kept = result(folder, names[0], state_of(asked.runs[0], "02_training", store))
+    outdated = result(folder, names[1], "of other code")
+    assert prepare(asked, folder, store) == [(names[1], "02_training")]
+    assert kept.is_file() and not outdated.exists()
+    jobs = json.loads((folder / "plan.json").read_text())["jobs"]
+    assert jobs[f"{names[1]}/02_training"]["parameters"]["seed"] == 1
 
 
-def test_changed_faces_are_another_state(here: Path) -> None:
-    def state() -> str:
-        names = header(faces="ck")
-        found: str = names["state"](Path(names["FACES"]))
-        return found
+def test_state_follows_notebook_library_versions_and_parameters(tmp_path, monkeypatch):
+    one, other = read_sweep(written(tmp_path, "sets:\n  a: {seed: [0, 1]}")).runs
+    first = state_of(one, "02_training", tmp_path)
+    assert first == state_of(one, "02_training", tmp_path)
+    found = {first, state_of(other, "02_training", tmp_path), state_of(one, "08_summary", tmp_path)}
+    monkeypatch.setattr(sweep, "library_versions", lambda modules: {"numpy": "0"})
+    found.add(state_of(one, "02_training", tmp_path))
+    monkeypatch.setattr(sweep, "source_digests", lambda modules: {"study": "edited"})
+    found.add(state_of(one, "02_training", tmp_path))
+    assert len(found) == 5
 
-    (here / "ck" / "a.png").write_bytes(b"1")
-    first = state()
-    assert state() == first
-    (here / "ck" / "a.png").write_bytes(b"22")
-    assert state() != first
-    table = here / "faces.csv"
-    table.write_text("path")
-    names = header(faces="faces.csv")
-    before = names["state"](table)
-    table.write_text("path,subject")
-    assert names["state"](table) != before
+
+def test_why_a_notebook_failed_is_said_in_a_line(tmp_path):
+    assert why_not(tmp_path, "a", "02_training").startswith("not reached")
+    (tmp_path / "a").mkdir()
+    error = nbformat.v4.new_output("error", ename="FerError", evalue="parameter x\nmore", traceback=[])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0", outputs=[error])])
+    nbformat.write(notebook, tmp_path / "a" / "02_training.failed.ipynb")
+    assert why_not(tmp_path, "a", "02_training") == "FerError: parameter x; see 02_training.failed.ipynb"
+
+
+RECORDING = """
+import numpy as np
+import pandas as pd
+from fer_lib.book.record import glue, record
+glue("share", np.float64(0.25))
+glue("count", 3)
+glue("word", "holds")
+glue("missing", float("nan"))
+record("verdicts", pd.DataFrame({"claim": ["C1", "C2"], "value": [0.5, np.nan], "decision": ["holds", "not decided"]}))
+"""
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A notebook that records, run by papermill."""
+    import papermill
+
+    folder = tmp_path_factory.mktemp("executed")
+    nbformat.write(
+        nbformat.v4.new_notebook(
+            cells=[
+                nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
+                nbformat.v4.new_code_cell(RECORDING),
+            ],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        ),
+        folder / "plain.ipynb",
+    )
+    papermill.execute_notebook(
+        str(folder / "plain.ipynb"), str(folder / "out.ipynb"), parameters={"seed": 4}, progress_bar=False
+    )
+    return folder
+
+
+def test_numbers_and_tables_come_back_as_what_they_were(executed):
+    found = results.read(executed / "out.ipynb")
+    assert found["parameters"] == {"seed": 4} and found["format"] == results.FORMAT and found["seconds"] > 0
+    table = results.rows_of(found)
+    single = table[table["table"] == ""].set_index("name")
+    assert single.loc["share", "value"] == 0.25 and single.loc["count", "value"] == 3
+    assert single.loc["word", "text"] == "holds" and np.isnan(single.loc["missing", "value"])
+    verdicts = table[table["table"] == "verdicts"].set_index(["item", "name"])
+    assert (
+        verdicts.loc[("C1", "value"), "value"] == 0.5
+        and verdicts.loc[("C2", "decision"), "text"] == "not decided"
+    )
+    with pytest.raises(FerError, match="was not executed"):
+        results.read(executed / "plain.ipynb")
+
+
+def test_a_sweep_is_one_tidy_table(tmp_path):
+    for seed, share in ((0, 0.5), (1, 0.7)):
+        result(tmp_path, f"a+seed={seed}", "", accuracy=share, people=25)
+    (tmp_path / "plan.json").write_text("{}")
+    table = results.collect(tmp_path)
+    assert table[["run", "seed", "name", "value"]].to_numpy().tolist() == [
+        ["a+seed=0", 0, "accuracy", 0.5],
+        ["a+seed=0", 0, "people", 25],
+        ["a+seed=1", 1, "accuracy", 0.7],
+        ["a+seed=1", 1, "people", 25],
+    ]
+    spread = results.spread(table, ["accuracy"]).iloc[0]
+    assert spread["runs"] == 2 and spread["mean"] == pytest.approx(0.6)
+    assert spread["sd"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
+
+
+def test_two_runs_side_by_side_show_what_differs():
+    def rows(**numbers: object) -> pd.DataFrame:
+        return results.rows_of({"notebook": "n", "numbers": numbers, "tables": {}})
+
+    found = results.compare(rows(a=1, b=2.0, c="x", d=4), rows(a=1, b=2.5, c="y", e=5))
+    assert found["name"].tolist() == ["b", "c", "d", "e"]
+    assert found.loc[0, ["one", "other", "difference"]].tolist() == [2.0, 2.5, 0.5]
+    assert found.loc[1, ["one", "other"]].tolist() == ["x", "y"]
+    assert results.compare(rows(a=1), rows(a=1)).empty
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 99, "numbers": {}}'])
+def test_files_that_are_no_results_are_named(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(FerError, match=r"x\.json: "):
+        results.read(tmp_path / "x.json")
+    with pytest.raises(FerError, match="no results"):
+        results.collect(tmp_path / "empty")
