@@ -88,7 +88,7 @@ def measured(part: str, count: int, folder: Path) -> Peak:
 
 
 def _subjects(count: int) -> np.ndarray:
-    return np.array([f"S{i // 100:05}" for i in range(count)])
+    return np.array([f"S{i // 20:05}" for i in range(count)])
 
 
 def _crops(count: int, folder: Path) -> None:
