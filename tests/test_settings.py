@@ -35,13 +35,9 @@ from fer_lib.render.plan import MAXIMUM_SUBJECTS, plan
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_valid_and_keeps_the_papers_hyperparameters(preset):
     s = make_settings(preset)
-    assert (s.batch_size, s.learning_rate, s.momentum, s.weight_decay, s.dropout) == (
-        64,
-        0.001,
-        0.9,
-        0.0001,
-        0.5,
-    )
+    assert (s.batch_size, s.momentum, s.weight_decay, s.dropout) == (64, 0.9, 0.0001, 0.5)
+    # With the paper's rate the filters hardly move; the register says so.
+    assert s.learning_rate == (0.001 if preset == "paper" else 0.01)
     assert (s.degrees, s.resize, s.crop, s.n_exemplars) == (15.0, 99, 96, 9)
 
 
@@ -74,7 +70,7 @@ def test_every_preset_is_valid_and_keeps_the_papers_hyperparameters(preset):
         ({"faces": "a\0b"}, "zero byte"),
         ({"dropout": 1}, "dropout=1: a number at least 0, below 1"),
         ({"momentum": 1.0}, "momentum=1.0: a number at least 0, below 1"),
-        ({"tolerance": math.nan}, "tolerance=nan: a number at least 0, below 1"),
+        ({"tolerance": math.nan}, "tolerance=nan: a number from 0 to 100"),
         ({"patience": -1}, "patience=-1: a number from 0"),
         ({"folds": 1}, "folds=1: a number 0, or from 2 to 999"),
         ({"degrees": 181}, "degrees=181: a number from 0 to 180"),

@@ -56,5 +56,6 @@ def test_equal_keys_mean_equal_bytes_whatever_the_threads(small_tree, tmp_path, 
 
 
 def test_another_device_takes_the_place_of_threads():
-    assert arithmetic("cpu") == {"threads": torch.get_num_threads()}
-    assert arithmetic("cuda:1") == {"device": "cuda"}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    assert arithmetic("cpu") == {"threads": torch.get_num_threads(), "instructions": instructions}
+    assert arithmetic("xpu:1") == {"device": "xpu"}
