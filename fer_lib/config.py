@@ -371,9 +371,11 @@ def make_settings(preset: str = DEFAULT_PRESET, **given: Any) -> Settings:
     >>> settings = fer.make_settings("smoke", crop=48, resize=50)
     >>> settings.subset("epochs", "crop", "padding")
     {'epochs': 4, 'crop': 48, 'padding': 0}
-    >>> fer.make_settings(croop=48)
-    Traceback (most recent call last):
-    fer_lib.errors.FerError: unknown parameter 'croop'; did you mean crop?
+    >>> try:
+    ...     fer.make_settings(croop=48)
+    ... except fer.errors.FerError as error:
+    ...     print(error)
+    unknown parameter 'croop'; did you mean crop?
     """
     _check("preset", preset, preset, str, PRESETS, None)
     known(given, Settings)
