@@ -378,7 +378,9 @@ def alternatives() -> Iterator[tuple[str, str]]:
         for cell in json.loads(path.read_text("utf-8"))["cells"]:
             image = cell["metadata"].get("mystnb", {}).get("image")
             # Networks side by side on a GPU are shown where somebody has run them.
-            kept = "training_curves" not in "".join(cell["source"]) or (ROOT / "benchmarks/gpu.json").is_file()
+            kept = (
+                "training_curves" not in "".join(cell["source"]) or (ROOT / "benchmarks/gpu.json").is_file()
+            )
             if image and kept:
                 yield f"notebooks/{path.stem}", image["alt"]
 
