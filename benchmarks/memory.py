@@ -31,10 +31,9 @@ from fer_lib.faces.table import AU_COLUMNS, BOX, Faces
 from fer_lib.measures.distance import distances
 from fer_lib.measures.likeness import exemplar_likeness
 from fer_lib.measures.nulls import largest_distances, permutation_null
-from fer_lib.network.arguments import checked
-from fer_lib.network.checkpoint import digest_of
+from fer_lib.network.batches import Loader, checked, digest_of
 from fer_lib.network.stack import Field
-from fer_lib.network.trainer import Trainer, loader_of
+from fer_lib.network.trainer import Trainer
 from fer_lib.probe.activations import record
 from fer_lib.probe.responses import Responses, exemplars
 
@@ -109,7 +108,7 @@ def _training(count: int, folder: Path) -> None:
     digest_of(crops, labels, train)
     trainer = Trainer(hp, _CLASSES, 0, "cpu")
     batches = trainer.begin(1, train)
-    with loader_of(crops, hp, 0, "cpu") as loader:
+    with Loader(crops, hp, 0, "cpu") as loader:
         for pictures, _ in zip(loader.augmented(batches, 1), range(2), strict=False):
             assert len(pictures) == min(count, hp.batch_size)
 

@@ -198,10 +198,12 @@ class Division(_Config):
 
     neutral: bool = _parameter("first frames form an eighth class, neutral (paper: ambiguous, 7 or 8)", True)
     split: str = _parameter(
-        "test set by unseen subject, or the paper's random pictures", "subject", choices=("subject", "leak")
+        "tested on: unseen subjects; the paper's random pictures; or subjects of the training side, to choose settings on",
+        "subject",
+        choices=("subject", "leak", "validation"),
     )
     test_fraction: float = _parameter(
-        "share of the subjects held out (split 'subject')",
+        "share of the subjects held out (splits 'subject' and 'validation')",
         smoke=0.4,
         book=0.2,
         paper=0.2,

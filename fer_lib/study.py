@@ -205,7 +205,7 @@ class Study:
     @cached_property
     def split_of_all(self) -> splits.Split:
         """All pictures, with an expression label or without, of the training and of the held-out people."""
-        return splits.with_unlabelled(self.table, self.split, self.settings.division)
+        return splits.with_unlabelled(self.table, self.labels, self.settings.division)
 
     def trainable(self) -> Self:
         """Return the study itself, after a look whether a network can be trained on its faces; `Lacking` if it cannot."""
@@ -266,37 +266,6 @@ class Study:
     def untrained(self) -> Self:
         """The same study with the network as it was before the first step: the control of every claim."""
         return type(self)(self.settings.replace(epochs=0), self.store, progress=self.progress)
-
-    @cached_property
-    def validation(self) -> splits.Split:
-        """The training pictures, divided by people once more: to train on, and to choose hyperparameters on."""
-        return splits.validation(self.table, self.labels, self.settings.division)
-
-    @cached_property
-    def _validated(self) -> Artifact:
-        s = self.settings
-        return networks.validated(
-            self.store,
-            self.pictures,
-            s.division,
-            self._training_config,
-            s.seed,
-            arithmetic(self.device) if s.epochs else {},
-            device=self.device,
-            progress=self.progress,
-        )
-
-    @cached_property
-    def validated(self) -> Trained:
-        """The network of a training without the validation people, its curve, and its predictions of them."""
-        return load_trained(self._validated.path)
-
-    @cached_property
-    def validated_responses(self) -> Responses:
-        """Maximum and position of every conv3 map of that network on every picture."""
-        s = self.settings
-        found = probes.responses(self.store, self.pictures, self._validated, LAYER, s.resize, s.crop)
-        return Responses.load(found.path)
 
     @cached_property
     def cross_validation(self) -> pd.DataFrame:
@@ -620,11 +589,15 @@ class Study:
             s.seed,
         )
         table = pd.read_parquet(found.path / "protocols.parquet")
-        network = {protocols.LEAK if s.split == "leak" else protocols.BY_SUBJECT: self.accuracy}
+        divisions = {
+            "subject": protocols.BY_SUBJECT,
+            "leak": protocols.LEAK,
+        }  # what tests validation people is none of the four
+        network = {divisions[s.split]: self.accuracy} if s.split in divisions else {}
         if s.folds:
             tested = self.cross_validation
             network[protocols.IN_FOLDS] = float((tested["label"] == tested["predicted"]).mean())
-        return table.assign(network=pd.Series(network))
+        return table.assign(network=pd.Series(network, dtype=float))
 
     @cached_property
     def claims(self) -> tuple[claims.Verdict, ...]:

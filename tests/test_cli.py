@@ -43,7 +43,7 @@ def test_parameters_lists_each_one(monkeypatch, capsys):
         (("train", "-s", f"seed={'9' * 5000}"), "seed takes a value of type int, from 0 to 4,294,967,295"),
         (("train", "-s", "learning_rate=1e309"), "learning_rate=inf"),
         (("train", "-s", "neutral=yes"), "true or false"),
-        (("train", "-s", "split=leak\n"), "split='leak\\n': one of 'subject', 'leak'"),
+        (("train", "-s", "split=leak\n"), "split='leak\\n': one of 'subject', 'leak', 'validation'"),
         (("train", "-s", "=3"), "unknown parameter ''"),
         (("train", "--preset", ""), "preset=''"),
         (("train", "--bogus"), "--bogus"),

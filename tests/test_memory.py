@@ -16,8 +16,7 @@ from fer_lib.faces.table import BOX, Faces
 from fer_lib.measures import distance, likeness, nulls
 from fer_lib.measures.ablation import ablate, keep_only
 from fer_lib.measures.ranks import auc
-from fer_lib.network.arguments import checked
-from fer_lib.network.checkpoint import digest_of
+from fer_lib.network.batches import checked, digest_of
 from fer_lib.probe import responses
 from fer_lib.probe.activations import record
 from fer_lib.probe.responses import Responses, exemplars

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib.config import Division
-from fer_lib.errors import FerError
-from fer_lib.network.splits import by_subject, divide, leakage, paper_leak, subject_folds
+from fer_lib.errors import FerError, Lacking
+from fer_lib.network.splits import by_subject, divide, leakage, paper_leak, subject_folds, with_unlabelled
 
 
 def faces(subjects=20, per_subject=7, seed=0):
@@ -128,3 +128,28 @@ def test_a_division_is_drawn_with_its_own_seed(split):
     for seed, found in ((0, drawn[0]), (1, drawn[2])):
         alone = by_subject(known, 0.2, seed) if split == "subject" else paper_leak(known, 20, seed)
         assert np.array_equal(found.test, rows[alone.test]) and np.array_equal(found.train, rows[alone.train])
+
+
+@pytest.mark.parametrize("unlabelled", [False, True])
+def test_validation_people_come_from_the_training_side_and_test_people_take_no_part(unlabelled):
+    table = faces(20)
+    person = table["subject"].to_numpy()
+    labels = np.where((table["label"] == "fear") & unlabelled, -1, 0)
+    if unlabelled:
+        labels[person == person[0]] = -1  # somebody without any label
+    inner, outer = Division(split="validation", split_seed=3), Division(split_seed=3)
+    chosen, split = divide(table, labels, inner), divide(table, labels, outer)
+    assert sorted([*chosen.train, *chosen.test]) == split.train.tolist()
+    every, whole = with_unlabelled(table, labels, inner), with_unlabelled(table, labels, outer)
+    for found in (chosen, every):
+        sides = [set(person[rows]) for rows in (found.train, found.test, whole.test)]
+        assert all(sides) and not sides[0] & sides[1] and not (sides[0] | sides[1]) & sides[2]
+    assert set(chosen.train) <= set(every.train) and set(chosen.test) <= set(every.test)
+    assert sorted([*every.train, *every.test]) == whole.train.tolist()
+    assert sorted([*whole.train, *whole.test]) == list(range(len(table)))
+
+
+def test_validation_needs_three_people():
+    table = faces(2)
+    with pytest.raises(Lacking, match="needs 2"):
+        divide(table, np.zeros(len(table), int), Division(split="validation"))

@@ -17,11 +17,12 @@ from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network import checkpoint, training
+from fer_lib.network.batches import Loader
 from fer_lib.network.folds import cross_validate
 from fer_lib.network.repeatable import repeatable
 from fer_lib.network.splits import Split
 from fer_lib.network.starts import initialisation_study
-from fer_lib.network.trainer import Trainer, loader_of
+from fer_lib.network.trainer import Trainer
 from fer_lib.network.training import converged, load_trained, train
 
 HP = Training(epochs=3, batch_size=8, crop=36, resize=38, padding=0, patience=0, learning_rate=0.01)
@@ -462,7 +463,7 @@ def test_without_momentum_each_step_is_the_gradients(tmp_path, monkeypatch):
     run(tmp_path / "resumed", hp)
     assert bits(tmp_path / "resumed") == bits(tmp_path / "whole")
     plain = Trainer(hp, 2, 0, "cpu")
-    with repeatable("cpu", torch.get_num_threads()), loader_of(CROPS, hp, 0, "cpu") as loader:
+    with repeatable("cpu", torch.get_num_threads()), Loader(CROPS, hp, 0, "cpu") as loader:
         for epoch in (1, 2):
             batches = plain.begin(epoch, TRAIN)
             for batch, pictures in zip(batches, loader.augmented(batches, epoch), strict=True):

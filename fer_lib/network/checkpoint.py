@@ -7,15 +7,13 @@ run that is killed between the two goes on from the state before.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -123,12 +121,3 @@ def remove_checkpoint(folder: Path) -> None:
     """Remove the state of a run that has ended."""
     for path in [*folder.glob("checkpoint-*"), *folder.glob(_INDEX + "*")]:
         path.unlink()
-
-
-def digest_of(crops: Sequence[np.ndarray], *arrays: np.ndarray) -> str:
-    """Return the SHA-256 of crops and arrays, their shapes and types."""
-    digest = hashlib.sha256()
-    for array in itertools.chain((crops[i] for i in range(len(crops))), arrays):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

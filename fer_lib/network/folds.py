@@ -15,8 +15,8 @@ import pandas as pd
 from fer_lib.artifacts.files import write_aside
 from fer_lib.config import Training
 from fer_lib.errors import FerError
-from fer_lib.network.arguments import checked
-from fer_lib.network.checkpoint import check_request, digest_of
+from fer_lib.network.batches import checked, digest_of
+from fer_lib.network.checkpoint import check_request
 from fer_lib.network.repeatable import usable_device, whole_seed
 from fer_lib.network.splits import Split
 from fer_lib.network.training import train

@@ -1,4 +1,4 @@
-"""Which pictures train and which test: by subject, in folds of subjects, or with the paper's leak."""
+"""Which pictures train and which test: by subject, once or twice, in folds of subjects, or with the paper's leak."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ class Split:
 def divide(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split:
     """Divide the labelled pictures into training and test.
 
+    With ``split="validation"`` the training side of ``"subject"`` is divided once more, by subject: settings that are chosen so have seen
+    none of the people of the test.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -41,7 +44,7 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split
     Raises
     ------
     Lacking
-        If the pictures show fewer than two expressions or are of fewer than two people.
+        If the pictures show fewer than two expressions or are of fewer than two people (``"validation"``: three).
     """
     labelled = np.flatnonzero(labels >= 0)
     shown = table["label"].iloc[labelled].unique()
@@ -56,41 +59,26 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split
         chosen = paper_leak(known, test=division.test_pictures, seed=division.split_seed)
     else:
         chosen = by_subject(known, test=division.test_fraction, seed=division.split_seed)
+    if division.split == "validation":
+        rows = chosen.train
+        inner = by_subject(known.iloc[rows], test=division.test_fraction, seed=division.split_seed)
+        chosen = Split(rows[inner.train], rows[inner.test])
     return Split(labelled[chosen.train], labelled[chosen.test])
 
 
-def validation(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split:
-    """Divide the training pictures of `divide` once more, by people: to train on, and to choose hyperparameters on.
+def with_unlabelled(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split:
+    """Divide all pictures, labelled or not, as `divide` does: each person's go where the labelled ones went.
 
-    Parameters
-    ----------
-    table, labels, division
-        As for `divide`; the share of the training people that is held out is ``division.test_fraction`` as well.
-
-    Returns
-    -------
-    Split
-        Neither side has a test picture. Nobody is on both sides, however the test pictures were divided.
-
-    Raises
-    ------
-    Lacking
-        As `divide`, and if there are fewer than two people to train on.
+    Who has no labelled picture is on the training side; people whom ``split="validation"`` sets aside are on neither. With the
+    paper's leak there are no held-out people, and the labelled pictures are divided as they are.
     """
-    train = divide(table, labels, division).train
-    chosen = by_subject(table.iloc[train], test=division.test_fraction, seed=division.split_seed)
-    return Split(train[chosen.train], train[chosen.test])
-
-
-def with_unlabelled(table: pd.DataFrame, split: Split, division: Division) -> Split:
-    """Return all pictures, labelled or not, of the training and of the held-out people of a split.
-
-    With the paper's leak there are no held-out people, and the pictures are divided as they are.
-    """
+    split = divide(table, labels, division)
     if division.split == "leak":
         return split
-    held_out = table["subject"].isin(table["subject"].iloc[split.test]).to_numpy()
-    return Split(train=np.flatnonzero(~held_out), test=np.flatnonzero(held_out))
+    subject = table["subject"]
+    labelled, train, test = (set(subject.iloc[rows]) for rows in (labels >= 0, split.train, split.test))
+    aside = labelled - train - test
+    return Split(train=np.flatnonzero(~subject.isin(test | aside)), test=np.flatnonzero(subject.isin(test)))
 
 
 def by_subject(table: pd.DataFrame, test: float = 0.2, seed: int = 0) -> Split:

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 
 from fer_lib.config import Training
-from fer_lib.network.arguments import checked
+from fer_lib.network.batches import Loader, checked
 from fer_lib.network.model import INITIALISATIONS, check_initialisation
 from fer_lib.network.repeatable import repeatable, usable_device, whole_seed
-from fer_lib.network.trainer import Trainer, loader_of
+from fer_lib.network.trainer import Trainer
 
 
 def initialisation_study(
@@ -64,7 +64,7 @@ def initialisation_study(
         check_initialisation(scheme)
     usable_device(device)
     rows = []
-    with repeatable(device, torch.get_num_threads()), loader_of(crops, hp, seed, device) as loader:
+    with repeatable(device, torch.get_num_threads()), Loader(crops, hp, seed, device) as loader:
         for scheme in schemes:
             trainer, step = Trainer(replace(hp, initialisation=scheme), classes, seed, device), 0
             for epoch in range(1, steps + 1):

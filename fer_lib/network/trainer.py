@@ -7,7 +7,7 @@ multiplies in it. Weights, momentum and the loss are float32 in every case.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch.nn.functional import cross_entropy, max_pool2d
 
 from fer_lib.config import Training
 from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Augment
-from fer_lib.network.batching import Loader
+from fer_lib.network.batches import Loader
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.repeatable import precision_of, stream
 
@@ -154,7 +153,13 @@ def _weights(model: ExpressionNet) -> dict[str, Tensor]:
     return {name: layer.weight for name, layer in named if isinstance(layer, nn.Conv2d | nn.Linear)}
 
 
-def loader_of(crops: Sequence[np.ndarray], hp: Training, seed: int, device: str) -> Loader:
-    """Return the loader of these pictures for training with these hyperparameters."""
-    augment = Augment(degrees=hp.degrees, flip=hp.flip, size=hp.resize, crop=hp.crop)
-    return Loader(crops, augment, hp.batch_size, seed, device)
+def predict(model: nn.Module, loader: Loader, rows: np.ndarray) -> np.ndarray:
+    """Return the class probabilities of pictures that are not augmented, (n, classes) float32.
+
+    The network is put into evaluation mode; it has to be on the loader's device. Without pictures the result
+    is (0, 0).
+    """
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(pictures).softmax(1).cpu().numpy() for pictures in loader.plain(rows)]
+    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

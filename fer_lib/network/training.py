@@ -19,18 +19,16 @@ from fer_lib.artifacts.files import write_aside
 from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.network import model as network
-from fer_lib.network.arguments import checked
-from fer_lib.network.batching import Loader, softmax_of
+from fer_lib.network.batches import Loader, checked, digest_of
 from fer_lib.network.checkpoint import (
     Checkpoint,
     check_request,
-    digest_of,
     read_checkpoint,
     remove_checkpoint,
     write_checkpoint,
 )
 from fer_lib.network.repeatable import precision_of, repeatable, usable_device, whole_seed
-from fer_lib.network.trainer import Trainer, loader_of
+from fer_lib.network.trainer import Trainer, predict
 
 _RESULT = "training.json"
 
@@ -177,7 +175,7 @@ def train(
     saved = read_checkpoint(folder, request, environment)
     threads = saved.threads if saved else torch.get_num_threads()
     history = list(saved.history) if saved else []
-    with repeatable(device, threads), loader_of(crops, hp, seed, device) as loader:
+    with repeatable(device, threads), Loader(crops, hp, seed, device) as loader:
         trainer = Trainer(hp, classes, seed, device)
         if saved:
             trainer.restore(saved.tensors)
@@ -192,7 +190,7 @@ def train(
             while len(history) < hp.epochs and not _ended(history, hp):
                 history.append(_epoch(trainer, loader, labels, train_idx, test_idx, history, bar))
                 write_checkpoint(folder, Checkpoint(history, trainer.state(), threads), request, environment)
-        predictions = softmax_of(trainer.model, loader, test_idx).reshape(len(test_idx), classes)
+        predictions = predict(trainer.model, loader, test_idx).reshape(len(test_idx), classes)
     if not np.isfinite(predictions).all():
         raise _diverged("scores of the test pictures are not numbers", len(history), hp)
     network.save(trainer.model, folder)
@@ -277,7 +275,7 @@ def _epoch(
     row |= {"test_loss": float("nan"), "test_accuracy": float("nan")}
     if len(test_idx):
         chosen = labels[test_idx]
-        probability = softmax_of(trainer.model, loader, test_idx).astype(np.float64)
+        probability = predict(trainer.model, loader, test_idx).astype(np.float64)
         of_label = probability[np.arange(len(chosen)), chosen]
         row["test_loss"] = float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
         row["test_accuracy"] = float((probability.argmax(1) == chosen).mean())

@@ -14,7 +14,7 @@ from fer_lib.faces import table as frames
 from fer_lib.faces.preprocess import inputs_of, load_crops
 from fer_lib.faces.reader import read
 from fer_lib.measures import detectors, interventions
-from fer_lib.network.splits import divide, with_unlabelled
+from fer_lib.network.splits import with_unlabelled
 from fer_lib.network.training import load_trained
 from fer_lib.probe.activations import record
 from fer_lib.probe.responses import Responses
@@ -46,7 +46,7 @@ def matches(
     """
     table, aus = frames.saved_table(pictures.path), list(matched)
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
-    people = with_unlabelled(table, divide(table, labels, division), division)
+    people = with_unlabelled(table, labels, division)
     last = (table["position"] == table["length"] - 1).to_numpy()
     expression = table["expression"].to_numpy()
     present = frames.au_present(table)[aus].to_numpy()

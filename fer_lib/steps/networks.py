@@ -14,7 +14,7 @@ from fer_lib.config import Division, Training
 from fer_lib.faces.preprocess import Crops
 from fer_lib.faces.table import expressions_of, labels_of, saved_table
 from fer_lib.network.folds import cross_validate
-from fer_lib.network.splits import Split, divide, subject_folds, validation
+from fer_lib.network.splits import Split, divide, subject_folds
 from fer_lib.network.starts import initialisation_study
 from fer_lib.network.training import train
 
@@ -41,25 +41,6 @@ def training(
     """Train the network. `arithmetic` (`fer_lib.network.repeatable.arithmetic`) is what the last bits depend on."""
     crops, table, labels, classes = _labelled(pictures, division.neutral)
     split = divide(table, labels, division)
-    where = {"folder": folder, "device": device, "progress": progress}
-    train(crops, labels, split.train, split.test, config, classes=classes, seed=seed, **where)  # type: ignore[arg-type]
-
-
-@step(resumes=True, free=("device", "progress"))
-def validated(
-    folder: Path,
-    pictures: Artifact,
-    division: Division,
-    config: Training,
-    seed: int,
-    arithmetic: Mapping[str, str | int],
-    *,
-    device: str,
-    progress: bool,
-) -> None:
-    """Train the network without the validation people and test it on those: a choice of hyperparameters sees no test picture."""
-    crops, table, labels, classes = _labelled(pictures, division.neutral)
-    split = validation(table, labels, division)
     where = {"folder": folder, "device": device, "progress": progress}
     train(crops, labels, split.train, split.test, config, classes=classes, seed=seed, **where)  # type: ignore[arg-type]
 
