@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Crops
+from fer_lib.faces.crops import Crops
 
 
 def checked(
