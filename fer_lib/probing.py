@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError
 from fer_lib.measures.held_out import held_out_detectors
-from fer_lib.plot.charts import panels, styled
 from fer_lib.plot.pictures import grey, signed_grey
+from fer_lib.plot.style import panels, styled
 from fer_lib.probe.activations import record
 from fer_lib.probe.deconv import project
 from fer_lib.probe.hooks import layer_of

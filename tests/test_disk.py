@@ -12,15 +12,9 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces import disk
-from fer_lib.faces.disk import (
-    Disk,
-    Problems,
-    decode_picture,
-    inspect_picture,
-    is_system_file,
-    read_picture,
-    shown,
-)
+from fer_lib.faces.decoding import decode_picture, inspect_picture, read_picture
+from fer_lib.faces.disk import Disk, is_system_file
+from fer_lib.faces.problems import Problems, shown
 
 GREY = face_picture(64, 48, 0.3, seed=1)[0]
 

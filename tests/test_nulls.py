@@ -6,7 +6,7 @@ import pytest
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.distance import distances
-from fer_lib.measures.nulls import above_null, largest_distances
+from fer_lib.measures.distance_null import above_null, largest_distances
 
 
 def faces(seed=0, subjects=12, sequences=4, frames=3, maps=16):

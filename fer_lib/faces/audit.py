@@ -14,15 +14,9 @@ from tqdm.auto import tqdm
 from fer_lib import facs
 from fer_lib.errors import FerError
 from fer_lib.faces import ckplus
-from fer_lib.faces.disk import (
-    Disk,
-    Problems,
-    decode_picture,
-    expanded,
-    inspect_picture,
-    is_system_file,
-    shown,
-)
+from fer_lib.faces.decoding import decode_picture, inspect_picture
+from fer_lib.faces.disk import Disk, expanded, is_system_file
+from fer_lib.faces.problems import Problems, shown
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import AU_COLUMNS, NOT_GIVEN, Faces, au_present
 

@@ -23,10 +23,12 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fer_lib.errors import FerError
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, Problems, expanded, inspect_picture, is_system_file
+from fer_lib.faces.decoding import inspect_picture
+from fer_lib.faces.disk import IN_ARCHIVE, Disk, expanded, is_system_file
 from fer_lib.faces.labels import LANDMARKS, facs_codes
 from fer_lib.faces.labels import emotion as emotion_of
 from fer_lib.faces.labels import landmarks as landmarks_of
+from fer_lib.faces.problems import Problems
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
 from fer_lib.facs import AUS
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_lib.errors import FerError
-from fer_lib.faces.disk import shown
 from fer_lib.faces.labels import LANDMARKS
+from fer_lib.faces.problems import shown
 from fer_lib.faces.table import BOX
 from fer_lib.facs import AUS
 

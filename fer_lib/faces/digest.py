@@ -18,8 +18,9 @@ from pathlib import Path
 
 from fer_lib.errors import FerError
 from fer_lib.faces.ckplus import find_parts
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, Problems, is_system_file
+from fer_lib.faces.disk import IN_ARCHIVE, Disk, is_system_file
 from fer_lib.faces.own import named_pictures
+from fer_lib.faces.problems import Problems
 
 MEMORY = "faces-seen"
 """Folder of the artifact store in which the digests of files are remembered."""

@@ -25,8 +25,10 @@ import pandas as pd
 
 from fer_lib.errors import FerError
 from fer_lib.faces.columns import POINTS, understand
-from fer_lib.faces.disk import Disk, PictureFacts, Problems, expanded, inspect_picture, shown
+from fer_lib.faces.decoding import PictureFacts, inspect_picture
+from fer_lib.faces.disk import Disk, expanded
 from fer_lib.faces.labels import LANDMARKS, NUMBER
+from fer_lib.faces.problems import Problems, shown
 from fer_lib.faces.sheet import Sheet, read_sheet
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
 from fer_lib.facs import EXPRESSIONS

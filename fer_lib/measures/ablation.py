@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fer_lib.errors import FerError
-from fer_lib.measures.distance import BLOCK, check_choice
+from fer_lib.measures.arrays import BLOCK, check_choice
 
 Baseline = Literal["zero", "mean"]
 Floats = NDArray[np.float64]

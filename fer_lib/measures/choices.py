@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.measures.arrays import Floats, check_responses, check_table
 from fer_lib.measures.detectors import LEAST, by_sequence
-from fer_lib.measures.distance import Floats, Zero, best_maps, check_responses, check_table, distances
+from fer_lib.measures.distance import Zero, best_maps, distances
 from fer_lib.measures.ranks import auc
 
 

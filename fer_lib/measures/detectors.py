@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, best_maps, check_maps, check_responses, check_table
+from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
+from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
 from fer_lib.measures.ranks import auc, average_precision
 

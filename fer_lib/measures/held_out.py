@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats, best_maps, check_table
+from fer_lib.measures.arrays import Floats, check_table
+from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import shuffles_within
 from fer_lib.measures.ranks import auc
 from fer_lib.probe.responses import group_numbers

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import Floats
+from fer_lib.measures.arrays import Floats
 
 
 def effects(maximum: ArrayLike, subject: ArrayLike, au: ArrayLike) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.hog import hog
-from fer_lib.measures.distance import BLOCK, Floats, check_choice, map_blocks
+from fer_lib.measures.arrays import BLOCK, Floats, check_choice, map_blocks
 from fer_lib.network.stack import Field
 from fer_lib.probe.responses import Exemplars, Responses
 

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS
-from fer_lib.measures.distance import Floats, best_maps, distances
+from fer_lib.measures.arrays import Floats
+from fer_lib.measures.distance import best_maps, distances
 from fer_lib.measures.ranks import auc
 
 MEASURES: dict[str, Callable[[Floats, Floats], Floats]] = {

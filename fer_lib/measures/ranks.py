@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.measures.distance import Floats, check_responses, check_table, map_blocks
+from fer_lib.measures.arrays import Floats, check_responses, check_table, map_blocks
 
 
 def auc(scores: ArrayLike, present: ArrayLike) -> Floats:
