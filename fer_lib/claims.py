@@ -1,7 +1,8 @@
-"""The paper's four claims: the measures' tables go in, a verdict in numbers comes out.
+"""The paper's four claims: measures of networks and comparisons go in, a verdict in numbers comes out.
 
-Each claim has a measure, controls that it is compared with, and a decision that follows from the comparisons by rule (`decide`).
-Words for readers are made from the numbers elsewhere (`fer_lib.plot.summaries`).
+The rule is the same for all (`decide`): the measure has to lie above each control, first of all above that of untrained networks. What
+it is about is the network, for filters that learned nothing have strongest pictures, projections and largest distances too. Words for
+readers are made from the numbers elsewhere (`fer_lib.plot.summaries`).
 """
 
 from __future__ import annotations
@@ -14,19 +15,62 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from fer_lib.errors import FerError
-from fer_lib.measures.ablation import Ablation
-from fer_lib.measures.arrays import Floats
-from fer_lib.measures.comparisons import Comparison, interval, paired, unpaired
+from fer_lib.measures.comparisons import Comparison, between_networks, known
 
-Decision = Literal["holds", "holds in part", "does not hold", "not decided"]
-DECISIONS: tuple[Decision, ...] = ("holds", "holds in part", "does not hold", "not decided")
-STATEMENTS = {
-    "C1": "The nine strongest squares of a conv3 map look alike.",
-    "C2": "Projections of the matched maps lie on the region of their action unit.",
-    "C3": "The map that maximises D for an action unit is its detector.",
-    "C4": "The network classifies with the maps that D matched to action units.",
+Decision = Literal["holds", "does not hold", "not decided"]
+DECISIONS: tuple[Decision, ...] = ("holds", "does not hold", "not decided")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, what it is measured by, and when a difference is too small to matter.
+
+    Attributes
+    ----------
+    statement
+        The claim.
+    measure
+        Name of the measure, larger where the claim is truer, in excess of what place, loudness or prevalence give by themselves.
+    column
+        Of the measure in a table of networks (`fer_lib.measures.network_measures`).
+    margin
+        Smallest difference to a control that would matter, in the measure's unit: below it a claim does not hold.
+    """
+
+    statement: str
+    measure: str
+    column: str
+    margin: float
+
+
+CLAIMS = {
+    "C1": Claim(
+        "The nine strongest squares of a conv3 map look alike.",
+        "likeness of the nine squares, above that of others at the same place",
+        "likeness",
+        0.02,
+    ),
+    "C2": Claim(
+        "Projections of the matched maps lie on the region of their action unit.",
+        "share of projected energy in the unit's region, above that at random places",
+        "alignment",
+        0.05,
+    ),
+    "C3": Claim(
+        "The map that maximises D for an action unit is its detector.",
+        "AUC on people that it was not chosen on, above 0.5",
+        "detection",
+        0.05,
+    ),
+    "C4": Claim(
+        "The network classifies with the maps that D matched to action units.",
+        "accuracy lost without the matched maps, above that lost without others as loud",
+        "decision",
+        0.05,
+    ),
 }
+UNTRAINED = "untrained networks"
+"""Name of the control that every claim has."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +79,14 @@ class Verdict:
 
     Attributes
     ----------
-    claim, statement
-        C1 to C4, and what it says.
-    measure, value
-        Name of the measure and its mean; an empty name and NaN for a claim that was not put to its test.
-    interval
-        Ends of the 95 % bootstrap interval of `value` over its items (maps, action units, pictures) in this one network, which are not
-        independent: it says how much they differ, not what another network would give. NaN below `FEWEST` items.
+    claim
+        C1 to C4, see `CLAIMS`.
+    value
+        The measure, its mean over the trained networks; NaN for a claim that was not put to its test.
+    trained, untrained
+        Number of networks.
     comparisons
-        With each control.
+        With each control, untrained networks first.
     decision
         One of `DECISIONS`.
     reason
@@ -51,133 +94,105 @@ class Verdict:
     """
 
     claim: str
-    statement: str
-    measure: str
     value: float
-    interval: tuple[float, float]
+    trained: int
+    untrained: int
     comparisons: tuple[Comparison, ...]
     decision: Decision
     reason: str = ""
 
+    @property
+    def statement(self) -> str:
+        """What is claimed."""
+        return CLAIMS[self.claim].statement
 
-# ------------------------------------------------------------------------------------------------ the four claims
+    @property
+    def measure(self) -> str:
+        """Name of the measure."""
+        return CLAIMS[self.claim].measure
 
 
-def look_alike(likeness: pd.DataFrame) -> Verdict:
-    """Decide on C1.
+def judge(
+    claim: str,
+    trained: ArrayLike,
+    untrained: ArrayLike,
+    controls: Sequence[Comparison] = (),
+    reason: str = "",
+) -> Verdict:
+    """Decide on a claim.
 
     Parameters
     ----------
-    likeness
-        Columns `trained`, `same place` and `untrained`, a row for each map: see `fer_lib.measures.likeness.exemplar_likeness`.
+    claim
+        C1 to C4.
+    trained, untrained
+        Its measure in each network, shapes (n,) and (m,); NaN is left out.
+    controls
+        Comparisons within the trained networks; each has to be beaten as well.
+    reason
+        Why nothing was measured, for the reader, if so.
 
     Returns
     -------
     Verdict
+
+    Examples
+    --------
+    One trained network above all of twenty untrained ones, by far and by little:
+
+    >>> import numpy as np
+    >>> from fer_lib.claims import judge
+    >>> untrained = np.linspace(-0.05, 0.05, 20)
+    >>> judge("C3", [0.3], untrained).decision, judge("C3", [0.06], untrained).decision
+    ('holds', 'holds')
+    >>> judge("C3", [0.04], untrained).decision, judge("C3", [-0.2], untrained).decision
+    ('not decided', 'does not hold')
     """
-    trained, place, untrained = _columns(likeness, "trained", "same place", "untrained")
-    comparisons = (
-        paired("random pictures at the same place", trained, place),
-        unpaired("untrained network", trained, untrained),
-    )
-    return _verdict("C1", "mean likeness of the nine squares", trained, comparisons)
+    measured, before = known(trained), known(untrained)
+    comparisons = (between_networks(UNTRAINED, measured, before), *controls)
+    value = float(measured.mean()) if len(measured) else float("nan")
+    decision = decide(comparisons, CLAIMS[claim].margin)
+    return Verdict(claim, value, len(measured), len(before), comparisons, decision, reason)
 
 
-def on_the_region(alignment: pd.DataFrame) -> Verdict:
-    """Decide on C2.
-
-    Parameters
-    ----------
-    alignment
-        Columns `matched`, `other maps`, `untrained` and `random place`, a row for each action unit: see
-        `fer_lib.measures.alignment.region_alignment`.
-
-    Returns
-    -------
-    Verdict
-    """
-    controls = ("other maps", "untrained", "random place")
-    matched, *others = _columns(alignment, "matched", *controls)
-    comparisons = tuple(paired(name, matched, other) for name, other in zip(controls, others, strict=True))
-    return _verdict("C2", "projected energy in the AU's region", matched, comparisons)
-
-
-def detects(matches: pd.DataFrame) -> Verdict:
-    """Decide on C3.
-
-    Parameters
-    ----------
-    matches
-        Columns `auc_d`, `auc_untrained_d` and `auc_expression`, a row for each action unit (NaN in `auc_d`: not tested): see
-        `fer_lib.measures.detectors.evaluate_matches`.
-
-    Returns
-    -------
-    Verdict
-    """
-    chosen, untrained, expression = _columns(matches, "auc_d", "auc_untrained_d", "auc_expression")
-    comparisons = (
-        paired("chance", chosen, np.full(len(chosen), 0.5)),
-        paired("D in the untrained network", chosen, untrained),
-        paired("expression alone", chosen, expression),
-    )
-    return _verdict("C3", "mean AUC on the test pictures", chosen, comparisons)
-
-
-def decides(ablation: Ablation) -> Verdict:
-    """Decide on C4 from what the network loses without the matched maps and without random ones (`fer_lib.measures.ablation.ablate`)."""
-    difference = float(ablation.random.mean() - ablation.without)
-    comparison = Comparison("random maps as loud", difference, ablation.p, len(ablation.random))
-    return _verdict("C4", "accuracy lost without the matched maps", ablation.lost, (comparison,))
-
-
-def undecided(claim: str, reason: str) -> Verdict:
-    """Return the verdict on a claim that could not be put to its test, and why."""
-    nan = float("nan")
-    return Verdict(claim, STATEMENTS[claim], "", nan, (nan, nan), (), "not decided", reason)
-
-
-def decide(comparisons: Sequence[Comparison]) -> Decision:
+def decide(comparisons: Sequence[Comparison], margin: float) -> Decision:
     """Turn the comparisons of a claim into one of `DECISIONS`.
 
-    All controls beaten: it holds; some: in part; none: it does not. A comparison that could not be made, or none at all,
-    leaves the claim undecided.
+    It does not hold if a difference is surely too small to matter: the upper end of its 95 % interval is below the margin. It holds if
+    every control is beaten at 5 %. All else, a comparison that could not be made included, decides nothing: other data, more people or
+    more networks may (`fer_lib.measures.comparisons.Comparison.detectable` says what these could have seen).
     """
-    if not comparisons or not all(np.isfinite(c.difference) for c in comparisons):
-        return "not decided"
-    beaten = [c.beaten for c in comparisons]
-    return "holds" if all(beaten) else "holds in part" if any(beaten) else "does not hold"
-
-
-# ------------------------------------------------------------------------------------------------ tables of numbers
+    if any(c.high < margin for c in comparisons):
+        return "does not hold"
+    return "holds" if comparisons and all(c.beaten for c in comparisons) else "not decided"
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return a row for each verdict: `claim`, `measure`, `value`, `low`, `high` (the interval), `decision`, `reason`."""
-    names = ("claim", "measure", "value", "low", "high", "decision", "reason")
-    rows = [(v.claim, v.measure, v.value, *v.interval, v.decision, v.reason) for v in verdicts]
-    return pd.DataFrame(rows, columns=list(names))
+    """Return a row for each verdict: `claim`, `measure`, `value`, `trained`, `untrained`, `margin`, `decision`, `reason`."""
+    rows = [
+        (v.claim, v.measure, v.value, v.trained, v.untrained, CLAIMS[v.claim].margin, v.decision, v.reason)
+        for v in verdicts
+    ]
+    columns = ["claim", "measure", "value", "trained", "untrained", "margin", "decision", "reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def comparisons_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return a row for each comparison of each verdict: `claim`, `control`, `difference`, `p`, `n`."""
-    rows = [(v.claim, c.name, c.difference, c.p, c.n) for v in verdicts for c in v.comparisons]
-    return pd.DataFrame(rows, columns=["claim", "control", "difference", "p", "n"])
-
-
-def _verdict(claim: str, measure: str, items: ArrayLike, comparisons: tuple[Comparison, ...]) -> Verdict:
-    known = np.asarray(items, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    value = float(known.mean()) if len(known) else float("nan")
-    return Verdict(
-        claim, STATEMENTS[claim], measure, value, interval(known), comparisons, decide(comparisons)
-    )
-
-
-def _columns(table: pd.DataFrame, *names: str) -> list[Floats]:
-    missing = [name for name in names if name not in table]
-    if missing:
-        raise FerError(
-            f"the table has no column {missing[0]!r}; it has {', '.join(map(str, table.columns)) or 'none'}"
+    """Return a row for each comparison of each verdict: `claim`, `control`, `difference`, `low`, `high`, `p`, `n`, `detectable`."""
+    rows = [
+        (
+            v.claim,
+            c.name,
+            c.difference,
+            c.low,
+            c.high,
+            c.p,
+            c.n,
+            c.detectable if np.isfinite(c.high) else np.nan,
         )
-    return [table[name].to_numpy(dtype=np.float64) for name in names]
+        for v in verdicts
+        for c in v.comparisons
+    ]
+    return pd.DataFrame(
+        rows, columns=["claim", "control", "difference", "low", "high", "p", "n", "detectable"]
+    )

@@ -118,6 +118,13 @@ class Analysis(_Config):
     permutations: int = _parameter(
         "permutations of the nulls", smoke=200, book=5000, paper=10000, bounds=Bounds(1, 1_000_000)
     )
+    untrained_networks: int = _parameter(
+        "networks before their first step, with which verdicts compare; below 19 no claim can hold",
+        smoke=3,
+        book=20,
+        paper=20,
+        bounds=Bounds(1, 1000),
+    )
 
 
 @dataclass(frozen=True)
@@ -326,9 +333,13 @@ class Settings(Analysis, Training, Division, Selection, Rendering, _Run):
         sequences = self.sequences or round(as_ckplus)
         people, peaks = min(self.subjects, sequences), min(self.last_frames, self.frames - 1)
         labelled = sequences * (peaks + self.neutral)
-        if self.split == "subject" and not 0 < round(self.test_fraction * people) < people:
-            why = f"of {people} rendered people with a label this leaves none to train on, or none to test on"
-            raise _refusal("test_fraction", self.test_fraction, why)
+        divided = people
+        for _ in range({"subject": 1, "validation": 2}.get(self.split, 0)):
+            held_out = round(self.test_fraction * divided)
+            if not 0 < held_out < divided:
+                why = f"of {divided} rendered people with a label this leaves none to train on, or none to test on"
+                raise _refusal("test_fraction", self.test_fraction, why)
+            divided -= held_out
         if self.split == "leak" and self.test_pictures >= labelled:
             why = f"at most {labelled - 1} of the {labelled} rendered pictures with a label"
             raise _refusal("test_pictures", self.test_pictures, why)

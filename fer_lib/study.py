@@ -6,6 +6,7 @@ library takes a study: its functions take the arrays that it hands out.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from fer_lib import claims, facs, protocols
 from fer_lib.artifacts.store import Artifact, Store, default_root
@@ -27,10 +29,12 @@ from fer_lib.faces.crops import Crops
 from fer_lib.faces.digest import MEMORY, digest_of_faces
 from fer_lib.faces.disk import is_system_file
 from fer_lib.measures import ablation, choices, detectors, distance, distance_null
-from fer_lib.measures.alignment import energy_at_random, region_alignment
+from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
 from fer_lib.measures.arrays import Floats
+from fer_lib.measures.comparisons import Comparison, against_draws, between_networks
 from fer_lib.measures.dissection import dissect
 from fer_lib.measures.likeness import exemplar_likeness
+from fer_lib.measures.network_measures import MEASURES
 from fer_lib.network import model, splits
 from fer_lib.network.repeatable import arithmetic, precision_of
 from fer_lib.network.stack import Field, receptive_field
@@ -41,6 +45,7 @@ from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Exemplars, Responses, exemplars
 from fer_lib.render.atlas import Atlas
 from fer_lib.steps import matching, networks, probes, rendered, routes
+from fer_lib.steps import measures as measured
 from fer_lib.steps import pictures as selected
 from fer_lib.traditional import Traditional
 
@@ -332,10 +337,9 @@ class Study:
             self.responses_of(layer), n=self.settings.n_exemplars, among=self.split.train, groups=groups
         )
 
-    def projections_of(self, layer: str, rule: str = "deconvnet") -> Projections:
-        """Every exemplar of a layer projected to the pixels, one row a unit, maps first: (maps * n) rows."""
+    def _projections(self, layer: str, rule: str) -> Artifact:
         s = self.settings
-        found = probes.projections(
+        return probes.projections(
             self.store,
             self.pictures,
             self.training,
@@ -349,7 +353,10 @@ class Study:
             s.crop,
             arithmetic(),
         )
-        return Projections.load(found.path)
+
+    def projections_of(self, layer: str, rule: str = "deconvnet") -> Projections:
+        """Every exemplar of a layer projected to the pixels, one row a unit, maps first: (maps * n) rows."""
+        return Projections.load(self._projections(layer, rule).path)
 
     def planes(self, pictures: np.ndarray, layer: str) -> torch.Tensor:
         """All feature maps of a layer on some pictures, (n, C, h, w)."""
@@ -442,8 +449,8 @@ class Study:
             self.split.train,
             self.responses,
             self.exemplars,
-            self.untrained.exemplars,
             self.field,
+            untrained=self.untrained.exemplars,
         )
 
     @cached_property
@@ -601,22 +608,94 @@ class Study:
         return table.assign(network=pd.Series(network, dtype=float))
 
     @cached_property
+    def _measured(self) -> Artifact:
+        s = self.settings
+        return measured.network_measures(
+            self.store,
+            self.pictures,
+            self.training,
+            self._responses(LAYER),
+            self._projections(LAYER, "deconvnet"),
+            self._atlas,
+            s.division,
+            s.n_exemplars,
+            s.one_per_subject,
+            s.zero_rule,
+            LAYER,
+            s.resize,
+            s.crop,
+            s.seed,
+        )
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """What each claim comes down to in this network: index `fer_lib.measures.network_measures.MEASURES`, columns ``value`` and
+        ``lacking`` (why there is none; else empty).
+        """  # noqa: D205
+        found = json.loads((self._measured.path / "measures.json").read_text("utf-8"))
+        rows = [(found["values"].get(name, np.nan), found["lacking"].get(name, "")) for name in MEASURES]
+        return pd.DataFrame(rows, index=pd.Index(MEASURES, name="measure"), columns=["value", "lacking"])
+
+    @cached_property
+    def untrained_measures(self) -> pd.DataFrame:
+        """The same of networks before their first step: a row for each seed (index), this study's own start first."""
+        own, number = self.settings.seed, self.settings.untrained_networks
+        seeds = [own, *(seed for seed in range(number) if seed != own)][:number]
+        rows = {}
+        for seed in tqdm(seeds, "untrained networks", disable=None if self.progress else True, leave=False):
+            settings = self.settings.replace(epochs=0, seed=seed)
+            rows[seed] = type(self)(settings, self.store, progress=False).measures["value"]
+        return pd.DataFrame(rows).T.rename_axis("seed")
+
+    @cached_property
     def claims(self) -> tuple[claims.Verdict, ...]:
         """The verdicts on C1 to C4; a claim whose test needs what the faces lack is not decided, and says what they lack."""
-        tests: dict[str, Callable[[], claims.Verdict]] = {
-            "C1": lambda: claims.look_alike(self.likeness),
-            "C2": lambda: claims.on_the_region(self.alignment),
-            "C3": lambda: claims.detects(self.matches),
-            "C4": lambda: claims.decides(self.ablation),
+        own, before = self.measures, self.untrained_measures
+        controls: dict[str, Callable[[], list[Comparison]]] = {
+            "C1": lambda: [
+                between_networks(
+                    "untrained networks, projections", own.loc["projections", "value"], before["projections"]
+                )
+            ],
+            "C2": lambda: [self._other_maps()],
+            "C3": self._detection_controls,
+            "C4": lambda: [self._other_sets()],
         }
 
-        def verdict(claim: str) -> claims.Verdict:
-            try:
-                return tests[claim]()
-            except Lacking as reason:
-                return claims.undecided(claim, str(reason))
+        def verdict(name: str) -> claims.Verdict:
+            column = claims.CLAIMS[name].column
+            if reason := own.loc[column, "lacking"]:
+                return claims.judge(name, [], [], reason=reason)
+            return claims.judge(name, own.loc[column, "value"], before[column], controls[name]())
 
-        return tuple(map(verdict, tests))
+        return tuple(map(verdict, claims.CLAIMS))
+
+    def _other_maps(self) -> Comparison:
+        """C2: the matched maps' energy in their units' regions against that of maps drawn at random for each unit."""
+        aus = [au for au in self._with_region() if au in self.winners()]
+        inside = energy_in_regions(self._energy(), self.regions(aus))
+        return other_maps(inside, self.matched.loc[aus].to_numpy(), seed=self.settings.seed)
+
+    def _detection_controls(self) -> list[Comparison]:
+        """C3: the matched maps on the test people against chance and against what the expression alone says."""
+        people, aus = self.split_of_all, list(self.matchable())
+        return detectors.detection_controls(
+            self.responses.maximum,
+            self.present[aus],
+            self.apexes(people.train),
+            self.apexes(people.test),
+            matched=self.matched.to_numpy(),
+            subject=self.table["subject"],
+            expression=self.table["expression"],
+            seed=self.settings.seed,
+        )
+
+    def _other_sets(self) -> Comparison:
+        """C4: the accuracy that is lost without the matched maps against that without random sets as loud."""
+        found = self.ablation
+        return against_draws(
+            "random maps as loud", found.accuracy - found.without, found.accuracy - found.random
+        )
 
     def regions(self, aus: Sequence[int]) -> np.ndarray:
         """Where some AUs move the face, in the network's input, (J, crop, crop) bool."""
@@ -653,10 +732,14 @@ class Study:
         return rendered.control_faces(self.store, people, s.size, s.faces_seed, progress=self.progress)
 
     @cached_property
+    def _atlas(self) -> Artifact:
+        levels = (0.0, 5.0) if self.settings.preset == "smoke" else (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+        return rendered.atlas(self.store, levels, progress=self.progress)
+
+    @cached_property
     def atlas(self) -> Atlas:
         """One rendered person with one action unit at a time, whatever the faces are."""
-        levels = (0.0, 5.0) if self.settings.preset == "smoke" else (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
-        return Atlas.load(rendered.atlas(self.store, levels, progress=self.progress).path)
+        return Atlas.load(self._atlas.path)
 
     @cached_property
     def traditional(self) -> Traditional:

@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats, check_maps
+from fer_lib.measures.comparisons import Comparison, against_draws, nothing
 from fer_lib.network.stack import Field
 from fer_lib.probe.projections import Projections, overlap
+
+OTHER_MAPS = "other maps of the network"
 
 
 def energy_at_random(
@@ -119,3 +122,29 @@ def region_alignment(
         index=pd.Index(list(aus), name="AU"),
     )
     return table.dropna(subset=["matched"])
+
+
+def other_maps(inside: ArrayLike, matched: ArrayLike, *, draws: int = 5000, seed: int = 0) -> Comparison:
+    """Compare the matched maps with maps that are drawn for each action unit at random.
+
+    Parameters
+    ----------
+    inside
+        Share of each map's projected energy in each unit's region, shape (J, C); see `energy_in_regions`.
+    matched
+        Map of each unit, shape (J,); -1 for none, which is left out.
+    draws, seed
+        Random assignments of maps to units, and their seed.
+
+    Returns
+    -------
+    Comparison
+        Of the means over units; NaN without a unit.
+    """
+    shares, best = np.asarray(inside, dtype=np.float64), np.asarray(matched)
+    alive = np.flatnonzero(~np.isnan(shares).all(axis=0))
+    there = np.flatnonzero((best >= 0) & np.isin(best, alive))
+    if not len(there):
+        return nothing(OTHER_MAPS)
+    random = alive[np.random.default_rng(seed).integers(len(alive), size=(draws, len(there)))]
+    return against_draws(OTHER_MAPS, shares[there, best[there]].mean(), shares[there, random].mean(axis=1))

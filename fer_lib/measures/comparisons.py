@@ -1,4 +1,4 @@
-"""A measure against its controls: a difference with its p, and the interval of a mean."""
+"""A measure against its controls: the difference with its interval and its p, and what the data could have seen."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import bootstrap
+from scipy import stats
 
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
 
 LEVEL = 0.05
 """Largest p at which a control counts as beaten."""
-FEWEST = 5
-"""Items below which no interval is given."""
+POWER = 0.8
+"""Share of repetitions in which `Comparison.detectable` would be seen."""
+_TIE = 1e-12  # sums in another order may differ in the last digit; an exact tie counts as at least as large
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,18 @@ class Comparison:
         Of the control.
     difference
         Mean of measure minus control; above 0 speaks for the claim; NaN where nothing could be compared.
+    low, high
+        Ends of the 95 % interval of the difference; NaN likewise.
     p
-        Probability of a difference this large if measure and control were alike, 1 / (B + 1) to 1 of B permutations; NaN likewise.
+        Probability of a difference this large if measure and control were alike; NaN likewise.
     n
-        Items of the measure that were compared: maps, action units or random sets.
+        Independent items that it rests on: networks, people or random sets.
     """
 
     name: str
     difference: float
+    low: float
+    high: float
     p: float
     n: int
 
@@ -43,106 +48,140 @@ class Comparison:
         """Whether the measure is above its control at 5 %."""
         return self.difference > 0 and self.p <= LEVEL
 
+    @property
+    def detectable(self) -> float:
+        """Smallest true difference that would be significant, one-sided at 5 %, in 80 % of repetitions: from the interval's width."""
+        error = (self.high - self.low) / (2 * stats.norm.ppf(0.975))
+        return float((stats.norm.ppf(1 - LEVEL) + stats.norm.ppf(POWER)) * error)
 
-def paired(
-    name: str, measure: ArrayLike, control: ArrayLike, *, permutations: int = 5000, seed: int = 0
-) -> Comparison:
-    """Compare item by item: under the null each difference could as well have the other sign.
+
+def nothing(name: str, n: int = 0) -> Comparison:
+    """Return a comparison that could not be made."""
+    return Comparison(name, *(float("nan"),) * 4, n)
+
+
+def between_networks(name: str, trained: ArrayLike, untrained: ArrayLike, *, seed: int = 0) -> Comparison:
+    """Compare a measure of trained networks with that of untrained ones; the network is the unit.
+
+    One trained network is one draw: under the null it could be any of all of them, so that it has to lie above at least nineteen
+    untrained ones to reach 5 %. Its interval takes the spread of the untrained ones for its own.
 
     Parameters
     ----------
     name
         Of the control.
-    measure, control
-        Values of the same items, shape (n,); items with a NaN in either are left out.
-    permutations, seed
-        How many random sign flips, and their seed.
+    trained, untrained
+        One value for each network, shapes (n,) and (m,); NaN is left out.
+    seed
+        Of the permutations, where there are too many to take all.
 
     Returns
     -------
     Comparison
-        NaN where no item is left, or a difference is infinite.
-
-    Raises
-    ------
-    FerError
-        If there are not as many controls as measures.
+        p of the permutation test of the means (exact for few networks), interval of Welch's t; NaN without a network on either side
+        or with an infinite value, the interval also with fewer than two untrained networks.
     """
-    a, b = np.asarray(measure, dtype=np.float64), np.asarray(control, dtype=np.float64)
-    if a.shape != b.shape:
-        raise FerError(f"{a.shape} measures and {b.shape} controls; one of each per item")
-    both = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[both], b[both]
-    if not len(a) or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return Comparison(name, float("nan"), float("nan"), len(a))
-    difference = a - b
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations, len(difference)))
-    null = signs @ difference / len(difference)
-    # Sums in another order may differ in the last digit; an exact tie counts as at least as large.
-    reached = int((null >= difference.mean() - 1e-12 * np.abs(difference).sum()).sum())
-    return Comparison(name, float(difference.mean()), (1 + reached) / (permutations + 1), len(difference))
-
-
-def unpaired(
-    name: str, measure: ArrayLike, control: ArrayLike, *, permutations: int = 5000, seed: int = 0
-) -> Comparison:
-    """Compare two groups of items: under the null each value could as well be of the other group.
-
-    Parameters
-    ----------
-    measure, control
-        Values, shapes (n,) and (m,); NaN is left out.
-    name, permutations, seed
-        As in `paired`; a permutation divides all values at random.
-
-    Returns
-    -------
-    Comparison
-        NaN where a group is empty, or a value infinite.
-    """
-    a, b = (_known(values) for values in (measure, control))
+    a, b = known(trained), known(untrained)
     if not len(a) or not len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return Comparison(name, float("nan"), float("nan"), len(a))
-    both = np.concatenate([a, b])
-    order = np.random.default_rng(seed).permuted(np.tile(np.arange(len(both)), (permutations, 1)), axis=1)
-    first = both[order[:, : len(a)]].mean(axis=1)
-    null = first - (both.sum() - first * len(a)) / len(b)
+        return nothing(name, len(a))
     difference = float(a.mean() - b.mean())
-    reached = int((null >= difference - 1e-12 * np.abs(both).max()).sum())
-    return Comparison(name, difference, (1 + reached) / (permutations + 1), len(a))
+    low = high = float("nan")
+    if len(a) == 1 or len(b) == 1:  # the exact test by hand, as scipy's wants two of each
+        one, others, sign = (a, b, 1) if len(a) == 1 else (b, a, -1)
+        p = (1 + int((sign * (others - one) >= 0).sum())) / (1 + len(others))
+    else:
+        p = stats.permutation_test(
+            (a, b),
+            lambda x, y, axis: x.mean(axis) - y.mean(axis),
+            vectorized=True,
+            n_resamples=9999,
+            alternative="greater",
+            rng=np.random.default_rng(seed),
+        ).pvalue
+    if len(b) > 1 and len(a) == 1:
+        half = stats.t.ppf(0.975, len(b) - 1) * b.std(ddof=1) * np.sqrt(1 + 1 / len(b))
+        low, high = difference - half, difference + half
+    elif len(b) > 1 and not (np.ptp(a) or np.ptp(b)):
+        low = high = difference
+    elif len(b) > 1:
+        found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+        low, high = found.low, found.high
+    return Comparison(name, difference, float(low), float(high), float(p), len(a))
 
 
-def interval(items: ArrayLike, *, level: float = 0.95, draws: int = 2000) -> tuple[float, float]:
-    """Return the ends of the percentile bootstrap interval of a mean.
+def against_draws(name: str, value: float, draws: ArrayLike) -> Comparison:
+    """Compare a measure with what random choices reach, such as random sets of maps.
 
     Parameters
     ----------
-    items
-        Values, shape (n,); NaN is left out.
-    level
-        Share of the resampled means inside, between 0 and 1.
+    name
+        Of the control.
+    value
+        The measure; larger speaks for the claim.
     draws
-        Resamples, of a fixed seed.
+        The same measure of random choices, shape (B,).
 
     Returns
     -------
-    tuple of float
-        Low and high; NaN below `FEWEST` items, or where one is infinite.
+    Comparison
+        p is the share of draws that are at least as large, with +1 in count and total; NaN without a draw or with a value that is not
+        finite.
     """
-    values = _known(items)
-    if len(values) < FEWEST or not np.isfinite(values).all():
-        return float("nan"), float("nan")
-    found = bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=level,
-        n_resamples=draws,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    null = np.asarray(draws, dtype=np.float64)
+    if not len(null) or not np.isfinite(null).all() or not np.isfinite(value):
+        return nothing(name, len(null))
+    reached = int((null >= value - _TIE * max(1.0, abs(value))).sum())
+    middle = float(null.mean())
+    low, high = np.quantile(null, [0.025, 0.975]) - middle
+    difference = float(value - middle)
+    return Comparison(
+        name,
+        difference,
+        difference - float(high),
+        difference - float(low),
+        (1 + reached) / (len(null) + 1),
+        len(null),
+    )
 
 
-def _known(values: ArrayLike) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
+def from_bootstrap(name: str, difference: float, draws: ArrayLike, n: int) -> Comparison:
+    """Compare by a difference that was computed anew for resampled people.
+
+    Parameters
+    ----------
+    name
+        Of the control.
+    difference
+        Measure minus control.
+    draws
+        The same for each resample, shape (B,); NaN (a resample without a value) is left out.
+    n
+        People.
+
+    Returns
+    -------
+    Comparison
+        Percentile interval; p is the share of draws that are not above 0, with +1 in count and total. NaN where fewer than half of the
+        resamples have a value.
+    """
+    drawn = np.asarray(draws, dtype=np.float64)
+    found = drawn[~np.isnan(drawn)]
+    if (
+        not len(found)
+        or 2 * len(found) < len(drawn)
+        or not np.isfinite(found).all()
+        or not np.isfinite(difference)
+    ):
+        return nothing(name, n)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Comparison(
+        name, float(difference), float(low), float(high), float(1 + (found <= 0).sum()) / (len(found) + 1), n
+    )
+
+
+def known(values: ArrayLike) -> Floats:
+    """Return the values, shape (n,), that are not NaN."""
+    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if array.ndim != 1:
+        raise FerError(f"values have shape {array.shape}; give one for each item, (n,)")
     return array[~np.isnan(array)]

@@ -6,6 +6,7 @@ Scores are the largest response of every picture on every map, shape (N, C); `pr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.sparse import csr_array
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
+from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
 from fer_lib.measures.ranks import auc, average_precision
@@ -276,8 +278,8 @@ def within_expression(
     return p
 
 
-def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floats:
-    """Return the AUC of a control that knows only the expression: the share of training rows of that expression with the unit.
+def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floats:
+    """Return what a control that knows only the expression answers: the share of training rows of that expression with the unit.
 
     Parameters
     ----------
@@ -291,15 +293,113 @@ def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, 
     Returns
     -------
     ndarray
-        Shape (J,); NaN for a unit that is present or absent in all test rows.
+        Shape (len(test), J), 0 to 1.
     """
     labels, train, test = np.asarray(present, dtype=np.float64), np.asarray(train), np.asarray(test)
     names, code = np.unique(np.asarray(expression), return_inverse=True)
     member = code[train][None] == np.arange(len(names))[:, None]  # (expressions, train)
-    known = ~np.isnan(labels[train])
-    share = (member @ np.nan_to_num(labels[train])) / np.maximum(member @ known, 1)
-    scores = share[code[test]]  # (test, J)
-    return np.array([auc(scores[:, [j]], labels[test][:, [j]])[0, 0] for j in range(labels.shape[1])])
+    coded = ~np.isnan(labels[train])
+    share = (member @ np.nan_to_num(labels[train])) / np.maximum(member @ coded, 1)
+    return np.asarray(share[code[test]])
+
+
+def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floats:
+    """Return the AUC of `expression_scores`, shape (J,); NaN for a unit that is present or absent in all test rows."""
+    scores, labels = (
+        expression_scores(expression, present, train, test),
+        np.asarray(present)[np.asarray(test)],
+    )
+    return np.array([auc(scores[:, [j]], labels[:, [j]])[0, 0] for j in range(labels.shape[1])])
+
+
+def resampled_auc(
+    scores: ArrayLike, present: ArrayLike, subject: ArrayLike, *, draws: int = 2000, seed: int = 0
+) -> Floats:
+    """Return the AUC of one score for each unit when people are drawn anew, with replacement.
+
+    Parameters
+    ----------
+    scores, present
+        Score and label (1, 0 or NaN) of every row for every unit, shape (M, J).
+    subject
+        Person of every row, shape (M,); all rows of a person come and go together.
+    draws, seed
+        Number of resamples, and their seed: the same seed and people give the same resamples.
+
+    Returns
+    -------
+    ndarray
+        Shape (draws, J); NaN where a resample has no row with the unit, or none without.
+    """
+    values, labels = np.asarray(scores, dtype=np.float64), np.asarray(present, dtype=np.float64)
+    people, who = np.unique(np.asarray(subject), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    weight = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)[:, who].astype(
+        float
+    )
+    out = np.full((draws, labels.shape[1]), np.nan)
+    for unit in range(labels.shape[1]):
+        on, off = labels[:, unit] == 1, labels[:, unit] == 0
+        above = np.sign(values[on, unit][:, None] - values[off, unit]) / 2 + 0.5
+        pairs = weight[:, on].sum(axis=1) * weight[:, off].sum(axis=1)
+        won = ((weight[:, on] @ above) * weight[:, off]).sum(axis=1)
+        np.divide(won, pairs, out=out[:, unit], where=pairs > 0)
+    return out
+
+
+def detection_controls(
+    maximum: ArrayLike,
+    present: ArrayLike,
+    train: ArrayLike,
+    test: ArrayLike,
+    *,
+    matched: ArrayLike,
+    subject: ArrayLike,
+    expression: ArrayLike,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare the test AUC of the matched maps, its mean over units, with chance and with what the expression alone says.
+
+    Parameters
+    ----------
+    maximum, present, train, test
+        As for `select_and_test`.
+    matched
+        Map that was chosen for each unit on the training rows, shape (J,); -1 for none, which is left out.
+    subject, expression
+        Person of every row and expression of its sequence, shape (N,).
+    seed
+        Of the resamples of people.
+
+    Returns
+    -------
+    list of Comparison
+        Intervals and p from resampled test people; units with fewer than `LEAST` test rows on a side are left out.
+    """
+    values, labels = check_responses(maximum, present)
+    rows, best = np.asarray(test), check_maps(matched, labels.shape[1], values.shape[1])
+    truth, who = labels[rows], np.asarray(subject)[rows]
+    enough = np.minimum((truth == 1).sum(axis=0), (truth == 0).sum(axis=0)) >= LEAST
+    kept, people = np.flatnonzero(enough & (best >= 0)), len(np.unique(who))
+    names = ("chance", "expression alone")
+    if not len(kept):
+        return [nothing(name, people) for name in names]
+    own = values[np.ix_(rows, best[kept])]
+    alone = expression_scores(expression, labels, train, rows)[:, kept]
+    found = {}
+    for name, scores in {"own": own, "alone": alone}.items():
+        point = np.array([auc(scores[:, [j]], truth[:, [unit]])[0, 0] for j, unit in enumerate(kept)])
+        found[name] = point, resampled_auc(scores, truth[:, kept], who, seed=seed)
+    differences = (
+        (found["own"][0] - 0.5, found["own"][1] - 0.5),
+        tuple(a - b for a, b in zip(*found.values(), strict=True)),
+    )
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a resample in which no unit has both sides
+        return [
+            from_bootstrap(name, float(point.mean()), np.nanmean(drawn, axis=1), people)
+            for name, (point, drawn) in zip(names, differences, strict=True)
+        ]
 
 
 def _threshold(score: Floats, label: Floats) -> float:

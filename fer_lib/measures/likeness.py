@@ -179,14 +179,14 @@ def exemplar_likeness(
     train: ArrayLike,
     responses: Responses,
     exemplars: Exemplars,
-    untrained: Exemplars,
     field: Field,
     *,
+    untrained: Exemplars | None = None,
     similarity: Similarity = "hog",
     draws: int = 20,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure how alike the exemplars of every map are, beside three levels (claim C1).
+    """Measure how alike the exemplars of every map are, beside other levels (claim C1).
 
     Parameters
     ----------
@@ -198,11 +198,12 @@ def exemplar_likeness(
         Row numbers of the pictures that exemplars are taken from.
     responses
         Responses of a layer's C maps to all N pictures.
-    exemplars, untrained
-        The strongest of the training pictures for every map, in row numbers of `pictures`, of the network and of the same network
-        before training.
+    exemplars
+        The strongest of the training pictures for every map, in row numbers of `pictures`.
     field
         Receptive field of the layer, whose squares are compared.
+    untrained
+        The exemplars of the same network before training, if they are to be measured too.
     similarity, draws, seed
         As in `similarity_at_place`.
 
@@ -211,7 +212,7 @@ def exemplar_likeness(
     DataFrame
         Index `map`, those with exemplars of at least two people; columns `trained` (the exemplars), `same place` (mean of random
         training pictures at the same places), `ranks 10-100` (pictures between the 10th and 100th of the map, at its own
-        maxima) and `untrained` (exemplars of the network before training; NaN for a map dead there).
+        maxima) and, where given, `untrained` (NaN for a map dead there).
 
     Raises
     ------
@@ -233,7 +234,7 @@ def exemplar_likeness(
     sets = [
         (exemplars.picture, exemplars.row, exemplars.column),
         (found, responses.row[middle, maps], responses.column[middle, maps]),
-        (untrained.picture, untrained.row, untrained.column),
+        *((some.picture, some.row, some.column) for some in (untrained,) if some is not None),
         *((some, exemplars.row, exemplars.column) for some in chosen),
     ]
     picture = [some for some, _, _ in sets]
@@ -251,14 +252,11 @@ def exemplar_likeness(
         )
         for part, some in zip(parts, picture, strict=True)
     ]
-    table = pd.DataFrame(
-        {
-            "trained": alike[0],
-            "same place": np.stack(alike[3:], axis=1).mean(axis=1),
-            "ranks 10-100": alike[1],
-            "untrained": alike[2],
-        }
-    ).rename_axis("map")
+    place = np.stack(alike[-draws:], axis=1).mean(axis=1)
+    levels = {"trained": alike[0], "same place": place, "ranks 10-100": alike[1]}
+    if untrained is not None:
+        levels["untrained"] = alike[2]
+    table = pd.DataFrame(levels).rename_axis("map")
     table = table.dropna(subset=["trained", "same place"])
     if table.empty:
         raise Lacking("no map has exemplars of two people, so there are no pairs of squares to compare")

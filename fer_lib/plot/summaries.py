@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fer_lib.claims import Verdict
+from fer_lib.claims import CLAIMS, Verdict
+from fer_lib.measures.comparisons import POWER, Comparison
 from fer_lib.measures.detectors import LEAST
 from fer_lib.measures.dissection import BAR
 
@@ -26,20 +27,33 @@ def claims_table(verdicts: Sequence[Verdict]) -> str:
     """Markdown of the verdicts: a row for each claim, with its measure and how far it lies above each control."""
     rows = []
     for v in verdicts:
-        if v.reason:
-            measure, controls = "not tested", f"left out: {v.reason}"
-        else:
-            measure = f"{v.measure}: {number(v.value)}"
-            controls = "; ".join(
-                f"{c.name} {c.difference:+.3f} (p = {c.p:.3g})"
-                if math.isfinite(c.difference)
-                else f"{c.name}: too few to say"
-                for c in v.comparisons
-            )
-        rows.append((v.claim, v.statement, v.decision, measure, controls))
-    columns = ["claim", "statement", "verdict", "measure", "above its controls by"]
+        controls = "; ".join(map(comparison, v.comparisons)) if not v.reason else f"left out: {v.reason}"
+        measure = f"{v.measure}: {number(v.value)}" if not v.reason else "not tested"
+        rows.append((f"**{v.claim}** {v.statement}", f"**{v.decision}**", measure, controls))
+    columns = ["claim", "verdict", "measure", "above its controls by"]
     text: str = pd.DataFrame(rows, columns=columns).to_markdown(index=False)
     return text
+
+
+def comparison(found: Comparison) -> str:
+    """Say how far a measure lies above a control, with its interval and p, as in "chance +0.120 [0.050, 0.190], p = 0.003"."""
+    if not math.isfinite(found.difference):
+        return f"{found.name}: too few to say"
+    interval = f" [{found.low:.3f}, {found.high:.3f}]" if math.isfinite(found.low) else ""
+    return f"{found.name} {found.difference:+.3f}{interval}, p = {found.p:.2g}"
+
+
+def power(verdicts: Sequence[Verdict]) -> str:
+    """Say of the undecided claims how large a difference this much data could have seen; empty without one."""
+    parts = []
+    for v in verdicts:
+        open_ones = [c for c in v.comparisons if math.isfinite(c.low) and not c.beaten]
+        if v.decision == "not decided" and open_ones:
+            seen = "; ".join(f"{c.detectable:.2f} above {c.name}" for c in open_ones)
+            parts.append(f"{v.claim} ({seen}; what matters is {CLAIMS[v.claim].margin:g})")
+    if not parts:
+        return ""
+    return f"What is not decided could have been seen, in {percent(POWER)} of such studies, from a difference of: {', '.join(parts)}."
 
 
 def number(value: float) -> str:
