@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from fer_lib.claims import on_the_region
 from fer_lib.errors import FerError
-from fer_lib.measures.alignment import energy_at_random, energy_in_regions, region_alignment
+from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
 from fer_lib.network.stack import Field
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units
@@ -67,7 +67,10 @@ def test_alignment_is_found_where_it_is_planted(inside):
     )
     assert table.index.tolist() == aus and table.to_numpy().min() >= 0 and table.to_numpy().max() <= 1
     assert table["random place"].to_numpy() == pytest.approx(64 / side**2)
-    assert (on_the_region(table).decision == "holds") == inside
+    shares = energy_in_regions(energy, regions)
+    found = other_maps(shares, matched)
+    assert found.beaten == inside
+    assert found.difference == pytest.approx(table["matched"].mean() - shares.mean(), abs=0.02)
 
 
 def test_units_without_a_map_or_energy_are_left_out():
@@ -83,3 +86,16 @@ def test_units_without_a_map_or_energy_are_left_out():
         energy * 0, energy, energy[0], regions, aus=[1, 2, 4], matched=[0, 0, 0], untrained_matched=[0, 0, 0]
     )
     assert silent.empty
+
+
+def test_other_maps_hold_their_level_and_leave_out_what_projects_nothing():
+    rng = np.random.default_rng(1)
+    p = []
+    for seed in range(300):
+        shares = rng.random((6, 40))
+        shares[:, 3] = np.nan
+        chosen = np.where(np.arange(6) == 5, -1, rng.integers(0, 40, 6))
+        p.append(other_maps(shares, chosen, draws=199, seed=seed).p)
+    assert (np.array(p) <= 0.05).sum() <= binom(300, 0.05).ppf(0.999)
+    nothing = other_maps(np.full((2, 3), np.nan), [0, 1])
+    assert nothing.n == 0 and np.isnan(nothing.p)

@@ -107,8 +107,8 @@ def measured(rows, detector):
         rows,
         found,
         exemplars(found, among=rows),
-        exemplars(before, among=rows),
         Field(16, 1, 0),
+        untrained=exemplars(before, among=rows),
         draws=4,
     )
 
@@ -130,7 +130,7 @@ def test_one_person_has_no_pairs():
     found = activations.record(features, [torch.from_numpy(pictures[:, None])], layer="1")
     best = exemplars(found, n=3)
     with pytest.raises(Lacking, match="exemplars of two people"):
-        exemplar_likeness(pictures, ["x"] * 12, np.arange(12), found, best, best, Field(16, 1, 0), draws=2)
+        exemplar_likeness(pictures, ["x"] * 12, np.arange(12), found, best, Field(16, 1, 0), draws=2)
 
 
 def test_places_agree_with_the_networks_receptive_fields():

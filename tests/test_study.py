@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_lib.claims import DECISIONS, verdicts_table
+from fer_lib.claims import DECISIONS, comparisons_table, verdicts_table
 from fer_lib.measures.interventions import selectivity
 from fer_lib.plot import summaries
 from fer_lib.study import Study
@@ -17,8 +17,37 @@ def test_every_claim_is_put_to_its_test(tiny_study: Any) -> None:
     assert table["claim"].tolist() == ["C1", "C2", "C3", "C4"]
     assert table["decision"].isin(DECISIONS).all() and (table["reason"] == "").all()
     assert "not tested" not in summaries.claims_table(tiny_study.claims)
-    tested = table.dropna(subset=["low"])
-    assert ((tested["low"] <= tested["value"]) & (tested["value"] <= tested["high"])).all()
+    assert (table["trained"] == 1).all() and (table["untrained"] == 3).all()
+    compared = comparisons_table(tiny_study.claims).dropna(subset=["low"])
+    assert ((compared["low"] <= compared["difference"]) & (compared["difference"] <= compared["high"])).all()
+    assert compared["p"].between(0, 1).all() and len(compared) >= 6
+    assert not (table["decision"] == "holds").any(), "three untrained networks are too few for that"
+
+
+def test_a_network_is_measured_as_the_pages_show_it(tiny_study: Any) -> None:
+    found = tiny_study.measures["value"]
+    assert found.notna().all() and (tiny_study.measures["lacking"] == "").all()
+    likeness = tiny_study.likeness
+    assert np.isclose(found["likeness"], (likeness["trained"] - likeness["same place"]).mean(), atol=0.02)
+    alignment = tiny_study.alignment
+    assert np.isclose(found["alignment"], (alignment["matched"] - alignment["random place"]).mean())
+    matches = tiny_study.matches
+    assert np.isclose(found["detection"], (matches["auc_d"] - 0.5).mean())
+    assert np.isclose(found["selected"], (matches["auc_auc"] - 0.5).mean())
+    lost = tiny_study.ablation
+    assert np.isclose(found["decision"], (lost.random - lost.without).mean(), atol=0.05)
+
+
+def test_the_own_start_is_the_first_of_the_untrained_networks(tiny_study: Any) -> None:
+    before = tiny_study.untrained_measures
+    assert (
+        len(before) == tiny_study.settings.untrained_networks and before.index[0] == tiny_study.settings.seed
+    )
+    matches = tiny_study.matches
+    assert np.isclose(before["detection"].iloc[0], (matches["auc_untrained_d"] - 0.5).mean())
+    assert before.nunique().gt(1).all(), "they differ in their starts"
+    untrained = tiny_study.untrained
+    assert untrained.measures["value"].equals(before.iloc[0].rename("value"))
 
 
 def test_tables_of_the_claims_hold_what_they_say(tiny_study: Any) -> None:

@@ -8,25 +8,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib.claims import Verdict, undecided
+from fer_lib.claims import Verdict, judge
 from fer_lib.measures.comparisons import Comparison
 from fer_lib.plot import summaries
 from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
 
 
 def verdict(value: float = 0.6123, difference: float = 0.1, p: float = 0.0002) -> Verdict:
-    comparisons = (Comparison("chance", difference, p, 9), Comparison("untrained", -0.05, 0.81, 9))
-    return Verdict("C3", "It detects.", "mean AUC", value, (0.5, 0.7), comparisons, "holds in part")
+    comparisons = (
+        Comparison("chance", difference, difference - 0.05, difference + 0.05, p, 9),
+        Comparison("untrained", -0.05, np.nan, np.nan, 0.81, 9),
+    )
+    return Verdict("C3", value, 1, 20, comparisons, "not decided")
 
 
 def test_claims_in_a_table() -> None:
-    text = summaries.claims_table([verdict(), undecided("C4", "no picture is coded")])
+    text = summaries.claims_table([verdict(), judge("C4", [], [], reason="no picture is coded")])
     line = text.splitlines()[2]
-    assert "mean AUC: 0.612" in line and "chance +0.100 (p = 0.0002); untrained -0.050 (p = 0.81)" in line
+    assert (
+        ": 0.612" in line and "chance +0.100 [0.050, 0.150], p = 0.0002; untrained -0.050, p = 0.81" in line
+    )
     assert "not tested" in text and "left out: no picture is coded" in text and "nan" not in text
     assert [c.strip() for c in text.splitlines()[0].split("|")[1:-1]] == [
         "claim",
-        "statement",
         "verdict",
         "measure",
         "above its controls by",
@@ -35,7 +39,14 @@ def test_claims_in_a_table() -> None:
 
 def test_what_could_not_be_measured_is_said_in_words() -> None:
     text = summaries.claims_table([verdict(np.nan, np.nan, np.nan)])
-    assert "mean AUC: too few to say" in text and "chance: too few to say" in text and "nan" not in text
+    assert ": too few to say" in text and "chance: too few to say" in text and "nan" not in text
+
+
+def test_what_is_not_decided_says_what_could_have_been_seen() -> None:
+    open_one = Verdict("C3", 0.1, 1, 20, (Comparison("chance", 0.05, -0.05, 0.15, 0.2, 25),), "not decided")
+    text = summaries.power([open_one, verdict()])
+    assert "C3 (0.13 above chance; what matters is 0.05)" in text and "80 %" in text
+    assert summaries.power([judge("C4", [], [], reason="because")]) == ""
 
 
 @pytest.mark.parametrize(

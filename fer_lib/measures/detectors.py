@@ -297,8 +297,8 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
     """
     labels, train, test = np.asarray(present, dtype=np.float64), np.asarray(train), np.asarray(test)
     names, code = np.unique(np.asarray(expression), return_inverse=True)
-    member = code[train][None] == np.arange(len(names))[:, None]  # (expressions, train)
-    coded = ~np.isnan(labels[train])
+    member = (code[train][None] == np.arange(len(names))[:, None]).astype(float)  # (expressions, train)
+    coded = ~np.isnan(labels[train])  # counted as numbers: a product of two truth values would be one
     share = (member @ np.nan_to_num(labels[train])) / np.maximum(member @ coded, 1)
     return np.asarray(share[code[test]])
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from fer_lib.errors import FerError, Lacking
+from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import ablate
 from fer_lib.measures.alignment import energy_at_random, energy_in_regions
 from fer_lib.measures.arrays import Floats
@@ -186,10 +186,10 @@ def decision_excess(
     chosen = chosen[chosen >= 0]
     if not len(chosen):
         raise Lacking("no action unit has a single matched map")
-    try:
-        found = ablate(classifier, pooled, labels, chosen, draws=50, seed=seed)
-    except FerError as error:
-        raise Lacking(str(error)) from error
+    maps = next(iter(pooled())).shape[1]
+    if 2 * len(chosen) > maps:
+        raise Lacking(f"{len(chosen)} of {maps} maps are matched, and too few are left to compare with")
+    found = ablate(classifier, pooled, labels, chosen, draws=50, seed=seed)
     return float(found.random.mean() - found.without)
 
 
