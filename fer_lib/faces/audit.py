@@ -24,7 +24,7 @@ _SHOWN = 12
 _STRANGER = "not a part of CK+"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audit:
     """Counts and problems of a set of faces.
 

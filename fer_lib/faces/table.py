@@ -29,7 +29,7 @@ NOT_GIVEN = -1.0
 _EXACT = Path("rendered") / "parameters.parquet"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Faces:
     """Frames of faces with everything that is known of them.
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
+from fer_lib.checks import at_least, generator
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
 
@@ -76,7 +77,9 @@ def paired(
     if not len(a) or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return Comparison(name, float("nan"), float("nan"), len(a))
     difference = a - b
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations, len(difference)))
+    signs = generator(seed).choice(
+        [-1.0, 1.0], size=(at_least("permutations", permutations), len(difference))
+    )
     null = signs @ difference / len(difference)
     # Sums in another order may differ in the last digit; an exact tie counts as at least as large.
     reached = int((null >= difference.mean() - 1e-12 * np.abs(difference).sum()).sum())
@@ -104,7 +107,9 @@ def unpaired(
     if not len(a) or not len(b) or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return Comparison(name, float("nan"), float("nan"), len(a))
     both = np.concatenate([a, b])
-    order = np.random.default_rng(seed).permuted(np.tile(np.arange(len(both)), (permutations, 1)), axis=1)
+    order = generator(seed).permuted(
+        np.tile(np.arange(len(both)), (at_least("permutations", permutations), 1)), axis=1
+    )
     first = both[order[:, : len(a)]].mean(axis=1)
     null = first - (both.sum() - first * len(a)) / len(b)
     difference = float(a.mean() - b.mean())

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from fer_lib.checks import real_numbers, row_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
 from fer_lib.measures.distance import best_maps
@@ -97,10 +98,10 @@ def select_and_test(
     [{'au': 12, 'map': 1, 'train_auc': 1.0, 'test_auc': 1.0, 'hit_rate': 1.0}]
     """
     values, labels = check_responses(scores, present)
-    train, test = np.asarray(train), np.asarray(test)
+    train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
     if len(units) != labels.shape[1]:
         raise FerError(f"{len(units)} unit numbers for {labels.shape[1]} columns of labels")
-    if np.intersect1d(np.arange(len(values))[train], np.arange(len(values))[test]).size:
+    if np.intersect1d(train, test).size:
         raise FerError("training and test rows overlap; choose disjoint ones")
     train_auc = auc(values[train], labels[train])
     maps = best_maps(train_auc) if chosen is None else check_maps(chosen, *train_auc.shape)
@@ -182,7 +183,8 @@ def evaluate_matches(
     """
     values, labels = check_responses(maximum, present)
     before, _ = check_responses(untrained_maximum, present)
-    train, test, who = np.asarray(train), np.asarray(test), np.asarray(subject)[np.asarray(test)]
+    train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
+    who = np.asarray(subject)[test]
     chosen = {
         "d": select_and_test(values, labels, train, test, units=aus, chosen=matched),
         "auc": select_and_test(values, labels, train, test, units=aus),
@@ -293,7 +295,8 @@ def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, 
     ndarray
         Shape (J,); NaN for a unit that is present or absent in all test rows.
     """
-    labels, train, test = np.asarray(present, dtype=np.float64), np.asarray(train), np.asarray(test)
+    labels = real_numbers("labels", present)
+    train, test = (row_numbers("rows", rows, len(labels)) for rows in (train, test))
     names, code = np.unique(np.asarray(expression), return_inverse=True)
     member = code[train][None] == np.arange(len(names))[:, None]  # (expressions, train)
     known = ~np.isnan(labels[train])

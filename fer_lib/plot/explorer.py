@@ -32,7 +32,7 @@ _LOSSLESS_BELOW = 16  # px: tiles smaller than a block of the lossy codec would 
 _WIDEST = 16383  # px: the largest side a WebP picture may have
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerView:
     """What the explorer shows of one layer of C maps, n pictures for each.
 
