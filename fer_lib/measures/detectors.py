@@ -179,7 +179,7 @@ def evaluate_matches(
         ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``auc_expression`` (see `expression_auc`), ``p`` (of
         the best of all maps on the test people, corrected for that choice), ``p_joint`` (for the choice of AU too), ``with_au`` and
         ``without`` (test sequences). AUC and p are NaN where the test people have fewer than `LEAST` sequences on a side; p also where
-        none of them has two sequences that could change places.
+        none of them has two sequences whose labels could be exchanged.
     """
     values, labels = check_responses(maximum, present)
     before, _ = check_responses(untrained_maximum, present)
@@ -199,7 +199,7 @@ def evaluate_matches(
     try:
         null = permutation_null(*tested_on, permutations=permutations, seed=seed)
     except Lacking:
-        pass  # nobody has two sequences that could change places
+        pass  # no subject has two sequences whose labels could be exchanged
     else:
         every = null.p_values()
         if not np.isnan(every).all():  # some AU is both present and absent
@@ -257,7 +257,7 @@ def within_expression(
     -------
     ndarray
         Shape (J,), corrected for the choice among all maps; NaN for a unit that within no expression is both present and absent,
-        and where no two sequences could change places.
+        and where no two sequences could be exchanged.
     """
     values, labels = check_responses(maximum, present)
     names = np.asarray(expression)

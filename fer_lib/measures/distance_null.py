@@ -52,7 +52,7 @@ def largest_distances(
     Returns
     -------
     ndarray
-        Shape (permutations, J); NaN for a unit that no map can be judged on.
+        Shape (permutations, J); NaN for a unit without a defined distance on any map.
 
     Raises
     ------
@@ -106,7 +106,9 @@ def above_null(distances: pd.DataFrame, nulls: Mapping[int, Floats], quantile: f
         If there is no null.
     """
     if not nulls:
-        raise Lacking("nobody has two sequences whose action units could change places, so there is no null")
+        raise Lacking(
+            "no subject has two sequences whose action units could be exchanged, so there is no null"
+        )
     return [au for au, null in nulls.items() if distances.loc[au].max() > np.quantile(null, quantile)]
 
 

@@ -31,7 +31,7 @@ def held_out_detectors(
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Choose each concept's map on all groups but some and test it on those, so that every row is tested once.
+    """Choose each concept's map on some groups and test it on the others, in folds, so that every row is tested once.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What the best of many maps reaches by chance: permutations of action units among sequences, all maps and units at once.
 
 Scores are the largest response of every picture on every map, shape (N, C); `present` holds 1, 0 and NaN (not coded), shape
-(N, J). A row is one sequence, as the frames of a sequence are not independent, or the function is told which rows belong together.
+(N, J). A row is one sequence, as the frames of a sequence are not independent, or the function takes a group for each row.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def shuffles_within(groups: NDArray[np.int64], count: int, rng: np.random.Genera
     """Return row indices (count, N) that shuffle every group within itself."""
     home = np.argsort(groups, kind="stable")
     keys = rng.random((count, len(groups)))
-    keys += groups  # sorting by group first, by chance within it
+    keys += groups  # sorting by group first, at random within it
     rows = np.empty((count, len(groups)), dtype=np.int64)
     rows[:, home] = np.argsort(keys, axis=1)
     return rows

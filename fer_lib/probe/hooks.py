@@ -1,6 +1,6 @@
 """Any network through hooks: what a layer gives.
 
-Nothing is asked of the network but that it takes pictures (n, C, H, W) and is built of modules. It runs in evaluation and is
+The network only has to take pictures (n, C, H, W) and be built of modules. It runs in evaluation and is
 left as it was found.
 """
 

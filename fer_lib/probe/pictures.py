@@ -68,7 +68,7 @@ class Pictures:
         """Refuse pictures whose order is another one each time."""
         if isinstance(self.given, DataLoader) and _shuffles(self.given):
             raise FerError(
-                "the data loader shuffles, so that nobody knows which picture is which: give it shuffle=False"
+                "the data loader shuffles, so that a response cannot be assigned to its picture: give it shuffle=False"
             )
 
     def lookup(self, numbers: NDArray[np.int64]) -> Images:
