@@ -26,11 +26,13 @@ from torch import nn
 
 from fer_lib.book.speed import code_digest
 from fer_lib.config import Training
-from fer_lib.faces.preprocess import Crops, inputs_of, save_crops
+from fer_lib.faces.crops import Crops, save_crops
+from fer_lib.faces.preprocess import inputs_of
 from fer_lib.faces.table import AU_COLUMNS, BOX, Faces
 from fer_lib.measures.distance import distances
+from fer_lib.measures.distance_null import largest_distances
 from fer_lib.measures.likeness import exemplar_likeness
-from fer_lib.measures.nulls import largest_distances, permutation_null
+from fer_lib.measures.nulls import permutation_null
 from fer_lib.network.batches import Loader, checked, digest_of
 from fer_lib.network.stack import Field
 from fer_lib.network.trainer import Trainer

@@ -23,12 +23,13 @@ from fer_lib.config import Settings, Training, make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
+from fer_lib.faces.crops import Crops
 from fer_lib.faces.digest import MEMORY, digest_of_faces
 from fer_lib.faces.disk import is_system_file
-from fer_lib.measures import ablation, choices, detectors, distance, nulls
+from fer_lib.measures import ablation, choices, detectors, distance, distance_null
 from fer_lib.measures.alignment import energy_at_random, region_alignment
+from fer_lib.measures.arrays import Floats
 from fer_lib.measures.dissection import dissect
-from fer_lib.measures.distance import Floats
 from fer_lib.measures.likeness import exemplar_likeness
 from fer_lib.network import model, splits
 from fer_lib.network.repeatable import arithmetic, precision_of
@@ -151,9 +152,9 @@ class Study:
         return self.faces.table
 
     @cached_property
-    def crops(self) -> preprocess.Crops:
+    def crops(self) -> Crops:
         """Face crops at their native size, in the table's order."""
-        return preprocess.Crops.load(self.pictures.path)
+        return Crops.load(self.pictures.path)
 
     @cached_property
     def shown(self) -> np.ndarray:
@@ -513,7 +514,7 @@ class Study:
         table = self.table.iloc[train]
         if not coded or table[moves].groupby("subject")["sequence"].nunique().max() < 2:
             return {}
-        null = nulls.largest_distances(
+        null = distance_null.largest_distances(
             self.responses.maximum[train],
             self.present[coded].to_numpy()[train],
             table["sequence"],

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Evaluate, crop
+from fer_lib.faces.crops import crop
+from fer_lib.faces.preprocess import Evaluate
 from fer_lib.render.atlas import PERSON, Atlas, render_atlas
 from fer_lib.render.output import crop_mask, landmark_box
 from fer_lib.render.person import Person

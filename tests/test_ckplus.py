@@ -10,7 +10,7 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces.ckplus import read_ckplus
-from fer_lib.faces.disk import read_picture
+from fer_lib.faces.decoding import read_picture
 from fer_lib.faces.reader import read as read_faces
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, Faces, load, save, select_frames, with_box
 

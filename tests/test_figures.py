@@ -19,7 +19,8 @@ import torch
 from matplotlib.figure import Figure
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.faces.preprocess import Augment, Crops
+from fer_lib.faces.crops import Crops
+from fer_lib.faces.preprocess import Augment
 from fer_lib.network.model import ExpressionNet, describe
 from fer_lib.plot import charts, explorer, figures, pictures
 from fer_lib.plot.pictures import HIDDEN, Gallery, gallery, grey, signed_grey, strip

@@ -9,7 +9,7 @@ import pytest
 
 from fer_lib.artifacts.files import aside, plain_refusals, save_array, write_aside
 from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Crops
+from fer_lib.faces.crops import Crops
 from fer_lib.network import model
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Responses, Units

@@ -11,9 +11,9 @@ from torch import nn
 
 from fer_lib.artifacts.files import growing_array
 from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Crops, load_crops, save_crops
+from fer_lib.faces.crops import Crops, load_crops, save_crops
 from fer_lib.faces.table import BOX, Faces
-from fer_lib.measures import distance, likeness, nulls
+from fer_lib.measures import arrays, distance, distance_null, likeness, nulls
 from fer_lib.measures.ablation import ablate, keep_only
 from fer_lib.measures.ranks import auc
 from fer_lib.network.batches import checked, digest_of
@@ -78,7 +78,7 @@ def results(scores, present, who):
     every = np.arange(len(scores))
     found = [
         auc(scores, present),
-        nulls.largest_distances(scores, present, every, who, every >= 0, permutations=5),
+        distance_null.largest_distances(scores, present, every, who, every >= 0, permutations=5),
     ]
     for statistic in ("auc", "standardised"):
         null = nulls.permutation_null(scores, present, who, permutations=9, statistic=statistic)
@@ -93,9 +93,9 @@ def results(scores, present, who):
 
 
 def small_parts(monkeypatch):
-    for module in (distance, nulls, likeness):
+    for module in (arrays, distance_null, nulls, likeness):
         monkeypatch.setattr(module, "BLOCK", 2_000)
-    monkeypatch.setattr(nulls, "_PREFIX", 40)
+    monkeypatch.setattr(distance_null, "_PREFIX", 40)
     monkeypatch.setattr(responses, "_BLOCK", 7)
     monkeypatch.setattr(likeness, "_PICTURES", 3)
 
@@ -113,7 +113,7 @@ def test_a_null_does_not_hold_several_copies_of_the_responses(monkeypatch):
     def work(count):
         scores, present, who = maxima(count, 64)
         every = np.arange(count)
-        nulls.largest_distances(scores, present, every, who, every >= 0, permutations=3)
+        distance_null.largest_distances(scores, present, every, who, every >= 0, permutations=3)
 
     few, many = (peak(work, count) for count in (FEW, MANY))
     drawing = 12 * 64  # bytes for each picture that `maxima` needs itself: doubles, then single precision
@@ -131,8 +131,8 @@ def test_the_strongest_of_any_choice_equal_a_plain_sort(monkeypatch, n):
         kept = min(n, some.sum())
         expected[i, :, :kept] = -np.sort(-scores[some], axis=0)[:kept].T
     for prefix in (5, 40, 8192):
-        monkeypatch.setattr(nulls, "_PREFIX", prefix)
-        np.testing.assert_array_equal(nulls._Strongest(scores).of(chosen, n), expected)
+        monkeypatch.setattr(distance_null, "_PREFIX", prefix)
+        np.testing.assert_array_equal(distance_null.RankedResponses(scores).top(chosen, n), expected)
 
 
 def test_likeness_asks_for_each_picture_once(monkeypatch):

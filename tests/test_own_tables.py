@@ -19,7 +19,7 @@ from PIL import Image
 from fer_lib import protocols
 from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
-from fer_lib.measures.nulls import above_null
+from fer_lib.measures.distance_null import above_null
 from fer_lib.plot import summaries
 from fer_lib.render.atlas import Atlas
 from fer_lib.study import Study

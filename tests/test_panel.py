@@ -313,7 +313,7 @@ def test_fer_and_facex_see_and_say_the_same(packages, faces, cut):
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
-    from fer_lib.faces.disk import read_picture
+    from fer_lib.faces.decoding import read_picture
     from fer_lib.faces.reader import read
     from fer_lib.render.dataset import render_faces
 

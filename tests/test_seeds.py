@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from fer_lib import seeds
-from fer_lib.claims import Comparison, Verdict, undecided
+from fer_lib.claims import Verdict, undecided
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
+from fer_lib.measures.comparisons import Comparison
 from fer_lib.study import Study
 
 

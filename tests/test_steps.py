@@ -105,7 +105,7 @@ def test_only_libraries_that_code_imports_count(tmp_path):
 
 def test_another_version_of_a_library_is_another_result(store, monkeypatch):
     first = powers(store, 3)
-    monkeypatch.setattr("fer_lib.artifacts.store.library_versions", lambda modules: {"numpy": "0.0"})
+    monkeypatch.setattr("fer_lib.artifacts.keys.library_versions", lambda modules: {"numpy": "0.0"})
     assert powers(store, 3).key != first.key and calls == [2, 2]
 
 

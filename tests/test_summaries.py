@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib.claims import Comparison, Verdict, undecided
+from fer_lib.claims import Verdict, undecided
+from fer_lib.measures.comparisons import Comparison
 from fer_lib.plot import summaries
 from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
 

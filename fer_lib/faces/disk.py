@@ -1,72 +1,30 @@
-"""A user's files, read and never written: folders and zip archives as one tree, pictures as grey arrays.
+"""A user's files, read and never written: folders and zip archives as one tree.
 
 A file is named by its path relative to the folder, with ``/``; a member of an archive as ``archive.zip!/member``. Nothing is
 extracted: members are read in place, so an archive cannot reach outside itself, and members that try to are refused and reported.
-Pictures are taken as they are seen: what their EXIF orientation says is done, and every pixel that this package speaks of is counted
-in the upright picture.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import struct
-import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import NamedTuple
-
-import numpy as np
-import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fer_lib.errors import FerError
+from fer_lib.faces.problems import Problems, one_line
 
 IN_ARCHIVE = "!/"
 LARGEST_MEMBER = 64 * 2**20
 """Bytes; a larger archive member is no picture or label of a face and may be a bomb."""
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "PPM", "WEBP")
-"""Formats of pictures that are read, as Pillow names them (PPM: also PGM and PBM); nothing else is given to a decoder."""
-
 _SYSTEM_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
-_SIXTEEN_TO_EIGHT_BITS = 257
-_MAY_TURN = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""What a PNG that says how it is to be turned holds somewhere."""
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Of an archive member, before its name: signature, length of the name, length of what follows the name."""
 _MEMBER = b"PK\3\4"
-
-
-class Problems:
-    """What is wrong with a user's files, collected so that one bad file does not hide the next."""
-
-    def __init__(self) -> None:
-        self._rows: list[tuple[str, str, str]] = []
-
-    def add(self, path: str, problem: str, consequence: str) -> None:
-        """Note that `path` has a `problem`, and what follows from it for the faces."""
-        self._rows.append((shown(path), shown(problem), consequence))
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def frame(self) -> pd.DataFrame:
-        """Return the problems as a table with columns path, problem and consequence."""
-        return pd.DataFrame(self._rows, columns=["path", "problem", "consequence"], dtype=str)
-
-
-class PictureFacts(NamedTuple):
-    """What a picture file is; width and height are those of the upright picture."""
-
-    width: int
-    height: int
-    mode: str
-    format: str
 
 
 class Disk:
@@ -195,20 +153,15 @@ class Disk:
             # A damaged directory makes zipfile raise BadZipFile, struct.error, UnicodeDecodeError, NotImplementedError and more.
             except Exception as error:
                 raise FerError(
-                    f"{file}: not a readable zip archive ({_why(error)}); fetch it again"
+                    f"{file}: not a readable zip archive ({one_line(error)}); fetch it again"
                 ) from None
         return self._archives[name]
 
 
 def is_system_file(path: str) -> bool:
-    """Whether a path is litter that an operating system leaves behind, such as ``.DS_Store``."""
+    """Whether a path is a file that an operating system leaves behind, such as ``.DS_Store``."""
     pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
     return pure.name.lower() in _SYSTEM_NAMES or pure.name.startswith("._") or "__MACOSX" in pure.parts
-
-
-def shown(name: str) -> str:
-    """Return a name of a file on one line of valid text: what cannot be printed or is no UTF-8 is escaped as Python escapes it."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def expanded(path: Path | str) -> Path:
@@ -226,7 +179,7 @@ def expanded(path: Path | str) -> Path:
 
 
 def not_a_file(path: Path) -> str:
-    """Say why a path is no plain file, so that nobody waits at a pipe for ever; an empty string where it is one.
+    """Say why a path is no plain file, so that reading never waits at a pipe; an empty string where it is one.
 
     Raises
     ------
@@ -237,131 +190,6 @@ def not_a_file(path: Path) -> str:
     if stat.S_ISREG(mode):
         return ""
     return "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe, socket or device, not a file"
-
-
-def inspect_picture(data: bytes) -> PictureFacts:
-    """Check that bytes are one whole picture: a PNG by its checksums alone, which is quick, any other format by decoding it.
-
-    Returns
-    -------
-    PictureFacts
-
-    Raises
-    ------
-    FerError
-        If they are not; the message is the reason alone.
-    """
-    with _opened(data) as picture:
-        form = str(picture.format)
-        if form == "PNG" and not any(word in data for word in _MAY_TURN):
-            facts = PictureFacts(picture.width, picture.height, picture.mode, form)
-            picture.verify()
-        else:
-            upright = _upright(picture)
-            facts = PictureFacts(upright.width, upright.height, picture.mode, form)
-    return facts
-
-
-def decode_picture(data: bytes) -> np.ndarray:
-    """Decode a picture to grey, upright as its EXIF orientation says.
-
-    Colour becomes luma (ITU-R 601), 16-bit grey is scaled to 8 bits, transparency is ignored.
-
-    Returns
-    -------
-    np.ndarray
-        uint8 of shape (height, width).
-
-    Raises
-    ------
-    FerError
-        If the bytes are no whole picture; the message is the reason alone.
-    """
-    with _opened(data) as opened:
-        picture = _upright(opened)
-        if picture.mode.startswith("I"):
-            wide = np.asarray(picture, dtype=np.int64)
-            return (np.clip(wide, 0, 65535) // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
-        if picture.mode == "F":
-            raise FerError("picture of floating-point numbers, whose range is unknown")
-        # A transparent pixel still has a colour; dropping alpha keeps it, where compositing would invent a background.
-        flat = picture.convert("RGBA").convert("RGB") if picture.mode in ("P", "PA") else picture
-        return np.asarray(flat.convert("L"), dtype=np.uint8)
-
-
-def read_picture(faces_root: Path, path: str) -> np.ndarray:
-    """Read one picture as grey.
-
-    Parameters
-    ----------
-    faces_root : Path
-        Folder of the faces.
-    path : str
-        Path of the picture relative to it, or ``archive.zip!/member``.
-
-    Returns
-    -------
-    np.ndarray
-        uint8 of shape (height, width).
-
-    Raises
-    ------
-    FerError
-        If it cannot be read; the message names the file.
-    """
-    with Disk(Path(faces_root)) as disk:
-        return picture_on(disk, path)
-
-
-def picture_on(disk: Disk, path: str) -> np.ndarray:
-    """Read one picture as grey from an open `disk`; like :func:`read_picture`, faster for many pictures of an archive."""
-    try:
-        return decode_picture(disk.read(path))
-    except FerError as error:
-        raise FerError(f"{disk.root / path}: {error}; repair or remove this picture") from None
-
-
-@contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Open a picture and turn whatever its decoder raises, now or in the block, into FerError."""
-    if not data:
-        raise FerError("empty file (0 bytes)")
-    try:
-        with warnings.catch_warnings():
-            # Decoders warn of odd metadata, which does not matter here; of huge pictures, which does.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                yield picture
-    except FerError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise FerError("picture of more than 89 million pixels; make it smaller") from None
-    except UnidentifiedImageError:
-        raise FerError(
-            "not a picture in any known format (PNG, JPEG, TIFF, BMP, PGM, PPM, WebP); save it as PNG"
-        ) from None
-    # On damaged bytes decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError, KeyError, MemoryError and more.
-    except Exception as error:
-        raise FerError(f"damaged picture ({_why(error)})") from None
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Decode a picture and turn it as its EXIF orientation says; Pillow itself turns a TIFF while decoding it."""
-    picture.load()
-    try:
-        picture.getexif()
-    except Exception:  # damaged metadata turns nothing, as in viewers
-        return picture
-    # Otherwise Pillow would write the rest of the metadata anew, which not every camera's survives.
-    picture.info.pop("exif", None)
-    picture.info.pop("Raw profile type exif", None)
-    return ImageOps.exif_transpose(picture)
-
-
-def _why(error: Exception) -> str:
-    """What an exception says, on one line; its kind where it says nothing."""
-    return shown(" ".join(str(error).split())) or type(error).__name__
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -379,7 +207,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise FerError("unreadable (the member ends too early)") from None
     # Each compression has errors of its own: zlib.error, LZMAError, NotImplementedError, struct.error, OSError.
     except Exception as error:
-        raise FerError(f"unreadable ({_why(error)})") from None
+        raise FerError(f"unreadable ({one_line(error)})") from None
 
 
 def _unlisted(archive: zipfile.ZipFile) -> Iterator[str]:

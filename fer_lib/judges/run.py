@@ -17,7 +17,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from fer_lib.errors import FerError
-from fer_lib.faces.disk import read_picture
+from fer_lib.faces.decoding import read_picture
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import Faces, drawn_people, select_frames, with_box
 from fer_lib.judges.opinions import NO_FACE, Opinions, provenance_of

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fer_lib.errors import FerError
-from fer_lib.measures.distance import Floats, check_maps
+from fer_lib.measures.arrays import Floats, check_maps
 from fer_lib.network.stack import Field
 from fer_lib.probe.projections import Projections, overlap
 

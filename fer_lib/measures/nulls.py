@@ -1,39 +1,29 @@
 """What the best of many maps reaches by chance: permutations of action units among sequences, all maps and units at once.
 
 Scores are the largest response of every picture on every map, shape (N, C); `present` holds 1, 0 and NaN (not coded), shape
-(N, J). A row is one sequence, as the frames of a sequence are not independent, or the function is told which rows belong together.
+(N, J). A row is one sequence, as the frames of a sequence are not independent, or the function takes a group for each row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.distance import (
-    BLOCK,
-    Floats,
-    Zero,
-    check_choice,
-    check_maps,
-    check_responses,
-    distance,
-    map_blocks,
-)
+from fer_lib.checks import at_least, check_choice, generator, group_numbers
+from fer_lib.errors import Lacking
+from fer_lib.measures.arrays import BLOCK, Floats, check_maps, check_responses, map_blocks
 from fer_lib.measures.ranks import centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
 Alternative = Literal["greater", "two-sided"]
-_PREFIX = 8192  # of each map's strongest pictures, among which the n strongest with or without a unit are looked for first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Null:
     """What the best of C maps reaches when labels say nothing about responses.
 
@@ -145,11 +135,12 @@ def permutation_null(
     ((1, 50), 0.005, True)
     """
     values, labels = check_responses(scores, present)
-    _check_null(len(values), within, permutations, statistic, alternative)
+    who = group_numbers(within, len(values), "within")
+    at_least("permutations", permutations)
+    check_choice("statistic", statistic, Statistic)
+    check_choice("alternative", alternative, Alternative)
     coding = np.unique(np.isnan(labels), axis=0, return_inverse=True)[1].ravel()
-    groups = np.unique(np.stack([pd.factorize(np.asarray(within))[0], coding]), axis=1, return_inverse=True)[
-        1
-    ].ravel()
+    groups = np.unique(np.stack([who, coding]), axis=1, return_inverse=True)[1].ravel()
     if np.bincount(groups).max(initial=0) < 2:
         raise Lacking(
             "every group has a single row, so that nothing can be permuted; choose a coarser `within`"
@@ -189,7 +180,7 @@ def permutation_null(
     for units, result in measure(np.arange(len(values))[None]):
         observed[units] = result[0]
     maxima = np.full((permutations, labels.shape[1]), np.nan)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     chunk = max(1, BLOCK // (labels.shape[1] * max(values.shape)))
     for start in range(0, permutations, chunk):
         rows = shuffles_within(groups, min(chunk, permutations - start), rng)
@@ -239,94 +230,6 @@ def chosen_p_values(
     return p
 
 
-def largest_distances(
-    maxima: ArrayLike,
-    present: ArrayLike,
-    sequence: ArrayLike,
-    within: ArrayLike,
-    moves: ArrayLike,
-    *,
-    n: int = 9,
-    zero: Zero = "floor",
-    permutations: int = 500,
-    seed: int = 0,
-) -> Floats:
-    """Give every sequence the action units of another one of its group, and record the largest D of all maps: the bar for the winner.
-
-    A sequence hands on its action units as a whole to all its pictures; sequences that are coded for different
-    units are not exchanged.
-
-    Parameters
-    ----------
-    maxima
-        Largest response of every picture on every map, shape (N, C), >= 0.
-    present
-        Labels 1, 0 or NaN, shape (N, J), the same for all moving pictures of a sequence.
-    sequence, within
-        Sequence of every picture, and the group that its action units stay in (the subject), shape (N,).
-    moves
-        Whether a picture carries its sequence's action units, shape (N,); neutral first frames keep their labels.
-    n, zero
-        As in `fer_lib.measures.distance.distances`.
-    permutations, seed
-        How many, and their seed.
-
-    Returns
-    -------
-    ndarray
-        Shape (permutations, J); NaN for a unit that no map can be judged on.
-
-    Raises
-    ------
-    FerError
-        When no picture moves, or fewer than one permutation is asked for.
-    """
-    values, labels = check_responses(maxima, present)
-    moving = np.asarray(moves, dtype=bool)
-    if not moving.any() or permutations < 1:
-        raise FerError(f"{moving.sum()} moving pictures and {permutations} permutations give no null")
-    where = np.unique(np.asarray(sequence)[moving], return_inverse=True)[1]
-    first = np.flatnonzero(moving)[np.unique(where, return_index=True)[1]]
-    vectors = labels[first]
-    kind = np.unique(np.isnan(vectors), axis=0, return_inverse=True)[1].ravel()
-    subject = np.unique(np.asarray(within)[first], return_inverse=True)[1]
-    groups, rng = subject * (kind.max() + 1) + kind, np.random.default_rng(seed)
-    strongest = _Strongest(values)
-    out = np.full((permutations, labels.shape[1]), np.nan)
-    step = max(1, BLOCK // max(len(values), 64 * values.shape[1]))
-    for start in range(0, permutations, step):
-        rows = shuffles_within(groups, min(step, permutations - start), rng)  # (b, sequences)
-        for unit in range(labels.shape[1]):
-            label = np.repeat(labels[None, :, unit], len(rows), axis=0)
-            label[:, moving] = vectors[rows, unit][:, where]
-            d = distance(strongest.of(label == 1, n), strongest.of(label == 0, n), zero=zero)  # (b, C)
-            known = np.where(np.isnan(d), -np.inf, d).max(axis=1)
-            out[start : start + len(rows), unit] = np.where(np.isnan(d).all(axis=1), np.nan, known)
-    return out
-
-
-def above_null(distances: pd.DataFrame, nulls: Mapping[int, Floats], quantile: float = 0.95) -> list[int]:
-    """Return the action units whose largest distance lies above a quantile of its null.
-
-    Parameters
-    ----------
-    distances
-        D of every action unit (index) on every map (columns).
-    nulls
-        Largest distances by chance (B,) of some of the units; see `largest_distances`.
-    quantile
-        Between 0 and 1.
-
-    Raises
-    ------
-    Lacking
-        If there is no null.
-    """
-    if not nulls:
-        raise Lacking("nobody has two sequences whose action units could change places, so there is no null")
-    return [au for au, null in nulls.items() if distances.loc[au].max() > np.quantile(null, quantile)]
-
-
 def _moments(ranks: Floats, label: Floats, groups: NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Return mean and 1 / sd of the rank sums, each (J, C), over all permutations within groups."""
     order, size = np.argsort(groups, kind="stable"), np.unique(groups, return_counts=True)[1]
@@ -349,68 +252,12 @@ def shuffles_within(groups: NDArray[np.int64], count: int, rng: np.random.Genera
     """Return row indices (count, N) that shuffle every group within itself."""
     home = np.argsort(groups, kind="stable")
     keys = rng.random((count, len(groups)))
-    keys += groups  # sorting by group first, by chance within it
+    keys += groups  # sorting by group first, at random within it
     rows = np.empty((count, len(groups)), dtype=np.int64)
     rows[:, home] = np.argsort(keys, axis=1)
     return rows
 
 
-class _Strongest:
-    """The strongest pictures of every map, in order: whatever labels permutations give, the strongest of a label are soon found.
-
-    Parameters
-    ----------
-    values : (N, C) array
-        Responses.
-    """
-
-    def __init__(self, values: NDArray[np.floating]) -> None:
-        self.values = values
-        self.order = np.empty((values.shape[1], min(len(values), _PREFIX)), np.int64)
-        for maps in map_blocks(values):
-            some = values[:, maps].T
-            most = np.argpartition(-some, self.order.shape[1] - 1, axis=1)[:, : self.order.shape[1]]
-            sorting = np.argsort(-np.take_along_axis(some, most, axis=1), axis=1)
-            self.order[maps] = np.take_along_axis(most, sorting, axis=1)
-        self.ordered = values[self.order, np.arange(values.shape[1])[:, None]]
-
-    def of(self, chosen: NDArray[np.bool_], n: int) -> Floats:
-        """Return the n largest responses (b, C, n) of the pictures chosen in each of b draws, (b, N); NaN beyond their number."""
-        count, maps = len(chosen), len(self.order)
-        n = min(n, len(self.values))
-        wanted = np.minimum(chosen.sum(axis=1), n).repeat(maps)  # of every pair of a draw and a map
-        top, found = np.full((count * maps, n), np.nan), np.zeros(count * maps, np.int64)
-        pairs, start, width = np.flatnonzero(wanted), 0, 4 * n
-        while len(pairs) and start < self.order.shape[1]:
-            draw, map = np.divmod(pairs, maps)
-            hit = chosen[draw[:, None], self.order[map, start : start + width]]
-            rank = found[pairs, None] + hit.cumsum(axis=1)
-            row, place = np.nonzero(hit & (rank <= n))
-            top[pairs[row], rank[row, place] - 1] = self.ordered[map[row], start + place]
-            found[pairs] = rank[:, -1]
-            pairs = pairs[found[pairs] < wanted[pairs]]
-            start, width = start + width, 2 * width
-        for draw in np.unique(pairs // maps):
-            # Of what is rare, or missing among the strongest, all pictures are looked at.
-            rows, own = np.flatnonzero(chosen[draw]), pairs[pairs // maps == draw]
-            kept = wanted[own[0]]
-            for part in np.array_split(own, min(len(own), 1 + len(rows) * len(own) // BLOCK)):
-                some = -self.values[rows[:, None], part % maps]
-                top[part, :kept] = -np.sort(np.partition(some, kept - 1, axis=0)[:kept], axis=0).T
-        return top.reshape(count, maps, n)
-
-
 def _exceedance(null: Floats, observed: Floats) -> Floats:
     """Return (1 + number of null values at or above the observed) / (B + 1)."""
     return (1 + len(null) - np.searchsorted(np.sort(null), observed, side="left")) / (len(null) + 1)
-
-
-def _check_null(rows: int, within: ArrayLike, permutations: int, statistic: str, alternative: str) -> None:
-    if np.shape(within) != (rows,):
-        raise FerError(
-            f"`within` has shape {np.shape(within)}; it names the group of each of the {rows} rows"
-        )
-    if permutations < 1:
-        raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    check_choice("statistic", statistic, Statistic)
-    check_choice("alternative", alternative, Alternative)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from fer_lib.config import Training
 from fer_lib.errors import FerError
-from fer_lib.faces.preprocess import Augment, Crops, Evaluate, picture_generator
+from fer_lib.faces.crops import Crops
+from fer_lib.faces.preprocess import Augment, Evaluate, picture_generator
 
 
 def checked(

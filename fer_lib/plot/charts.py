@@ -1,18 +1,11 @@
-"""Charts of plain numbers, and the one style that all figures share."""
+"""Charts of plain numbers."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import functools
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec
+from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -22,72 +15,7 @@ from fer_lib import facs
 from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import Ablation
 from fer_lib.measures.distance import best_maps
-
-INK, ACCENT, SECOND, PALE = "#222222", "#c1440e", "#1f6f8b", "#b8b8b8"
-STYLE: dict[str, object] = {
-    "font.size": 9,
-    "font.family": "DejaVu Sans",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "figure.dpi": 150,
-    "savefig.facecolor": "white",
-    "legend.frameon": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-
-P = ParamSpec("P")
-
-
-@contextlib.contextmanager
-def book_style() -> Iterator[None]:
-    """Set matplotlib's own defaults and `STYLE` upon them, whatever a matplotlibrc says, and put back what was set before."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
-        yield
-
-
-class _BookFigure(Figure):
-    """A figure that is drawn, saved and shown in the book's style.
-
-    A notebook shows it as PNG with any backend: only the inline backend, which ``MPLBACKEND`` can turn off, teaches
-    IPython to show other figures.
-    """
-
-    def savefig(self, fname: Any, **options: Any) -> None:
-        """Save as any figure does; ticks and texts that matplotlib makes only now have the book's style too."""
-        with book_style():
-            super().savefig(fname, **options)
-
-    def _ipython_display_(self) -> None:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", bbox_inches="tight")
-        shown = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": repr(self)}
-        display(shown, raw=True)
-
-
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in the book's style, whatever the notebook's own settings are, and leave those as they were."""
-
-    @functools.wraps(draw)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with book_style():
-            return draw(*args, **kwargs)
-
-    return wrapped
-
-
-def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
-    """Make a figure of width x height inches with (rows, columns) axes."""
-    # Without pyplot: it would ask for a backend, and show an open figure a second time.
-    figure = _BookFigure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
 
 
 @styled
@@ -326,7 +254,7 @@ def ablation(result: Ablation) -> Figure:
 
 @styled
 def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
-    """How the map matched to each unit (row) answers to each unit switched on alone (column), its own one framed.
+    """How the map matched to each unit (row) responds to each unit switched on alone (column), its own one framed.
 
     Parameters
     ----------

@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike
 from skimage.transform import resize
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.faces.preprocess import Augment, Crops, picture_generator
-from fer_lib.plot.charts import ACCENT, INK, PALE, SECOND, panels, styled
+from fer_lib.faces.crops import Crops
+from fer_lib.faces.preprocess import Augment, picture_generator
 from fer_lib.plot.pictures import HIDDEN, Gallery, grey, signed_grey, strip
+from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
 from fer_lib.probe.inputs import Images, pictures_at
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units

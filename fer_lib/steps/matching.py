@@ -11,7 +11,8 @@ from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
 from fer_lib.faces import table as frames
-from fer_lib.faces.preprocess import inputs_of, load_crops
+from fer_lib.faces.crops import load_crops
+from fer_lib.faces.preprocess import inputs_of
 from fer_lib.faces.reader import read
 from fer_lib.measures import detectors, interventions
 from fer_lib.network.splits import with_unlabelled

@@ -11,7 +11,7 @@ import pandas as pd
 from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division, Training
-from fer_lib.faces.preprocess import Crops
+from fer_lib.faces.crops import Crops
 from fer_lib.faces.table import expressions_of, labels_of, saved_table
 from fer_lib.network.folds import cross_validate
 from fer_lib.network.splits import Split, divide, subject_folds

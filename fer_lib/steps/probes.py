@@ -11,7 +11,8 @@ import torch
 from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
-from fer_lib.faces.preprocess import Crops, inputs_of
+from fer_lib.faces.crops import Crops
+from fer_lib.faces.preprocess import inputs_of
 from fer_lib.faces.table import expressions_of, labels_of, saved_table
 from fer_lib.network.splits import divide
 from fer_lib.network.training import load_trained

@@ -11,7 +11,8 @@ from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
 from fer_lib.faces import table as frames
-from fer_lib.faces.preprocess import Crops, inputs_of
+from fer_lib.faces.crops import Crops
+from fer_lib.faces.preprocess import inputs_of
 from fer_lib.network.splits import Split, divide
 from fer_lib.probe.regions import to_input
 from fer_lib.traditional import Traditional, fit
