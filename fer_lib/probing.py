@@ -15,6 +15,7 @@ ProbeResponses: 128 maps of 'layer2.0.conv2', 8 pictures
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from fer_lib.checks import plain, real_numbers, whole_numbers
 from fer_lib.errors import FerError
 from fer_lib.measures.held_out import held_out_detectors
 from fer_lib.plot.pictures import grey, signed_grey
@@ -35,7 +37,7 @@ from fer_lib.probe.hooks import layer_of
 from fer_lib.probe.inputs import Images
 from fer_lib.probe.pictures import Pictures
 from fer_lib.probe.projections import Projections, crops
-from fer_lib.probe.responses import Exemplars, Responses, exemplars, whole_numbers
+from fer_lib.probe.responses import Exemplars, Responses, exemplars
 
 __all__ = ["Probe", "ProbeExemplars", "ProbeProjections", "ProbeResponses"]
 
@@ -146,6 +148,12 @@ class ProbeResponses(Responses, _Recorded):
         count, maps = self.maximum.shape
         return f"{type(self).__name__}: {maps} maps of {self.probe.layer!r}, {count} pictures"
 
+    def select(self, pictures: ArrayLike) -> ProbeResponses:
+        """Responses to these pictures only, (n,) numbers or (N,) a mask, in this order; they are numbered anew, from 0."""
+        rows = self.rows(pictures)
+        chosen = super().select(rows)
+        return ProbeResponses(**vars(chosen), probe=self.probe, pictures=self.pictures.select(rows))
+
     def exemplars(
         self, n: int = 9, groups: ArrayLike | None = None, among: ArrayLike | None = None
     ) -> ProbeExemplars:
@@ -169,7 +177,7 @@ class ProbeResponses(Responses, _Recorded):
         ----------
         labels
             1 where a picture shows the concept, 0 where it does not, NaN where that is not known: (N,), (N, J), or a table with a
-            column for each concept. Rows are the pictures in their order; an index is not looked at.
+            column for each concept, or columns by their names. Rows are the pictures in their order; an index is not looked at.
         groups
             (N,) who or what each picture belongs to, such as the person. None: each picture stands alone; frames of one film do
             not.
@@ -202,8 +210,11 @@ class ProbeResponses(Responses, _Recorded):
 
 def _concepts(labels: Any, count: int) -> pd.DataFrame:
     """Labels as a table of floats with a column for each concept."""
-    if isinstance(labels, Tensor):
-        labels = labels.detach().cpu().double().numpy()
+    labels = plain(labels)
+    if isinstance(labels, Mapping):
+        labels = pd.DataFrame({name: np.asarray(plain(column)) for name, column in labels.items()})
+    if isinstance(labels, np.ma.MaskedArray):
+        labels = real_numbers("labels", labels)
     if isinstance(labels, pd.Series):
         name = labels.name if labels.name is not None else 0
         labels = labels.to_frame(0).set_axis(pd.Index([name], tupleize_cols=False), axis=1)
@@ -215,7 +226,8 @@ def _concepts(labels: Any, count: int) -> pd.DataFrame:
                 "labels have rows of differing lengths: give (N,), or (N, J) for J concepts"
             ) from error
         if array.ndim not in (1, 2):
-            raise FerError(f"labels have shape {array.shape}: give (N,), or (N, J) for J concepts")
+            what = f"have shape {array.shape}" if array.ndim else f"are {type(labels).__name__}"
+            raise FerError(f"labels {what}: give (N,), or (N, J) for J concepts")
         labels = pd.DataFrame(array)
     if len(labels) != count:
         raise FerError(f"{len(labels)} rows of labels are given: give one for each of the {count} pictures")
@@ -227,7 +239,8 @@ def _concepts(labels: Any, count: int) -> pd.DataFrame:
                 f"concept {name!r} has the label {wrong.tolist()[0]!r}: give 1 (there), 0 (not there) or NaN (not known); "
                 "pandas.get_dummies makes such columns of classes"
             )
-    return pd.DataFrame(labels.to_numpy(dtype=float, na_value=np.nan), columns=labels.columns)
+    known = labels.astype(object).to_numpy(dtype=object)
+    return pd.DataFrame(real_numbers("labels", known), columns=labels.columns)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -48,7 +48,7 @@ REGIONS: dict[str, Region] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Traditional:
     """What the traditional route reached on the test pictures.
 

@@ -1,4 +1,4 @@
-"""Tables of own faces, each of which lacks something, and a shell that runs notebooks on them."""
+"""Tables of user-supplied faces, each of which lacks something, and a shell that runs notebooks on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CODED = (1, 4, 12, 25)
 
 @dataclass(frozen=True)
 class Lacks:
-    """What a table of own faces has, all of it by default."""
+    """What a table of user-supplied faces has, all of it by default."""
 
     people: int = 8
     expressions: tuple[str, ...] = CLASSES[:4]

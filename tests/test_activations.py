@@ -284,7 +284,7 @@ def test_wrong_questions_are_refused():
     good = responses_of(np.ones((3, 2)))
     with pytest.raises(FerError, match="n=0"):
         exemplars(good, n=0)
-    with pytest.raises(FerError, match="give one for each of the 3 pictures"):
+    with pytest.raises(FerError, match="give one for each of the 3 rows"):
         exemplars(good, groups=["a", "b"])
     with pytest.raises(FerError, match="not a number"):
         exemplars(responses_of(np.array([[np.nan, 1.0]])))
@@ -294,7 +294,7 @@ def test_wrong_questions_are_refused():
         with pytest.raises(FerError, match="give integers"):
             Units(wrong, [1], [1], [1])
     for wrong in ([3], [-4]):
-        with pytest.raises(FerError, match="there are responses to 3"):
+        with pytest.raises(FerError, match="there are 3, from 0 up"):
             good.select(wrong)
     with pytest.raises(FerError, match="give integers"):
         good.select([True, False])

@@ -12,6 +12,7 @@ LIBRARY = Path(__file__).parents[1] / "fer_lib"
 # From the ground up; what shares a line does not know of each other.
 FLOORS = [
     {"errors"},
+    {"checks"},
     {"facs", "artifacts"},
     {"config"},
     {"environment", "parameters", "render", "faces"},

@@ -14,7 +14,7 @@ from fer_lib.errors import FerError
 from fer_lib.faces import disk
 from fer_lib.faces.decoding import decode_picture, inspect_picture, read_picture
 from fer_lib.faces.disk import Disk, is_system_file
-from fer_lib.faces.problems import Problems, shown
+from fer_lib.faces.problems import Problems, printable
 
 GREY = face_picture(64, 48, 0.3, seed=1)[0]
 
@@ -103,7 +103,7 @@ def test_encrypted_and_oversized_members_are_refused(tmp_path, monkeypatch):
     problems = Problems()
     with Disk(tmp_path) as opened:
         assert list(opened.files("a.zip", problems)) == ["a.zip!/fine.png"]
-    assert problems.frame()["problem"].tolist() == [
+    assert problems.table()["problem"].tolist() == [
         "archive member is encrypted",
         "archive member of 5,000 bytes is larger than any picture or label",
     ]
@@ -316,7 +316,7 @@ def test_members_that_a_shortened_directory_lacks_are_named(tmp_path, lost, firs
         assert list(opened.files("a.zip", problems)) == [
             f"a.zip!/{name}" for name in "abcd" if name not in lost
         ]
-    rows = problems.frame()
+    rows = problems.table()
     named = first if not front else [name for name in first if name != "a"]
     assert rows["path"].tolist() == [f"a.zip!/{name}" for name in named]
     assert rows["problem"].str.contains("its directory lacks members").all()
@@ -344,7 +344,7 @@ def test_members_written_to_a_stream_leave_no_gap(tmp_path):
         problems = Problems()
         with Disk(tmp_path) as opened:
             assert len(list(opened.files("a.zip", problems))) == 3 - len(lost)
-        assert problems.frame()["path"].tolist() == [f"a.zip!/{name}" for name in lost]
+        assert problems.table()["path"].tolist() == [f"a.zip!/{name}" for name in lost]
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -384,5 +384,5 @@ def test_a_refused_member_is_not_read_under_its_path_either(tmp_path, monkeypatc
     [("plain ä.png", "plain ä.png"), ("a\nb", "a\\nb"), ("\udcff", "\\udcff"), ("\x1b[2J", "\\x1b[2J")],
 )
 def test_names_are_shown_on_one_line_of_valid_text(name, line):
-    assert shown(name) == line
-    assert shown(name).encode("utf-8")
+    assert printable(name) == line
+    assert printable(name).encode("utf-8")

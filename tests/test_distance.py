@@ -167,7 +167,7 @@ def test_bad_input_is_refused_by_name():
         (lambda: distances(maxima[:-1], present), "row per picture"),
         (lambda: distances(maxima * np.nan, present), "not finite"),
         (lambda: distances(maxima, present + 1), "neither 1"),
-        (lambda: distances(maxima, present, n=0), "at least one"),
+        (lambda: distances(maxima, present, n=0), "at least 1"),
         (lambda: distance([1.0], [1.0, 2.0]), "same length"),
         (lambda: distance([1.0], [1.0], zero="epsilon"), "unknown"),
         (lambda: distance([1.0], [1.0], floor=0), "between 0 and 1"),

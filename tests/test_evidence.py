@@ -219,8 +219,8 @@ def test_bad_input_is_refused_by_name():
     within = np.arange(80) // 4
     for call, words in [
         (lambda: permutation_null(scores, present, np.arange(80)), "nothing can be permuted"),
-        (lambda: permutation_null(scores, present, within[:-1]), "names the group"),
-        (lambda: permutation_null(scores, present, within, permutations=0), "no null"),
+        (lambda: permutation_null(scores, present, within[:-1]), "within have shape"),
+        (lambda: permutation_null(scores, present, within, permutations=0), "at least 1"),
         (lambda: permutation_null(scores, present, within, statistic="t"), "unknown"),
         (lambda: permutation_null(scores, present, within, alternative="less"), "unknown"),
         (lambda: select_and_test(scores, present, [0, 1], [1, 2], units=range(5)), "overlap"),

@@ -51,10 +51,12 @@ def test_a_unit_that_nobody_shows_has_no_null():
     assert np.isfinite(null[:, 0]).all() and np.isnan(null[:, 1]).all()
 
 
-@pytest.mark.parametrize(("moving", "permutations"), [(False, 5), (True, 0)])
-def test_nothing_to_permute(moving, permutations):
+@pytest.mark.parametrize(
+    ("moving", "permutations", "message"), [(False, 5, "no null"), (True, 0, "permutations=0")]
+)
+def test_nothing_to_permute(moving, permutations, message):
     maxima, present, sequence, who, moves = faces()
-    with pytest.raises(FerError, match="no null"):
+    with pytest.raises(FerError, match=message):
         largest_distances(maxima, present, sequence, who, moves & moving, permutations=permutations)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_lib.errors import FerError
-from fer_lib.faces.columns import understand
+from fer_lib.faces.columns import recognise_columns
 from fer_lib.faces.crops import load_crops
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import AU_COLUMNS, BOX, load, save, select_frames, with_box
@@ -332,7 +332,7 @@ def test_other_columns_are_listed_in_one_row_action_units_first(folder):
 @given(st.lists(st.text(max_size=20), max_size=8))
 def test_any_names_are_understood_or_refused_in_one_line(names):
     try:
-        found = understand(Path("faces.csv"), ["path", "subject", *names])
+        found = recognise_columns(Path("faces.csv"), ["path", "subject", *names])
     except FerError as error:
         assert str(error).startswith("faces.csv: ")
     else:

@@ -294,7 +294,7 @@ def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
         (lambda probe, x: probe.record(x).detectors([1, 0] * 20, groups=[1, 2]), "groups have shape (2,)"),
         (
             lambda probe, x: probe.record(x).detectors([1, 0] * 20, groups=[None] + [1] * 39),
-            "row 0 has no group",
+            "groups: row 0 has none",
         ),
         (lambda probe, x: probe.record(x).detectors([1, 0] * 20, folds=1), "folds=1 is not possible"),
         (lambda probe, x: probe.record(x).detectors([1, 0] * 20, folds=2.5), "folds=2.5 is not possible"),
@@ -302,7 +302,7 @@ def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
         (lambda probe, x: probe.record(x).detectors([1, 0] * 20, seed=-1), "seed=-1 is not possible"),
         (
             lambda probe, x: probe.record(x).detectors([1, 0] * 20, groups=[np.nan, "a"] * 20),
-            "row 0 has no group",
+            "groups: row 0 has none",
         ),
         (
             lambda probe, x: probe.record(x).detectors([[1], [1, 0]] * 20),
@@ -311,8 +311,8 @@ def test_pictures_and_networks_that_have_changed_are_noticed(pictures):
         (lambda probe, x: probe.record(x).detectors(np.zeros((40, 0))), "labels have no column"),
         (lambda probe, x: probe.record(x).exemplars(n=2.5), "n=2.5 is not possible"),
         (lambda probe, x: probe.record(x).exemplars(n="3"), "n='3' is not possible"),
-        (lambda probe, x: probe.record(x).exemplars(groups=[None, "a"] * 20), "row 0 has no group"),
-        (lambda probe, x: probe.record(x).exemplars(groups=np.full(40, np.nan)), "row 0 has no group"),
+        (lambda probe, x: probe.record(x).exemplars(groups=[None, "a"] * 20), "groups: row 0 has none"),
+        (lambda probe, x: probe.record(x).exemplars(groups=np.full(40, np.nan)), "groups: row 0 has none"),
         (lambda probe, x: probe.record(x).exemplars(among=[[1, 2]]), "pictures have shape (1, 2)"),
         (
             lambda probe, x: probe.record(x).exemplars().project(batch_size="4"),
@@ -489,3 +489,91 @@ def test_labels_may_be_tables_arrays_and_tensors(pictures):
     assert responses.detectors(pd.Series(smiles, name=("face", 6)), **options).index.tolist() == [("face", 6)]
     dummies = responses.detectors(pd.get_dummies(np.array(list("abca") * 10)), **options)
     assert dummies.index.tolist() == ["a", "b", "c"]
+
+
+def test_a_masked_label_is_not_known(pictures):
+    responses = fer.Probe(network(), "4").record(pictures)
+    labels, hidden = np.arange(40) % 2, np.arange(40) < 8
+    options = {"groups": np.arange(40) // 5, "permutations": 9, "draws": 9}
+    expected = responses.detectors(np.where(hidden, np.nan, labels), **options)
+    for known in (
+        np.ma.masked_array(labels, mask=hidden),
+        [None if gone else label for label, gone in zip(labels, hidden, strict=True)],
+        [pd.NA if gone else label for label, gone in zip(labels, hidden, strict=True)],
+        {0: pd.Series(labels).mask(hidden)},
+    ):
+        pd.testing.assert_frame_equal(responses.detectors(known, **options), expected)
+    assert expected["with"].item() + expected["without"].item() == 32
+
+
+@pytest.mark.parametrize(
+    "batch", [lambda x, y: (x, y), lambda x, y: [x, y], lambda x, y: {"image": x, "label": y}]
+)
+def test_one_batch_beside_its_labels_is_one_batch(batch, pictures):
+    probe = fer.Probe(network(), "4")
+    found = probe.record(batch(pictures, torch.zeros(len(pictures))))
+    assert np.array_equal(found.maximum, probe.record(pictures).maximum)
+    assert len(found.exemplars(n=2).project()) > 0
+
+
+@pytest.mark.parametrize("form", [lambda x: x, lambda x: DataLoader(x, batch_size=7)])
+def test_selected_responses_keep_their_pictures(form, pictures):
+    responses = fer.Probe(network(), "4").record(form(pictures))
+    rows = np.array([31, 2, 17, 5, 8])
+    some = responses.select(rows).select([4, 1, 0])
+    alone = fer.Probe(network(), "4").record(pictures[rows[[4, 1, 0]]])
+    assert np.array_equal(some.maximum, alone.maximum)
+    ours, theirs = (one.exemplars(n=2).project(rule="guided") for one in (some, alone))
+    np.testing.assert_allclose(ours.patch, theirs.patch, atol=1e-6)
+    np.testing.assert_array_equal(ours.originals(), theirs.originals())
+    found = responses.select(np.arange(40) < 20).detectors(np.arange(20) % 2, permutations=9, draws=9)
+    assert found["with"].item() == 10
+
+
+def test_what_is_hidden_in_a_picture_is_asked_for(pictures):
+    hidden = np.ma.masked_array(pictures.numpy(), mask=pictures.numpy() > 0.9)
+    for masked in (hidden, list(hidden)):
+        with pytest.raises(FerError, match="masked array"):
+            fer.Probe(network(), "4").record(masked)
+
+
+def test_weights_without_gradients_are_named(pictures):
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval()
+    exemplars = fer.Probe(model, "2").record(pictures).exemplars(n=2)
+    with pytest.raises(FerError, match="inference mode"):
+        exemplars.project()
+
+
+def test_one_projection_is_selected_by_a_number_of_any_kind(pictures):
+    projections = fer.Probe(network(), "4").record(pictures).exemplars(n=2).project()
+    for index in (1, np.int64(1), [1], torch.tensor([1]), torch.tensor(1), slice(1, 2)):
+        assert len(projections[index]) == 1 and projections[index].value[0] == projections.value[1]
+
+
+def test_responses_of_ones_own_are_checked():
+    whole, places = np.ones((2, 3), np.float32), np.zeros((2, 3), int)
+    assert len(fer.Responses(whole.tolist(), places.tolist(), places.tolist())) == 2
+    for wrong, message in (
+        ((whole, places.T, places), "row has shape"),
+        ((whole[0], places[0], places[0]), "maximum has shape"),
+        ((whole, whole, places), "row is float32"),
+        ((whole.astype(complex), places, places), "maximum is complex"),
+    ):
+        with pytest.raises(FerError, match=message):
+            fer.Responses(*wrong)
+
+
+def test_a_file_where_a_folder_is_wanted_is_left_alone(tmp_path, pictures):
+    taken = tmp_path / "notes.txt"
+    taken.write_text("mine")
+    probe = fer.Probe(network(), "4")
+    responses = probe.record(pictures)
+    for write in (
+        lambda: probe.record(pictures, taken),
+        lambda: responses.save(taken),
+        lambda: responses.exemplars(n=1).project().save(taken),
+    ):
+        with pytest.raises(FerError, match="give another folder"):
+            write()
+    assert taken.read_text() == "mine"

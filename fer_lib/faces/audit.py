@@ -16,7 +16,7 @@ from fer_lib.errors import FerError
 from fer_lib.faces import ckplus
 from fer_lib.faces.decoding import decode_picture, inspect_picture
 from fer_lib.faces.disk import Disk, expanded, is_system_file
-from fer_lib.faces.problems import Problems, shown
+from fer_lib.faces.problems import Problems, printable
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import AU_COLUMNS, NOT_GIVEN, Faces, au_present
 
@@ -24,7 +24,7 @@ _SHOWN = 12
 _STRANGER = "not a part of CK+"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audit:
     """Counts and problems of a set of faces.
 
@@ -62,7 +62,7 @@ class Audit:
         """Return the audit as text for a terminal: counts, kinds of pictures, and problems by kind with the first of each."""
         known = bool(self.counts["published"].notna().any())
         lines = [
-            f"faces in {shown(str(self.root))}",
+            f"faces in {printable(str(self.root))}",
             "",
             _table(["", "ours", *(["published"] if known else [])], self._rows(known)),
         ]
@@ -118,7 +118,7 @@ def audit(folder: Path | str, *, progress: bool = False) -> Audit:
         _note_strangers(faces.root, problems)
     _note_broken_criteria(faces, problems)
     pictures = _decode_all(faces, problems, progress)
-    found = pd.concat([faces.problems, problems.frame()], ignore_index=True)
+    found = pd.concat([faces.problems, problems.table()], ignore_index=True)
     return Audit(faces.root, _count(faces, of_ckplus), pictures, found)
 
 
@@ -205,7 +205,7 @@ def _decode_all(faces: Faces, problems: Problems, progress: bool) -> pd.DataFram
                 facts = inspect_picture(data)
                 decode_picture(data)
             except FerError as error:
-                if shown(path) not in reported:
+                if printable(path) not in reported:
                     problems.add(path, str(error), "the frame cannot be cropped: training would stop at it")
                 continue
             kinds[(facts.format, facts.mode, facts.width, facts.height)] += 1

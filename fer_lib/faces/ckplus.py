@@ -153,7 +153,7 @@ def _explain(root: Path) -> str:
         if not root.exists():
             return f"{root}: no such folder; {wanted}"
         if not root.is_dir():
-            return f"{root}: a file; {wanted}, or a .csv or .parquet table of own faces"
+            return f"{root}: a file; {wanted}, or a .csv or .parquet table of user-supplied faces"
         names = sorted(child.name for child in root.iterdir() if not is_system_file(child.name))
     except PermissionError:
         return f"{root}: no permission to read this folder; {wanted}"
@@ -257,7 +257,7 @@ def _assemble(reading: _Reading, progress: bool) -> Faces:
             landmarks.append(points)
     _note_orphans(reading, sequences)
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys((*BOX, *AU_COLUMNS), float))
-    return Faces(reading.disk.root, table, np.stack(landmarks).astype(np.float32), reading.problems.frame())
+    return Faces(reading.disk.root, table, np.stack(landmarks).astype(np.float32), reading.problems.table())
 
 
 def _check_frames(problems: Problems, name: str, pictures: dict[int, str]) -> None:

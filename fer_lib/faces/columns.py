@@ -1,7 +1,7 @@
-"""What the columns of a table of own faces mean, by their names.
+"""What the columns of a table of user-supplied faces mean, by their names.
 
 A column that is meant as an action unit, a box, a landmark or one of the named columns, and is spelt otherwise, is an error: left
-out in silence, its labels would be missing and nobody would know. Every other column is only listed.
+out in silence, its labels would be missing without notice. Every other column is only listed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fer_lib.errors import FerError
 from fer_lib.faces.labels import LANDMARKS
-from fer_lib.faces.problems import shown
+from fer_lib.faces.problems import printable
 from fer_lib.faces.table import BOX
 from fer_lib.facs import AUS
 
@@ -77,7 +77,7 @@ class Columns:
     unused: list[str]
 
 
-def understand(path: Path, names: Sequence[str]) -> Columns:
+def recognise_columns(path: Path, names: Sequence[str]) -> Columns:
     """Find out what the columns of a table mean.
 
     Parameters
@@ -140,7 +140,7 @@ def _check_needed(path: Path, names: Sequence[str], place: dict[str, int]) -> No
                 hint = "; cells are to be separated by commas"
             if near := [name for name in names if _squeezed(name) == word]:
                 hint = f"; rename {near[0]!r}"
-            found = shown(", ".join(names[:_LISTED])) or "none"
+            found = printable(", ".join(names[:_LISTED])) or "none"
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
             raise FerError(f"{path}: no column {word!r}; found {found}{more}{hint}")
 

@@ -49,7 +49,7 @@ def crop(picture: np.ndarray, box: Sequence[float] | np.ndarray) -> np.ndarray:
     return picture[top : bottom + 1, left : right + 1].copy()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crops(Sequence[np.ndarray]):
     """Face crops at their native sizes, in one block of memory or in a file, of which each crop is read when it is asked for.
 

@@ -35,7 +35,7 @@ def digest_of_faces(source: Path | str, memory: Path | None = None) -> str:
     Parameters
     ----------
     source : Path or str
-        A CK+ folder, one of its zips, or a table of own faces.
+        A CK+ folder, one of its zips, or a table of user-supplied faces.
     memory : Path, optional
         Folder in which the digests of files are remembered from call to call; without it every file is read.
 
@@ -56,7 +56,7 @@ def digest_of_faces(source: Path | str, memory: Path | None = None) -> str:
             source.stat()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise FerError(f"{source}: {why}; give a CK+ folder or a table of own faces") from None
+        raise FerError(f"{source}: {why}; give a CK+ folder or a table of user-supplied faces") from None
     file = None
     if memory is not None:
         file = memory / f"{hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:16]}.json"
@@ -90,7 +90,7 @@ def _files(source: Path, kind: str) -> Iterator[tuple[str, Path]]:
             for path in disk.files(name, problems):
                 if not is_system_file(path):
                     yield f"{part}\0{path}", root / path
-    for row in problems.frame().itertuples(index=False):
+    for row in problems.table().itertuples(index=False):
         yield "\0".join(map(str, row)), root
 
 

@@ -159,7 +159,7 @@ class Disk:
 
 
 def is_system_file(path: str) -> bool:
-    """Whether a path is litter that an operating system leaves behind, such as ``.DS_Store``."""
+    """Whether a path is a file that an operating system leaves behind, such as ``.DS_Store``."""
     pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
     return pure.name.lower() in _SYSTEM_NAMES or pure.name.startswith("._") or "__MACOSX" in pure.parts
 
@@ -179,7 +179,7 @@ def expanded(path: Path | str) -> Path:
 
 
 def not_a_file(path: Path) -> str:
-    """Say why a path is no plain file, so that nobody waits at a pipe for ever; an empty string where it is one.
+    """Say why a path is no plain file, so that reading never waits at a pipe; an empty string where it is one.
 
     Raises
     ------

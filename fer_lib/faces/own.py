@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.errors import FerError
-from fer_lib.faces.columns import POINTS, understand
+from fer_lib.faces.columns import POINTS, recognise_columns
 from fer_lib.faces.decoding import PictureFacts, inspect_picture
 from fer_lib.faces.disk import Disk, expanded
 from fer_lib.faces.labels import LANDMARKS, NUMBER
-from fer_lib.faces.problems import Problems, shown
+from fer_lib.faces.problems import Problems, printable
 from fer_lib.faces.sheet import Sheet, read_sheet
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
 from fer_lib.facs import EXPRESSIONS
@@ -44,7 +44,7 @@ _FEW_FOR_SQUARES = 3
 
 
 def read_own(file: Path | str) -> Faces:
-    """Read a table of own faces.
+    """Read a table of user-supplied faces.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def read_own(file: Path | str) -> Faces:
     """
     path = expanded(file)
     sheet = read_sheet(path)
-    columns = understand(path, sheet.names)
+    columns = recognise_columns(path, sheet.names)
     if not sheet.rows:
         raise FerError(f"{path}: no rows; one for each picture is expected")
     given = {name: sheet.column(place) for name, place in columns.place.items()}
@@ -91,13 +91,13 @@ def read_own(file: Path | str) -> Faces:
     )
     order = np.lexsort((table["frame"].to_numpy(), table["sequence"].to_numpy(str)))
     table = _sequences(path, table.iloc[order].reset_index(drop=True))
-    return Faces(path.parent, table[[*COLUMNS, "stated"]], points[order].astype(np.float32), problems.frame())
+    return Faces(path.parent, table[[*COLUMNS, "stated"]], points[order].astype(np.float32), problems.table())
 
 
 def named_pictures(file: Path) -> list[str]:
     """Return the pictures that a table names, in its order, without opening any; empty where it has no such column."""
     sheet = read_sheet(file)
-    place = understand(file, sheet.names).place.get("path")
+    place = recognise_columns(file, sheet.names).place.get("path")
     return [] if place is None else [name for name in sheet.column(place) if name]
 
 
@@ -197,7 +197,7 @@ def _check_names(path: Path, table: pd.DataFrame) -> None:
     twice = np.flatnonzero(table["path"].map(os.path.normpath).duplicated())
     if len(twice):
         raise FerError(
-            f"{path}: row {twice[0] + 1} repeats the picture {shown(table['path'][twice[0]])}; keep one row"
+            f"{path}: row {twice[0] + 1} repeats the picture {printable(table['path'][twice[0]])}; keep one row"
         )
 
 
@@ -343,7 +343,7 @@ def _sequences(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(position=groups.cumcount(), length=groups["path"].transform("size"))
     expression = table["expression"].to_numpy(object, copy=True)
     for key, rows in groups.indices.items():
-        name = shown(str(key))
+        name = printable(str(key))
         if table["subject"].iloc[rows].nunique() > 1:
             raise FerError(
                 f"{path}: sequence {name} has pictures of more than one subject; give each subject's sequences names of their own"

@@ -13,21 +13,21 @@ class Problems:
 
     def add(self, path: str, problem: str, consequence: str) -> None:
         """Note that `path` has a `problem`, and what follows from it for the faces."""
-        self._rows.append((shown(path), shown(problem), consequence))
+        self._rows.append((printable(path), printable(problem), consequence))
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Return the problems as a table with columns path, problem and consequence."""
         return pd.DataFrame(self._rows, columns=["path", "problem", "consequence"], dtype=str)
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """Return a name of a file on one line of valid text: what cannot be printed or is no UTF-8 is escaped as Python escapes it."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def one_line(error: Exception) -> str:
     """Return what an exception says, on one line; its kind where it says nothing."""
-    return shown(" ".join(str(error).split())) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__

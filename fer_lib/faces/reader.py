@@ -17,7 +17,7 @@ def read(source: Path | str) -> Faces:
     Parameters
     ----------
     source : Path or str
-        A folder with CK+ (unpacked or as the original zips), one of those zips, or a ``.csv`` or ``.parquet`` table of own faces.
+        A folder with CK+ (unpacked or as the original zips), one of those zips, or a ``.csv`` or ``.parquet`` table of user-supplied faces.
 
     Returns
     -------

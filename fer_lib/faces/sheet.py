@@ -1,4 +1,4 @@
-"""A table that somebody made, as text: names of the columns and cells of a ``.csv`` or ``.parquet`` file.
+"""A user's table as text: names of the columns and cells of a ``.csv`` or ``.parquet`` file.
 
 Nothing is guessed: a line with fewer or more cells than the header has names is refused, because the cells may have moved.
 """

@@ -1,7 +1,7 @@
 """The one tidy table of faces: a row for every frame, whoever drew or photographed it.
 
-CK+ folders, folders rendered in CK+'s layout and tables of own faces all become :class:`Faces`; everything downstream reads
-nothing else. A label that nobody gave is NaN or empty, never "absent".
+CK+ folders, folders rendered in CK+'s layout and tables of user-supplied faces all become :class:`Faces`; everything downstream reads
+nothing else. A label that was not given is NaN or empty, never "absent".
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ BOX = ("left", "top", "right", "bottom")
 AU_COLUMNS = tuple(f"AU{number}" for number in AUS)
 COLUMNS = ("path", "subject", "sequence", "frame", "position", "length", "expression", *BOX, *AU_COLUMNS)
 NOT_GIVEN = -1.0
-"""Intensity of an AU that is present, how strongly nobody said."""
+"""Intensity of an AU that is present without a given intensity."""
 
 _EXACT = Path("rendered") / "parameters.parquet"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Faces:
     """Frames of faces with everything that is known of them.
 
@@ -42,7 +42,7 @@ class Faces:
         file name), ``position`` (0 to length-1, 0 the neutral frame; pictures that are known to be missing leave their places free),
         ``length`` (places of the sequence), ``expression`` (of the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``,
         ``bottom`` (pixels of the upright picture, of the outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN
-        not coded for this frame, 0 coded and absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of own faces
+        not coded for this frame, 0 coded and absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of the user's faces
         also have ``stated``: the expression that the table gives for this very frame, or ``""``.
         After :func:`select_frames` also ``label``, the expression of the frame itself.
     landmarks : np.ndarray
@@ -312,7 +312,7 @@ def load(folder: Path, root: Path) -> Faces:
     folder : Path
         Folder of results.
     root : Path
-        What the faces were read from: the folder with the pictures or the table of own faces.
+        What the faces were read from: the folder with the pictures or the table of user-supplied faces.
 
     Returns
     -------

@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_lib.checks import at_least, check_choice, generator
 from fer_lib.errors import FerError
-from fer_lib.measures.arrays import BLOCK, check_choice
+from fer_lib.measures.arrays import BLOCK
 
 Baseline = Literal["zero", "mean"]
 Floats = NDArray[np.float64]
@@ -28,7 +29,7 @@ Planes: TypeAlias = ArrayLike | Tensor | Callable[[], Iterable[Tensor]]
 _PICTURES = 64  # whose shares are held at a time: 64 MiB for 256 maps and 1,024 hidden units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ablation:
     """What a set of maps is worth to a network, beside random sets that are as loud.
 
@@ -294,13 +295,13 @@ def matched_sets(
         raise FerError(
             f"{len(maps)} of {len(values)} maps are chosen: too few are left to compare with; choose fewer"
         )
-    if draws < 1 or neighbours < 1:
-        raise FerError(f"draws={draws} and neighbours={neighbours} must be at least 1")
+    at_least("draws", draws)
+    at_least("neighbours", neighbours)
     others = np.setdiff1d(np.arange(len(values)), maps)
     nearest = others[
         np.argsort(np.abs(values[others] - values[maps, None]), axis=1, kind="stable")
     ]  # (m, rest)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     sets = np.zeros((draws, len(values)), dtype=bool)
     for row in sets:
         for index in rng.permutation(len(maps)):

@@ -7,11 +7,12 @@ Scores are responses of pictures (or sequences) to maps, shape (N, C); labels sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import real_numbers
 from fer_lib.errors import FerError
 
 Floats = NDArray[np.float64]
@@ -37,13 +38,14 @@ def check_responses(scores: ArrayLike, present: ArrayLike) -> tuple[NDArray[np.f
 
     Responses that are not in a floating type become float64.
     """
-    values, labels = np.asarray(scores), np.asarray(present, dtype=np.float64)
-    if values.dtype.kind != "f":
-        values = values.astype(np.float64)
+    values = real_numbers("responses", scores)
+    labels = real_numbers("labels", present).astype(np.float64, copy=False)
     if values.ndim != 2 or labels.ndim != 2 or len(values) != len(labels):
         raise FerError(
             f"responses {values.shape} and labels {labels.shape} do not fit; both need a row per picture: (N, C), (N, J)"
         )
+    if not values.shape[1]:
+        raise FerError(f"responses {values.shape} are of no map; give at least one column")
     undefined = sum(int((~np.isfinite(values[part])).sum()) for part in row_blocks(values))
     if undefined:
         raise FerError(f"{undefined} responses are not finite; drop those pictures or train again")
@@ -85,15 +87,3 @@ def check_maps(chosen: ArrayLike, units: int, maps: int) -> NDArray[np.int64]:
     if wrong.size:
         raise FerError(f"map {wrong[0]} is none of {maps}; give 0 to {maps - 1}, or -1 for none")
     return values.astype(np.int64)
-
-
-def check_choice(name: str, value: str, choices: Any) -> None:
-    """Refuse a `value` that is none of the `choices`, a Literal; the message gives the `name` of the option and lists them.
-
-    Raises
-    ------
-    FerError
-        If it is none of them.
-    """
-    if value not in get_args(choices):
-        raise FerError(f"{name} {value!r} is unknown; choose one of {', '.join(get_args(choices))}")

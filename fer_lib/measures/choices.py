@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import row_numbers
 from fer_lib.measures.arrays import Floats, check_responses, check_table
 from fer_lib.measures.detectors import LEAST, by_sequence
 from fer_lib.measures.distance import Zero, best_maps, distances
@@ -53,7 +54,8 @@ def distance_choices(
         show any AU, or no map was chosen).
     """
     values, labels = check_responses(maximum, present)
-    rows, held_out, peak = np.asarray(train), np.asarray(test), np.asarray(apex, dtype=bool)
+    rows, held_out = (row_numbers("rows", some, len(values)) for some in (train, test))
+    peak = np.asarray(apex, dtype=bool)
     seen, marks = values[rows], labels[rows]
     last, moving = peak[rows], np.asarray(moves, dtype=bool)[rows]
     who, film = np.asarray(subject)[rows], np.asarray(sequence)[rows]

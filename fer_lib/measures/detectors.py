@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from fer_lib.checks import real_numbers, row_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
 from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
@@ -99,10 +100,10 @@ def select_and_test(
     [{'au': 12, 'map': 1, 'train_auc': 1.0, 'test_auc': 1.0, 'hit_rate': 1.0}]
     """
     values, labels = check_responses(scores, present)
-    train, test = np.asarray(train), np.asarray(test)
+    train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
     if len(units) != labels.shape[1]:
         raise FerError(f"{len(units)} unit numbers for {labels.shape[1]} columns of labels")
-    if np.intersect1d(np.arange(len(values))[train], np.arange(len(values))[test]).size:
+    if np.intersect1d(train, test).size:
         raise FerError("training and test rows overlap; choose disjoint ones")
     train_auc = auc(values[train], labels[train])
     maps = best_maps(train_auc) if chosen is None else check_maps(chosen, *train_auc.shape)
@@ -180,11 +181,12 @@ def evaluate_matches(
         ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``auc_expression`` (see `expression_auc`), ``p`` (of
         the best of all maps on the test people, corrected for that choice), ``p_joint`` (for the choice of AU too), ``with_au`` and
         ``without`` (test sequences). AUC and p are NaN where the test people have fewer than `LEAST` sequences on a side; p also where
-        none of them has two sequences that could change places.
+        none of them has two sequences whose labels could be exchanged.
     """
     values, labels = check_responses(maximum, present)
     before, _ = check_responses(untrained_maximum, present)
-    train, test, who = np.asarray(train), np.asarray(test), np.asarray(subject)[np.asarray(test)]
+    train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
+    who = np.asarray(subject)[test]
     chosen = {
         "d": select_and_test(values, labels, train, test, units=aus, chosen=matched),
         "auc": select_and_test(values, labels, train, test, units=aus),
@@ -199,7 +201,7 @@ def evaluate_matches(
     try:
         null = permutation_null(*tested_on, permutations=permutations, seed=seed)
     except Lacking:
-        pass  # nobody has two sequences that could change places
+        pass  # no subject has two sequences whose labels could be exchanged
     else:
         every = null.p_values()
         if not np.isnan(every).all():  # some AU is both present and absent
@@ -257,7 +259,7 @@ def within_expression(
     -------
     ndarray
         Shape (J,), corrected for the choice among all maps; NaN for a unit that within no expression is both present and absent,
-        and where no two sequences could change places.
+        and where no two sequences could be exchanged.
     """
     values, labels = check_responses(maximum, present)
     names = np.asarray(expression)
@@ -295,7 +297,8 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
     ndarray
         Shape (len(test), J), 0 to 1.
     """
-    labels, train, test = np.asarray(present, dtype=np.float64), np.asarray(train), np.asarray(test)
+    labels = real_numbers("labels", present)
+    train, test = (row_numbers("rows", rows, len(labels)) for rows in (train, test))
     names, code = np.unique(np.asarray(expression), return_inverse=True)
     member = (code[train][None] == np.arange(len(names))[:, None]).astype(float)  # (expressions, train)
     coded = ~np.isnan(labels[train])  # counted as numbers: a product of two truth values would be one

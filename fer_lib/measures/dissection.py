@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
+from fer_lib.checks import real_numbers, share
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats, check_maps
 from fer_lib.network.stack import Field
@@ -58,9 +59,8 @@ def region_iou(
     ndarray
         Shape (J, C), 0 to 1; NaN where the unit is never present.
     """
-    labels, inside = np.asarray(present, dtype=np.float64), np.asarray(regions) > 0
-    if not 0 < quantile < 1:
-        raise FerError(f"quantile is {quantile}; it is a share of a map's units, between 0 and 1")
+    labels, inside = real_numbers("labels", present), np.asarray(regions) > 0
+    share("quantile", quantile)
     if inside.ndim not in (3, 4) or inside.shape[-3] != labels.shape[1]:
         raise FerError(
             f"regions have shape {inside.shape} for {labels.shape[1]} action units; (J, H, W) is expected"
@@ -96,7 +96,7 @@ def region_iou(
     return np.where(area > 0, overlap / np.where(union > 0, union, 1), np.nan)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pointing:
     """Where the maxima of C maps lie on the pictures that show each of J action units.
 
@@ -146,7 +146,7 @@ def pointing_game(
     -------
     Pointing
     """
-    labels, inside = np.asarray(present, dtype=np.float64), np.asarray(regions) > 0
+    labels, inside = real_numbers("labels", present), np.asarray(regions) > 0
     height, width = inside.shape[-2:]
     y, x = (
         centres(field, count).round().astype(int).clip(0, side - 1)
@@ -203,7 +203,7 @@ def dissect(
     columns = ["iou", "above", "hits", "silent", "chance", "aus"]
     rows = {"chosen": {"aus": 0.0}, "random map": {"aus": 0.0}}
     if able.any():
-        labels = np.asarray(present, dtype=np.float64)[:, able]
+        labels = real_numbers("labels", present)[:, able]
         areas = np.asarray(regions)[..., able, :, :]
         height, width = next(iter(planes())).shape[2:]
         iou = region_iou(planes, field, areas, labels)

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from fer_lib.checks import at_least, check_choice, share
 from fer_lib.errors import FerError
-from fer_lib.measures.arrays import Floats, check_choice, check_responses, map_blocks
+from fer_lib.measures.arrays import Floats, check_responses, map_blocks
 
 Zero = Literal["floor", "skip", "infinite"]
 
@@ -100,8 +101,7 @@ def top_responses(maxima: ArrayLike, n: int = 9) -> Floats:
         Shape (C, n); NaN at the ranks that fewer than n pictures leave empty.
     """
     values = np.asarray(maxima, dtype=np.float64)
-    if n < 1:
-        raise FerError(f"n is {n}, but at least one picture per set has to be compared")
+    at_least("n", n)
     top = np.full((values.shape[1], n), np.nan)
     kept = min(n, len(values))
     if kept:
@@ -253,8 +253,7 @@ def best_maps(measure: ArrayLike) -> NDArray[np.int64]:
 
 def _check(r: Floats, q: Floats, zero: str, floor: float) -> None:
     check_choice("zero rule", zero, Zero)
-    if not 0 < floor < 1:
-        raise FerError(f"floor is {floor}; it is a share of the largest response and lies between 0 and 1")
+    share("floor", floor)
     if r.ndim == 0 or q.ndim == 0 or r.shape[-1] != q.shape[-1]:
         raise FerError(f"R has shape {r.shape} and Q {q.shape}; the last axes must have the same length n")
     for name, values in (("R", r), ("Q", q)):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import at_least, generator, group_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import BLOCK, Floats, check_responses, map_blocks
 from fer_lib.measures.distance import Zero, distance
@@ -51,7 +52,7 @@ def largest_distances(
     Returns
     -------
     ndarray
-        Shape (permutations, J); NaN for a unit that no map can be judged on.
+        Shape (permutations, J); NaN for a unit without a defined distance on any map.
 
     Raises
     ------
@@ -60,14 +61,19 @@ def largest_distances(
     """
     values, labels = check_responses(maxima, present)
     moving = np.asarray(moves, dtype=bool)
-    if not moving.any() or permutations < 1:
-        raise FerError(f"{moving.sum()} moving pictures and {permutations} permutations give no null")
+    if not moving.any():
+        raise FerError(
+            "no picture moves, so that there is no null; give the pictures that carry action units"
+        )
+    at_least("permutations", permutations)
+    for name, groups in (("sequence", sequence), ("within", within)):
+        group_numbers(groups, len(values), name)
     where = np.unique(np.asarray(sequence)[moving], return_inverse=True)[1]
     first = np.flatnonzero(moving)[np.unique(where, return_index=True)[1]]
     vectors = labels[first]
     kind = np.unique(np.isnan(vectors), axis=0, return_inverse=True)[1].ravel()
     subject = np.unique(np.asarray(within)[first], return_inverse=True)[1]
-    groups, rng = subject * (kind.max() + 1) + kind, np.random.default_rng(seed)
+    groups, rng = subject * (kind.max() + 1) + kind, generator(seed)
     ranked = RankedResponses(values)
     out = np.full((permutations, labels.shape[1]), np.nan)
     step = max(1, BLOCK // max(len(values), 64 * values.shape[1]))
@@ -100,7 +106,9 @@ def above_null(distances: pd.DataFrame, nulls: Mapping[int, Floats], quantile: f
         If there is no null.
     """
     if not nulls:
-        raise Lacking("nobody has two sequences whose action units could change places, so there is no null")
+        raise Lacking(
+            "no subject has two sequences whose action units could be exchanged, so there is no null"
+        )
     return [au for au, null in nulls.items() if distances.loc[au].max() > np.quantile(null, quantile)]
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold
 
+from fer_lib.checks import at_least, generator, group_numbers, share
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_table
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import shuffles_within
 from fer_lib.measures.ranks import auc
-from fer_lib.probe.responses import group_numbers
 
 _CHUNK = 2**24  # values of an array that is made in one go
 
@@ -31,7 +31,7 @@ def held_out_detectors(
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Choose each concept's map on all groups but some and test it on those, so that every row is tested once.
+    """Choose each concept's map on some groups and test it on the others, in folds, so that every row is tested once.
 
     Parameters
     ----------
@@ -91,14 +91,8 @@ def held_out_detectors(
     if len(names) != number:
         raise FerError(f"{len(names)} names are given for {number} concepts: give one each")
     for name, option, least in (("folds", folds, 2), ("permutations", permutations, 1), ("draws", draws, 1)):
-        if not isinstance(option, int | np.integer) or option < least:
-            raise FerError(f"{name}={option!r} is not possible: give at least {least}, an integer")
-    try:
-        rng = np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise FerError(f"seed={seed!r} is not possible ({error}): give an integer from 0") from error
-    if not 0 < level < 1:
-        raise FerError(f"level={level} is not possible: give a share between 0 and 1, such as 0.95")
+        at_least(name, option, least)
+    rng, level = generator(seed), share("level", level)
     group = np.arange(len(values)) if groups is None else group_numbers(groups, len(values))
     if group.max(initial=-1) < 1:
         raise Lacking("there is a single group, so that no other is left to test on: give groups of the rows")

@@ -57,7 +57,7 @@ def effects(maximum: ArrayLike, subject: ArrayLike, au: ArrayLike) -> pd.DataFra
 
 
 def selectivity(effect: pd.DataFrame, matched: pd.Series) -> pd.DataFrame:
-    """Return how the map that was matched to each unit answers when that unit, or another, is switched on.
+    """Return how the map that was matched to each unit responds when that unit, or another, is switched on.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def selectivity(effect: pd.DataFrame, matched: pd.Series) -> pd.DataFrame:
     -------
     DataFrame
         Index `AU`, those that could be switched on: ``map``; ``effect`` of its own unit, in standard deviations; ``among maps``, the
-        share of the other maps that answer less to that unit; ``among units``, the share of the other units to which this map
-        answers less. Both shares are one half by chance; ties count one half.
+        share of the other maps that respond less to that unit; ``among units``, the share of the other units to which this map
+        responds less. Both shares are one half by chance; ties count one half.
 
     Raises
     ------

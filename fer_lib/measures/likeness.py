@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import check_choice, generator
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.hog import hog
-from fer_lib.measures.arrays import BLOCK, Floats, check_choice, map_blocks
+from fer_lib.measures.arrays import BLOCK, Floats, map_blocks
 from fer_lib.network.stack import Field
 from fer_lib.probe.responses import Exemplars, Responses
 
@@ -158,7 +159,7 @@ def _at_random(shape: tuple[int, ...], count: int, draws: int, seed: int) -> NDA
     sets, n = shape
     if count < n or draws < 1:
         raise FerError(f"{draws} draws of {n} pictures out of {count} are impossible; give more pictures")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     step = max(1, BLOCK // count)
     return np.stack(
         [

@@ -1,7 +1,7 @@
 """What the best of many maps reaches by chance: permutations of action units among sequences, all maps and units at once.
 
 Scores are the largest response of every picture on every map, shape (N, C); `present` holds 1, 0 and NaN (not coded), shape
-(N, J). A row is one sequence, as the frames of a sequence are not independent, or the function is told which rows belong together.
+(N, J). A row is one sequence, as the frames of a sequence are not independent, or the function takes a group for each row.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.arrays import BLOCK, Floats, check_choice, check_maps, check_responses, map_blocks
+from fer_lib.checks import at_least, check_choice, generator, group_numbers
+from fer_lib.errors import Lacking
+from fer_lib.measures.arrays import BLOCK, Floats, check_maps, check_responses, map_blocks
 from fer_lib.measures.ranks import centred_ranks, coding_groups, twice_pairs
 
 Statistic = Literal["auc", "standardised"]
 Alternative = Literal["greater", "two-sided"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Null:
     """What the best of C maps reaches when labels say nothing about responses.
 
@@ -135,11 +135,12 @@ def permutation_null(
     ((1, 50), 0.005, True)
     """
     values, labels = check_responses(scores, present)
-    _check_null(len(values), within, permutations, statistic, alternative)
+    who = group_numbers(within, len(values), "within")
+    at_least("permutations", permutations)
+    check_choice("statistic", statistic, Statistic)
+    check_choice("alternative", alternative, Alternative)
     coding = np.unique(np.isnan(labels), axis=0, return_inverse=True)[1].ravel()
-    groups = np.unique(np.stack([pd.factorize(np.asarray(within))[0], coding]), axis=1, return_inverse=True)[
-        1
-    ].ravel()
+    groups = np.unique(np.stack([who, coding]), axis=1, return_inverse=True)[1].ravel()
     if np.bincount(groups).max(initial=0) < 2:
         raise Lacking(
             "every group has a single row, so that nothing can be permuted; choose a coarser `within`"
@@ -179,7 +180,7 @@ def permutation_null(
     for units, result in measure(np.arange(len(values))[None]):
         observed[units] = result[0]
     maxima = np.full((permutations, labels.shape[1]), np.nan)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     chunk = max(1, BLOCK // (labels.shape[1] * max(values.shape)))
     for start in range(0, permutations, chunk):
         rows = shuffles_within(groups, min(chunk, permutations - start), rng)
@@ -251,7 +252,7 @@ def shuffles_within(groups: NDArray[np.int64], count: int, rng: np.random.Genera
     """Return row indices (count, N) that shuffle every group within itself."""
     home = np.argsort(groups, kind="stable")
     keys = rng.random((count, len(groups)))
-    keys += groups  # sorting by group first, by chance within it
+    keys += groups  # sorting by group first, at random within it
     rows = np.empty((count, len(groups)), dtype=np.int64)
     rows[:, home] = np.argsort(keys, axis=1)
     return rows
@@ -260,14 +261,3 @@ def shuffles_within(groups: NDArray[np.int64], count: int, rng: np.random.Genera
 def _exceedance(null: Floats, observed: Floats) -> Floats:
     """Return (1 + number of null values at or above the observed) / (B + 1)."""
     return (1 + len(null) - np.searchsorted(np.sort(null), observed, side="left")) / (len(null) + 1)
-
-
-def _check_null(rows: int, within: ArrayLike, permutations: int, statistic: str, alternative: str) -> None:
-    if np.shape(within) != (rows,):
-        raise FerError(
-            f"`within` has shape {np.shape(within)}; it names the group of each of the {rows} rows"
-        )
-    if permutations < 1:
-        raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    check_choice("statistic", statistic, Statistic)
-    check_choice("alternative", alternative, Alternative)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from fer_lib.checks import generator
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS
 from fer_lib.measures.arrays import Floats
@@ -110,7 +111,7 @@ def find_planted(
         raise FerError(
             f"positives={positives} of {pictures} pictures, maps={maps}, runs={runs}: nothing to compare"
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     present = (np.arange(pictures) < positives).astype(np.float64)[:, None]
     found = dict.fromkeys(MEASURES, 0)
     percentile = dict.fromkeys(MEASURES, 0.0)

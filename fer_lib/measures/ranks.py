@@ -18,7 +18,7 @@ from fer_lib.measures.arrays import Floats, check_responses, check_table, map_bl
 def auc(scores: ArrayLike, present: ArrayLike) -> Floats:
     """Return the area under the ROC curve of every map for every action unit.
 
-    The share of (with, without) pairs in which the picture with the action unit answers more strongly, ties
+    The share of (with, without) pairs in which the map responds more strongly to the picture with the action unit, ties
     counting one half: 1 for a perfect detector, 0.5 for chance, 0 for a map that the unit always suppresses.
 
     Parameters

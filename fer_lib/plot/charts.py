@@ -254,7 +254,7 @@ def ablation(result: Ablation) -> Figure:
 
 @styled
 def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
-    """How the map matched to each unit (row) answers to each unit switched on alone (column), its own one framed.
+    """How the map matched to each unit (row) responds to each unit switched on alone (column), its own one framed.
 
     Parameters
     ----------

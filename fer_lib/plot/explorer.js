@@ -1,7 +1,7 @@
 (function () {
   "use strict";
   // The same cell may be shown twice: each run of the script takes the first root that none has taken yet.
-  const root = document.querySelector('[data-fer-explorer="__IDENTIFIER__"]:not([data-ready])');
+  const root = document.querySelector(".fer-explorer:not([data-ready])");
   if (!root) return;
   root.dataset.ready = "true";
   const find = (name) => root.querySelector('[data-part="' + name + '"]');

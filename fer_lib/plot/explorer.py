@@ -32,7 +32,7 @@ _LOSSLESS_BELOW = 16  # px: tiles smaller than a block of the lossy codec would 
 _WIDEST = 16383  # px: the largest side a WebP picture may have
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerView:
     """What the explorer shows of one layer of C maps, n pictures for each.
 
@@ -151,10 +151,7 @@ def slider(
     height, width = pictures[0].shape
     zoom = max(1, _WIDTH // width)
     uris = [data_uri(picture, lossless=min(height, width) < _LOSSLESS_BELOW) for picture in pictures]
-    fragment = Template(_asset("slider.html")).substitute(
-        style=_asset("slider.css"),
-        script=_asset("slider.js"),
-        data=_json({"pictures": uris, "labels": list(labels), "alt": alt}),
+    body = Template(_asset("slider.html")).substitute(
         picture=uris[0],
         alt=escape(alt),
         label=escape(labels[0]),
@@ -164,7 +161,8 @@ def slider(
         height=zoom * height,
         pixels=' class="fer-pixels"' if zoom > 1 else "",
     )
-    return HTML(fragment)
+    data = {"pictures": uris, "labels": list(labels), "alt": alt}
+    return HTML(_fragment("slider", body, data, name=alt))
 
 
 def explorer_html(
@@ -211,17 +209,24 @@ def explorer_html(
         "face": {"uri": data_uri(mean_face), "side": mean_face.shape[0]},
         "names": {str(au): au_names[au] for au in shown if au in au_names},
     }
-    return Template(_asset("explorer.html")).substitute(
-        identifier=identifier,
-        style=_asset("explorer.css"),
-        data=_json(data),
-        script=_asset("explorer.js").replace("__IDENTIFIER__", identifier),
+    name = "Explorer of the network's feature maps; left and right arrow keys change the map"
+    attributes = f' id="{identifier}" tabindex="0"'
+    return _fragment("explorer", _asset("explorer.html"), data, name=name, attributes=attributes)
+
+
+def _fragment(kind: str, body: str, data: dict[str, Any], *, name: str, attributes: str = "") -> str:
+    """Return one element of a page with its style, data and script; its name is for readers who cannot see it."""
+    # "<" never stands in the data, so that nothing in it can end the element.
+    written = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return Template(_asset("fragment.html")).substitute(
+        kind=kind,
+        attributes=attributes,
+        name=escape(name),
+        style=_asset(f"{kind}.css"),
+        body=body,
+        data=written,
+        script=_asset(f"{kind}.js"),
     )
-
-
-def _json(data: dict[str, Any]) -> str:
-    """Write data for a script element; "<" never stands in it, so that nothing in it can end the element."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _asset(name: str) -> str:

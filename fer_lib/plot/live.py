@@ -31,7 +31,7 @@ LAYERS = {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3"}
 _LARGEST_UPLOAD = 40_000_000  # pixels: a photograph, but no decompression bomb
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UnitView:
     """What one unit sees in one picture.
 

@@ -76,7 +76,7 @@ def html_image(figure: Figure, alt: str) -> str:
     return f'<img src="{source}" alt="{html.escape(alt)}" style="max-width: 100%">'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gallery:
     """Pictures of what excites each of the C maps of a layer most, n for each map, strongest first.
 

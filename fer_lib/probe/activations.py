@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_lib.artifacts.files import growing_array
+from fer_lib.artifacts.files import growing_array, plain_refusals
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type
@@ -139,6 +139,8 @@ def record(
     steps = stack_to(model, place, first.shape[1:], first.dtype)
     target = usable_device(device) if device else device_of(model, first.device)
     with whole_float32(target), ExitStack() as files:
+        if folder is not None:
+            files.enter_context(plain_refusals(Path(folder), "responses", "give another folder"))
         if steps is None:
             if device and target != device_of(model, target):
                 model = copy.deepcopy(model).to(target)

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from fer_lib.checks import at_least, whole_numbers
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
@@ -35,7 +36,7 @@ from fer_lib.probe.frames import project_frames
 from fer_lib.probe.hooks import check_places, device_of, stack_to, unwrapped
 from fer_lib.probe.inputs import Images, check_finite, extents_of, pictures_at
 from fer_lib.probe.projections import Projections
-from fer_lib.probe.responses import Units, at_least, whole_numbers
+from fer_lib.probe.responses import Units
 from fer_lib.probe.windows import project_batch
 
 __all__ = ["RULES", "project", "receptive_fields"]

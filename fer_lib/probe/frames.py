@@ -61,6 +61,10 @@ def _batch(
         # A copy within the graph: what comes next may work in place.
         found[:] = [planes(output, len(units[0]), layer, last).clone()]
 
+    if any(weight.is_inference() for weight in (*model.parameters(), *model.buffers())):
+        raise FerError(
+            "the network's weights were made in inference mode, which knows no gradients: make or load them outside of it"
+        )
     seen = Rectifications(model) if check and rule != "gradient" else None
     with (
         torch.inference_mode(False),

@@ -1,6 +1,6 @@
 """Any network through hooks: what a layer gives.
 
-Nothing is asked of the network but that it takes pictures (n, C, H, W) and is built of modules. It runs in evaluation and is
+The network only has to take pictures (n, C, H, W) and be built of modules. It runs in evaluation and is
 left as it was found.
 """
 
@@ -70,7 +70,7 @@ def layer_of(model: nn.Module, layer: str) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise FerError(f"model is {type(model).__name__}: give an nn.Module")
     if not isinstance(layer, str):
-        raise FerError(f"layer {layer!r} is {type(layer).__name__}: give its name, such as {str(layer)!r}")
+        raise FerError(f"layer {layer!r} is {type(layer).__name__}: give its name, such as 'layer1'")
     modules = dict(model.named_modules(remove_duplicate=False))
     known = _names(modules)
     if not layer or layer not in known:

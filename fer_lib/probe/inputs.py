@@ -35,6 +35,10 @@ def tensor_of(pictures: Any) -> Tensor:
             how = "on the meta device, without values" if pictures.is_meta else f"{pictures.layout}"
             raise FerError(f"pictures are {how}: give an ordinary tensor (N, C, H, W)")
         return pictures.detach()
+    if isinstance(pictures, np.ma.MaskedArray):
+        raise FerError(
+            "pictures are a masked array, and what lies behind the mask is not known: fill it first"
+        )
     try:
         if isinstance(pictures, list | tuple):
             return torch.stack([tensor_of(picture) for picture in pictures])
@@ -93,7 +97,8 @@ def pictures_in(batch: Any) -> Tensor:
     if not isinstance(batch, Mapping | list | tuple):
         pictures = tensor_of(batch)
         if pictures.ndim != 4:
-            raise FerError(f"a batch has shape {tuple(pictures.shape)}: give (n, C, H, W)")
+            remedy = "; of grey pictures pictures[:, None]" if pictures.ndim == 3 else ""
+            raise FerError(f"a batch has shape {tuple(pictures.shape)}: give (n, C, H, W){remedy}")
         return pictures
     items = list(batch.values() if isinstance(batch, Mapping) else batch)
     found = [item for item in items if isinstance(item, Tensor | np.ndarray) and item.ndim == 4]

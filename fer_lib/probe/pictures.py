@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,12 @@ from torch.utils.data import (
 )
 
 from fer_lib.errors import FerError
-from fer_lib.probe.inputs import Images, pictures_in, tensor_of
+from fer_lib.probe.inputs import Images, pictures_at, pictures_in, tensor_of
 
 _SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """The pictures of a recording, in their order, to be looked up again by their numbers.
 
@@ -35,9 +35,12 @@ class Pictures:
     ----------
     given
         What :meth:`of` was given, or a tensor or data loader of it.
+    rows
+        Which of them these are, (n,); None: all.
     """
 
     given: Any
+    rows: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, images: Any) -> Pictures:
@@ -47,23 +50,33 @@ class Pictures:
             return cls(DataLoader(images, batch_size=32, collate_fn=_together))
         if isinstance(images, list | tuple) and images and getattr(images[0], "ndim", 0) == 3:
             return cls(tensor_of(images))
+        if _is_batch(images):
+            return cls(pictures_in(images))
         if not isinstance(images, Tensor | np.ndarray) and not isinstance(images, Iterable):
             raise FerError(f"images are {type(images).__name__}: give an array (N, C, H, W) or a data loader")
         return cls(images)
 
+    def select(self, rows: NDArray[np.int64]) -> Pictures:
+        """Return these of the pictures, numbered anew."""
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
     def batches(self) -> Iterator[Any]:
-        """Pass over the pictures, as :func:`fer_lib.probe.activations.record` wants them."""
+        """Pass over all pictures that were given, as :func:`fer_lib.probe.activations.record` wants them."""
         return iter([self.given] if isinstance(self.given, Tensor | np.ndarray) else self.given)
 
     def check_order(self) -> None:
         """Refuse pictures whose order is another one each time."""
         if isinstance(self.given, DataLoader) and _shuffles(self.given):
             raise FerError(
-                "the data loader shuffles, so that nobody knows which picture is which: give it shuffle=False"
+                "the data loader shuffles, so that a response cannot be assigned to its picture: give it shuffle=False"
             )
 
     def lookup(self, numbers: NDArray[np.int64]) -> Images:
         """Return what gives the pictures of these numbers: the array itself, or those found in another pass."""
+        if self.rows is not None:
+            rows = self.rows
+            given = replace(self, rows=None).lookup(rows[numbers])
+            return lambda asked: pictures_at(given, rows[asked])
         if isinstance(self.given, Tensor | np.ndarray):
             return self.given
         self.check_order()
@@ -94,6 +107,16 @@ def _is_pair(item: Any) -> bool:
     values = item.values() if isinstance(item, Mapping) else item
     axes = [getattr(value, "ndim", 0) for value in values]
     return axes.count(3) == 1 and max(axes) == 3
+
+
+def _is_batch(images: Any) -> bool:
+    """Whether this is one batch, as a data loader gives it: pictures (n, C, H, W) beside labels or the like."""
+    if not isinstance(images, Mapping | list | tuple):
+        return False
+    axes = [
+        getattr(value, "ndim", 0) for value in (images.values() if isinstance(images, Mapping) else images)
+    ]
+    return axes.count(4) == 1 and (isinstance(images, Mapping) or len(axes) > 1)
 
 
 def _together(items: list[Any]) -> Any:

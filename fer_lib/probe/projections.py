@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fer_lib.artifacts.files import plain_refusals
 from fer_lib.errors import FerError
 from fer_lib.probe.inputs import Images, pictures_at
-from fer_lib.probe.responses import Units
+from fer_lib.probe.responses import Units, one_axis
 
 _ARRAYS = ("patch", "top", "left", "value")
 
@@ -24,7 +25,7 @@ def overlap(first: int, size: int, extent: int) -> tuple[slice, slice]:
     return slice(start, stop), slice(start - int(first), stop - int(first))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projections:
     """Projections of n units, each on its own receptive field or on the whole frame; it knows which units they are.
 
@@ -57,7 +58,7 @@ class Projections:
     >>> import torch
     >>> import fer_lib as fer
     >>> from fer_lib.probe.deconv import project
-    >>> from fer_lib.probe.responses import Units
+    >>> from fer_lib.probe.responses import Units, one_axis
     >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, bias=False))
     >>> with torch.no_grad():
     ...     network[0].weight[:] = torch.tensor([1.0, 2.0])[:, None, None, None]
@@ -88,7 +89,7 @@ class Projections:
         return len(self.patch)
 
     def __getitem__(self, index: Any) -> Self:
-        index = [index] if isinstance(index, int | np.integer) else index
+        index = one_axis(index)
         arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
         return replace(self, **arrays, units=self.units[index])
 
@@ -123,10 +124,13 @@ class Projections:
 
     def save(self, folder: Path) -> None:
         """Write ``projections.npz`` into a folder, made if need be."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {name: getattr(self.units, name) for name in Units.NAMES}
-        np.savez(Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays)
+        with plain_refusals(Path(folder), "projections", "give another folder"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            np.savez(
+                Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays
+            )
 
     @staticmethod
     def load(folder: Path) -> Projections:

@@ -3,7 +3,7 @@
 A rectifier that is no module gets torch's own gradient, so that a projection would follow one rule here and another there.
 Found are ``relu`` called as a function, clamps at zero, the maximum or minimum of a signal and zero, and a signal that is
 multiplied, chosen or overwritten by where it exceeds a threshold itself, as in ``y * (y > 0)``. What rectifies by other steps
-is not told from harmless arithmetic and passes, such as ``(y + y.abs()) / 2`` or a mask that was made outside torch; so does a
+is not distinguished from harmless arithmetic and passes, such as ``(y + y.abs()) / 2`` or a mask that was made outside torch; so does a
 clamp or maximum that is never at its limit, which guards a variance or the like.
 """
 

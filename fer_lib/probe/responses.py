@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fer_lib.artifacts.files import save_array
+from fer_lib.artifacts.files import plain_refusals, save_array
+from fer_lib.checks import at_least, group_numbers, plain, row_numbers, whole_numbers
 from fer_lib.errors import FerError
 
 __all__ = ["Exemplars", "Responses", "Units", "exemplars"]
@@ -26,34 +26,12 @@ def array_file(folder: Path, name: str) -> Path:
     return Path(folder) / f"{name}.npy"
 
 
-def whole_numbers(what: str, values: ArrayLike) -> NDArray[np.int64]:
-    """Return integers as int64; a FerError that says what they are if they are none."""
-    array = np.asarray(values)
-    if array.size and array.dtype.kind not in "iu":
-        raise FerError(f"{what} given as {array.dtype}: give integers")
-    return array.astype(np.int64)
+def one_axis(index: Any) -> Any:
+    """Return what selects along one axis and keeps it: a slice as it is, one number or a tensor as an array."""
+    return index if isinstance(index, slice) else np.atleast_1d(plain(index))
 
 
-def at_least(name: str, value: int, least: int = 1) -> int:
-    """Return an option that counts something; a FerError if it is no integer or too small."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise FerError(f"{name}={value!r} is not possible: give at least {least}, an integer")
-    return int(value)
-
-
-def group_numbers(groups: ArrayLike, count: int) -> NDArray[np.int64]:
-    """Return the group of each of ``count`` rows as a number from 0; a FerError if they do not fit or a row has none."""
-    # As they are: numpy would make text of a missing value beside text.
-    given = np.array(groups, dtype=object) if isinstance(groups, list | tuple) else np.asarray(groups)
-    if given.shape != (count,):
-        raise FerError(f"groups have shape {given.shape}: give one for each of the {count} pictures")
-    numbers = np.asarray(pd.factorize(given)[0], dtype=np.int64)
-    if (numbers < 0).any():
-        raise FerError(f"row {int((numbers < 0).argmax())} has no group: give one or leave the row out")
-    return numbers
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
     """n units of a layer: each a picture, a map, and a row and column in the map; all (n,) int64."""
 
@@ -76,11 +54,11 @@ class Units:
 
     def __getitem__(self, index: Any) -> Units:
         """Select units by a mask, numbers, a slice or one number, in this order."""
-        index = [index] if isinstance(index, int | np.integer) else index
+        index = one_axis(index)
         return Units(*(getattr(self, name)[index] for name in self.NAMES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Responses:
     """Strongest response of C maps to each of N pictures.
 
@@ -111,22 +89,23 @@ class Responses:
     row: NDArray[np.int32]
     column: NDArray[np.int32]
 
+    def __post_init__(self) -> None:
+        for name, kind in ARRAYS.items():
+            values = np.asanyarray(plain(getattr(self, name)))
+            if values.ndim != 2 or values.shape != np.shape(self.maximum):
+                raise FerError(
+                    f"responses' {name} has shape {values.shape}: give a number for each picture and map, (N, C)"
+                )
+            if values.dtype.kind not in ("iu" if np.dtype(kind).kind == "i" else "iuf"):
+                raise FerError(f"responses' {name} is {values.dtype}: give it as {np.dtype(kind)}")
+            object.__setattr__(self, name, values)
+
     def __len__(self) -> int:
         return len(self.maximum)
 
     def rows(self, pictures: ArrayLike) -> NDArray[np.int64]:
         """Row numbers of these pictures, (n,) numbers or (N,) a mask; a FerError if one does not exist."""
-        index = np.asarray(pictures)
-        if index.dtype == bool and index.shape == (len(self),):
-            return np.flatnonzero(index)
-        index = whole_numbers("pictures", index)
-        if index.ndim != 1:
-            raise FerError(f"pictures have shape {index.shape}: give their numbers, (n,), or a mask (N,)")
-        if index.size and not (-len(self) <= index.min() and index.max() < len(self)):
-            raise FerError(
-                f"pictures reach from {index.min()} to {index.max()}: there are responses to {len(self)}"
-            )
-        return np.arange(len(self))[index]
+        return row_numbers("pictures", pictures, len(self))
 
     def select(self, pictures: ArrayLike) -> Responses:
         """Responses to these pictures only, (n,) numbers or (N,) a mask, in this order."""
@@ -135,9 +114,10 @@ class Responses:
 
     def save(self, folder: Path) -> None:
         """Write ``maximum.npy``, ``row.npy`` and ``column.npy`` into a folder, made if need be."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for name in ARRAYS:
-            save_array(array_file(folder, name), getattr(self, name))
+        with plain_refusals(Path(folder), "responses", "give another folder"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for name in ARRAYS:
+                save_array(array_file(folder, name), getattr(self, name))
 
     @staticmethod
     def load(folder: Path) -> Responses:
@@ -160,7 +140,7 @@ class Responses:
         return Responses(*arrays)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exemplars:
     """The n pictures that excite each of C maps most, strongest first.
 

@@ -18,7 +18,7 @@ from fer_lib.network.stack import Step
 _FEW_MAPS = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """The part of one layer's plane that a unit needs: its size, and the first row and column for each unit."""
 
