@@ -99,7 +99,7 @@ def between_networks(name: str, trained: ArrayLike, untrained: ArrayLike, *, see
             rng=np.random.default_rng(seed),
         ).pvalue
     if len(b) > 1 and len(a) == 1:
-        half = stats.t.ppf(0.975, len(b) - 1) * b.std(ddof=1) * np.sqrt(1 + 1 / len(b))
+        half = float(stats.t.ppf(0.975, len(b) - 1) * b.std(ddof=1) * np.sqrt(1 + 1 / len(b)))
         low, high = difference - half, difference + half
     elif len(b) > 1 and not (np.ptp(a) or np.ptp(b)):
         low = high = difference
