@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import results, sweep
+from fer_lib import results
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError
-from fer_lib.sweep import prepare, read_sweep, state_of, why_not
+from fer_lib.sweeps import run as running
+from fer_lib.sweeps.run import prepare, state_of, why_not
+from fer_lib.sweeps.specification import read_sweep
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 
@@ -109,7 +111,12 @@ def test_names_of_folders_are_safe_and_differ(tmp_path):
 def result(folder: Path, run: str, state: str, **numbers: float) -> Path:
     place = folder / run
     place.mkdir(parents=True, exist_ok=True)
-    found = {"format": 1, "notebook": "02_training", "parameters": {"seed": int(run[-1])}, "numbers": numbers}
+    found = {
+        "format": results.FORMAT,
+        "notebook": "02_training",
+        "parameters": {"seed": int(run[-1])},
+        "numbers": numbers,
+    }
     (place / "02_training.json").write_text(json.dumps({**found, "tables": {}, "state": state}))
     return place / "02_training.json"
 
@@ -134,9 +141,9 @@ def test_state_follows_notebook_library_versions_and_parameters(tmp_path, monkey
     first = state_of(one, "02_training", tmp_path)
     assert first == state_of(one, "02_training", tmp_path)
     found = {first, state_of(other, "02_training", tmp_path), state_of(one, "08_summary", tmp_path)}
-    monkeypatch.setattr(sweep, "library_versions", lambda modules: {"numpy": "0"})
+    monkeypatch.setattr(running, "library_versions", lambda modules: {"numpy": "0"})
     found.add(state_of(one, "02_training", tmp_path))
-    monkeypatch.setattr(sweep, "source_digests", lambda modules: {"study": "edited"})
+    monkeypatch.setattr(running, "source_digests", lambda modules: {"study": "edited"})
     found.add(state_of(one, "02_training", tmp_path))
     assert len(found) == 5
 
