@@ -147,7 +147,7 @@ class Published:
         runs = self.provenance["runs"]
         chosen = pd.DataFrame([runs[run]["chosen"] for run in found["run"]], index=found.index)
         place = {run: i for i, run in enumerate(runs)}
-        found = found.join(chosen, rsuffix=" (parameter)")
+        found = pd.concat([found, chosen[[name for name in chosen if name not in found]]], axis=1)
         found.insert(1, "set", [runs[run]["set"] for run in found["run"]])
         found.insert(2, "choice", [self.choice(run) for run in found["run"]])
         return found.sort_values("run", key=lambda names: names.map(place), kind="stable", ignore_index=True)

@@ -43,7 +43,8 @@ def of_notebook(notebook: Mapping[str, Any], name: str) -> dict[str, Any]:
     dict
         ``format``, ``notebook``, ``parameters`` (those that papermill was given), ``made`` (ISO 8601, UTC), ``seconds`` that it ran,
         ``versions`` of the libraries, ``numbers`` (name to value) and ``tables`` (name to rows). A sweep adds ``ended``, why there are
-        no more numbers (empty: it went through), ``code``, a digest of the code, and ``state``, all that the result depends on.
+        no more numbers (empty: it went through), ``code``, a digest of the code, ``threads``, how many, and ``state``, all that the
+        result depends on.
 
     Raises
     ------

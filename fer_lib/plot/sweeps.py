@@ -107,10 +107,11 @@ def regimes_table(
     best = winners.groupby("run")["auc_auc"].mean() if len(winners) else pd.Series(dtype=float)
     training = training.assign(auc=training["run"].map(best))
     rows = []
-    for (start, rate), runs in training.groupby(
-        ["initialisation", "learning_rate"], sort=False, dropna=False
-    ):
-        untrained = pd.isna(rate)
+    training = training.assign(
+        rate=training["learning_rate"].fillna(0.0)
+    )  # a network that takes no step has none
+    for (start, rate), runs in training.groupby(["initialisation", "rate"], sort=False):
+        untrained = rate == 0
         cells = {
             "start": str(start),
             "rate": "no step" if untrained else f"{rate:g}",

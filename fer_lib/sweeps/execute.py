@@ -66,7 +66,8 @@ def execute(folder: Path, run: str, notebook: str) -> None:
                 partial.replace(failed)
             raise
         partial.replace(place / f"{notebook}.ipynb")
-        about = {"ended": ended, "code": code, "state": job["state"]}
+        threads = os.environ.get("OMP_NUM_THREADS", "")  # part of a network's key
+        about = {"ended": ended, "code": code, "threads": threads, "state": job["state"]}
         write_aside(target, f"{json.dumps({**found, **about}, indent=1, allow_nan=False)}\n".encode())
 
 
