@@ -142,8 +142,15 @@ class Published:
         """Return a table that notebooks recorded, with ``set``, ``choice`` (see :meth:`choice`) and each run's own parameters.
 
         Rows are in the order of the sweep's file. Columns besides: see `fer_lib.results.recorded`.
+
+        Raises
+        ------
+        Lacking
+            If no run has come to that table.
         """
         found = results.recorded(self.table, name)
+        if found.empty:
+            raise Lacking(f"no run of the sweep `{self.provenance['sweep']}` has come to its {name} yet")
         runs = self.provenance["runs"]
         chosen = pd.DataFrame([runs[run]["chosen"] for run in found["run"]], index=found.index)
         place = {run: i for i, run in enumerate(runs)}

@@ -7,11 +7,13 @@ from unittest.mock import Mock
 
 import pytest
 from own_tables import KINDS, write_table
+from planted_sweeps import plant, tables
 
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
 from fer_lib.config import describe_settings, make_settings
 from fer_lib.errors import FerError
+from fer_lib.published import Published
 from fer_lib.study import Study
 
 
@@ -66,6 +68,12 @@ def test_parameters_lists_each_one(monkeypatch, capsys):
         (("judge", "x", "--face-api", ""), "'' is no path"),
         (("judge", "x", "--sequences", "-1"), "'-1' is not a number"),
         (("store", "--remove", ""), "--remove ''"),
+        (("results",), "PLACE"),
+        (("results", "/no/such/place"), "/no/such/place: No such file"),
+        (("results", "/proc/self/fd"), "no results of notebooks below it"),
+        (("results", "/proc/self/fd", "/proc/self/fd"), "/proc/self/fd: no run"),
+        (("results", "/proc/self/fd", "--out", "x.csv"), "/proc/self/fd: no sweep's folder"),
+        (("results", "a", "b", "--out", "x.csv"), "two places are given"),
     ],
 )
 def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
@@ -234,3 +242,20 @@ def test_a_run_leaves_out_what_the_faces_lack(monkeypatch, capsys, tmp_path):
     assert "left out" not in said.partition("training ...")[0]
     assert run(monkeypatch, "train", "--preset", "smoke", "--faces", str(table)) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_a_sweep_has_is_published_and_two_of_its_runs_compared(monkeypatch, capsys, tmp_path):
+    runs = {f"a+seed={seed}": ("a", {"seed": seed}, tables(seed)) for seed in (0, 1)}
+    folder = plant(tmp_path / "mine", make_settings("smoke"), {**runs, "later": ("later", {"seed": 2}, {})})
+    out = tmp_path / "new" / "mine.csv"
+    assert run(monkeypatch, "results", str(folder), "--out", str(out)) == 0
+    assert capsys.readouterr().out == f"2 of 3 runs; {out}\n"
+    assert Published.load(out).provenance["done"] == list(runs)
+    assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder / "a+seed=1")) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"02_training +training +this +accuracy +0\.9 +0\.91 +0\.01", said)
+    assert "decision" not in said, "what is the same is not printed"
+    assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder / "a+seed=0")) == 0
+    assert capsys.readouterr().out == "no difference\n"
+    assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder)) == 2
+    assert "name one of its runs (a+seed=0, a+seed=1, later" in capsys.readouterr().err

@@ -66,7 +66,8 @@ def test_recorded_tables_come_back_in_the_order_of_the_sweep(sweep: Path) -> Non
     assert of_one["item"].tolist() == [str(au) for au in AUS] and of_one["d"].tolist() == [1.0, 2.0, 3.0, 4.0]
     compared = found.recorded("comparisons")
     assert "C3 / chance" in set(compared["item"]) and len(compared) == 2 * 8
-    assert found.recorded("nothing of this name").empty
+    with pytest.raises(Lacking, match="no run of the sweep `mine` has come to its nothing yet"):
+        found.recorded("nothing")
 
 
 def test_what_is_saved_is_read_again(sweep: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def test_a_notebook_that_is_still_run_by_a_killed_sweep_is_waited_for(
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     execute(tmp_path, "one", "02_training")
     found = json.loads((tmp_path / "one" / "02_training.json").read_text())
+    assert found.pop("threads") == os.environ.get("OMP_NUM_THREADS", "")
     assert found == {"made": 2, "ended": "", "code": code_digest(), "state": "later"}
 
 

@@ -104,7 +104,7 @@ def regimes_table(
     initialisation, learning_rate
         Of the row that is bold.
     """
-    best = winners.groupby("run")["auc_auc"].mean() if len(winners) else pd.Series(dtype=float)
+    best = winners.groupby("run")["auc_auc"].mean()
     training = training.assign(auc=training["run"].map(best))
     rows = []
     training = training.assign(
@@ -140,9 +140,10 @@ def choices_table(
     default
         The choice that the others are compared with.
     """
-    measures = {"accuracy": training.groupby("choice", sort=False)["accuracy"].mean()}
-    if len(selectivity):
-        measures["selectivity of D's maps"] = selectivity.groupby("choice", sort=False)["among units"].mean()
+    measures = {
+        "accuracy": training.groupby("choice", sort=False)["accuracy"].mean(),
+        "selectivity of D's maps": selectivity.groupby("choice", sort=False)["among units"].mean(),
+    }
     rows = []
     for choice, runs in training.groupby("choice", sort=False):
         row = {"choice": str(choice), "networks": str(len(runs))}

@@ -51,6 +51,7 @@ def write_source(parameters: Mapping[str, Any], out: Path) -> None:
         with_parameters(notebook, parameters, out / "notebooks" / notebook.name)
     first = out / "intro.md"
     first.write_text(f"{first.read_text('utf-8').rstrip()}\n\n{_note(parameters)}", "utf-8")
+    shutil.copystat(BOOK / "intro.md", first)
 
 
 def with_parameters(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
@@ -67,6 +68,7 @@ def with_parameters(notebook: Path, parameters: Mapping[str, Any], out: Path) ->
                 cell["id"] = f"{notebook.stem}-run-{number}"  # papermill draws one by chance
         content.metadata.pop("papermill", None)
     nbformat.write(content, out)
+    shutil.copystat(notebook, out)  # unchanged pages are not written again
 
 
 def build(run: Path, options: Sequence[str] = ()) -> Path:
