@@ -62,7 +62,8 @@ def of_notebook(notebook: Mapping[str, Any], name: str) -> dict[str, Any]:
             if kept is None:
                 continue
             if "table" in kept:
-                tables[kept["table"]] = kept["rows"]
+                names = kept["columns"]
+                tables[kept["table"]] = [dict(zip(names, row, strict=True)) for row in kept["rows"]]
             else:
                 numbers[output["metadata"]["scrapbook"]["name"]] = kept["value"]
     return {

@@ -168,6 +168,7 @@ glue("share", np.float64(0.25))
 glue("count", 3)
 glue("word", "holds")
 glue("missing", float("nan"))
+record("layers", pd.DataFrame({"moved": [0.1, 0.2]}, index=pd.Index(["x", "y"], name="of layer")))
 record("verdicts", pd.DataFrame({"claim": ["C1", "C2"], "value": [0.5, np.nan], "decision": ["holds", "not decided"]}))
 """
 
@@ -205,6 +206,10 @@ def test_numbers_and_tables_come_back_as_what_they_were(executed):
     assert (
         verdicts.loc[("C1", "value"), "value"] == 0.5
         and verdicts.loc[("C2", "decision"), "text"] == "not decided"
+    )
+    layers = table[table["table"] == "layers"]
+    assert layers[["item", "name"]].to_numpy().tolist() == [["x", "moved"], ["y", "moved"]], (
+        "the first column, whatever its name"
     )
     with pytest.raises(FerError, match="was not executed"):
         results.read(executed / "plain.ipynb")

@@ -57,16 +57,17 @@ def write_source(parameters: Mapping[str, Any], out: Path) -> None:
 def with_parameters(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
     """Write a copy of a notebook in which papermill's cell gives it some parameters; one that takes none is copied as it is."""
     import nbformat
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
     content = nbformat.read(notebook, as_version=4)
-    takes = any("parameters" in cell.metadata.get("tags", ()) for cell in content.cells)
-    if takes:
-        content = parameterize_notebook(content, dict(parameters), report_mode=False)
+    if any("parameters" in cell.metadata.get("tags", ()) for cell in content.cells):
+        content = parameterize_notebook(load_notebook_node(str(notebook)), dict(parameters))
         for number, cell in enumerate(content.cells):
+            cell.metadata.pop("papermill", None)
             if "injected-parameters" in cell.metadata.get("tags", ()):
                 cell["id"] = f"{notebook.stem}-run-{number}"  # papermill draws one by chance
-        content.metadata.pop("papermill", None)
+        content.metadata.pop("papermill")
     nbformat.write(content, out)
     shutil.copystat(notebook, out)  # unchanged pages are not written again
 
