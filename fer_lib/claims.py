@@ -27,6 +27,13 @@ STATEMENTS = {
     "C3": "The map that maximises D for an action unit is its detector.",
     "C4": "The network classifies with the maps that D matched to action units.",
 }
+CHANCE = {
+    "C1": "random pictures at the same place",
+    "C2": "random place",
+    "C3": "chance",
+    "C4": "random maps as loud",
+}
+"""The control of each claim that stands for chance; the others ask for more."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def look_alike(likeness: pd.DataFrame) -> Verdict:
     """
     trained, place, untrained = _columns(likeness, "trained", "same place", "untrained")
     comparisons = (
-        paired("random pictures at the same place", trained, place),
+        paired(CHANCE["C1"], trained, place),
         unpaired("untrained network", trained, untrained),
     )
     return _verdict("C1", "mean likeness of the nine squares", trained, comparisons)
@@ -96,7 +103,7 @@ def on_the_region(alignment: pd.DataFrame) -> Verdict:
     -------
     Verdict
     """
-    controls = ("other maps", "untrained", "random place")
+    controls = ("other maps", "untrained", CHANCE["C2"])
     matched, *others = _columns(alignment, "matched", *controls)
     comparisons = tuple(paired(name, matched, other) for name, other in zip(controls, others, strict=True))
     return _verdict("C2", "projected energy in the AU's region", matched, comparisons)
@@ -117,7 +124,7 @@ def detects(matches: pd.DataFrame) -> Verdict:
     """
     chosen, untrained, expression = _columns(matches, "auc_d", "auc_untrained_d", "auc_expression")
     comparisons = (
-        paired("chance", chosen, np.full(len(chosen), 0.5)),
+        paired(CHANCE["C3"], chosen, np.full(len(chosen), 0.5)),
         paired("D in the untrained network", chosen, untrained),
         paired("expression alone", chosen, expression),
     )
@@ -127,7 +134,7 @@ def detects(matches: pd.DataFrame) -> Verdict:
 def decides(ablation: Ablation) -> Verdict:
     """Decide on C4 from what the network loses without the matched maps and without random ones (`fer_lib.measures.ablation.ablate`)."""
     difference = float(ablation.random.mean() - ablation.without)
-    comparison = Comparison("random maps as loud", difference, ablation.p, len(ablation.random))
+    comparison = Comparison(CHANCE["C4"], difference, ablation.p, len(ablation.random))
     return _verdict("C4", "accuracy lost without the matched maps", ablation.lost, (comparison,))
 
 

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fer_lib import facs
+from fer_lib.claims import CHANCE
 from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import Ablation
 from fer_lib.measures.distance import best_maps
@@ -234,6 +235,41 @@ def detector_scores(matches: pd.DataFrame) -> Figure:
     ax.set_ylabel("AUC on the test pictures")
     ax.set_ylim(0, 1.02)
     ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    return figure
+
+
+@styled
+def measures_over_networks(verdicts: pd.DataFrame, comparisons: pd.DataFrame, by: str = "set") -> Figure:
+    """Draw the measure of each claim for every network, a dot each, in groups, and the mean of its chance control as a line.
+
+    Parameters
+    ----------
+    verdicts
+        ``run``, `by`, ``item`` (the claim), ``measure`` and ``value``, a row for each network and claim.
+    comparisons
+        ``run``, ``item`` (claim and control, as ``C3 / chance``) and ``difference`` from the control.
+    by
+        Column that groups the networks.
+    """
+    claims, groups = sorted(verdicts["item"].unique()), list(dict.fromkeys(verdicts[by]))
+    parts = comparisons["item"].str.split(" / ", n=1, expand=True)
+    figure, axes = panels(1, max(1, len(claims)), 2.3 * max(1, len(claims)), 2.8)
+    for ax, claim in zip(axes[0], claims, strict=False):
+        rows = verdicts[verdicts["item"] == claim]
+        chance = comparisons[(parts[0] == claim) & (parts[1] == CHANCE[claim])].set_index("run")["difference"]
+        expected = rows["value"] - rows["run"].map(chance)
+        for place, group in enumerate(groups):
+            mine = (rows[by] == group).to_numpy()
+            values = rows["value"][mine].to_numpy()
+            aside = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(len(values))
+            ax.plot(place + aside, values, "o", ms=4, color=ACCENT if place == 0 else SECOND, alpha=0.7)
+            mean = expected[mine].mean()
+            if np.isfinite(mean):
+                ax.plot([place - 0.35, place + 0.35], [mean, mean], color=INK, lw=1, ls="--")
+        ax.set_xticks(range(len(groups)), groups, rotation=30, ha="right")
+        ax.set_xlim(-0.6, len(groups) - 0.4)
+        ax.set_title(claim)
+        ax.set_ylabel(next((text for text in rows["measure"] if text), ""), fontsize=7)
     return figure
 
 
