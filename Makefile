@@ -6,13 +6,14 @@ STRICT := -W -n --keep-going
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 
-# PRESET, FACES and PUBLISH reach the programs through the environment alone, as FER_PRESET and so on, and win over these. No
+# PRESET, FACES, PUBLISH and RUN reach the programs through the environment alone, as FER_PRESET and so on, and win over these. No
 # shell and no second expansion by make ($(value ..)) sees them, so a folder's name keeps its quotes, blanks and dollars.
 override FER_PRESET := $(if $(filter undefined,$(origin PRESET)),$(value FER_PRESET),$(value PRESET))
 override FER_FACES := $(if $(filter undefined,$(origin FACES)),$(value FER_FACES),$(value FACES))
+override FER_RUN := $(if $(filter undefined,$(origin RUN)),$(value FER_RUN),$(value RUN))
 override FER_PUBLISH := $(if $(filter undefined,$(origin PUBLISH)),$(value FER_PUBLISH),$(value PUBLISH))
-export FER_PRESET FER_FACES FER_PUBLISH
-unexport PRESET FACES PUBLISH
+export FER_PRESET FER_FACES FER_PUBLISH FER_RUN
+unexport PRESET FACES PUBLISH RUN
 
 # $(call timed,name,command): run it, stop if it fails, and note its seconds.
 define timed
@@ -29,6 +30,7 @@ address = "$$($(BIN)/python -c 'import pathlib, sys; print(pathlib.Path(sys.argv
 
 help:
 	@echo 'make book   render faces, train, run the notebooks, build the book  [PRESET=smoke|book|paper] [FACES=folder [PUBLISH=S1,S2]]'
+	@echo '            or that of one run of a sweep                            RUN=out/sweeps/NAME/RUN'
 	@echo 'make test   lint, types, unit tests, notebooks and book at the smoke preset, browser tests'
 	@echo 'make lint   ruff and mypy only          make test-slow  the tests that take minutes'
 	@echo 'make bench  the speed table             make clean      remove what was built (keeps .venv and .fer)'
@@ -52,10 +54,16 @@ check:
 start: .venv/.installed
 	@mkdir -p out; : > $(TIMES); test ! -f out/installed.txt || mv out/installed.txt $(TIMES)
 
+# With RUN the book of one run of a sweep, in a folder of its own.
 book: check start
+ifneq ($(if $(FER_RUN),one),)
+	$(call timed,notebooks and book of one run,$(BIN)/python -m fer_lib.sweeps.book $(STRICT))
+	@echo; cat $(TIMES)
+else
 	$(call timed,faces; network; measurements,$(BIN)/fer run)
 	$(call timed,notebooks and book,$(BIN)/jupyter-book build $(STRICT) book)
 	@echo; cat $(TIMES); echo open $(call address,book/_build/html/index.html)
+endif
 
 # One long page, printed by a browser. It shares the executed notebooks with `make book`.
 PDF := book/_build/fer-lib.pdf
@@ -72,6 +80,7 @@ pdf: check start
 test: override FER_PRESET := smoke
 test: override FER_FACES :=
 test: override FER_PUBLISH :=
+test: override FER_RUN :=
 test: export FER_STORE :=
 test: export FER_BOOK := $(CURDIR)/out/test/_build/html
 test: start lint

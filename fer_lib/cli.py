@@ -101,19 +101,15 @@ def _assignments(given: list[str]) -> dict[str, Any]:
     return values
 
 
-def _check_out(out: Path, *, folder: bool = False) -> None:
-    """Refuse a place that a result could not be written to, before the work that leads to it."""
-    wanted, other = ("folder", "file") if folder else ("file", "folder")
+def _check_out(out: Path) -> None:
+    """Refuse a folder that a result could not be written to, before the work that leads to it."""
     try:
         there = out.exists()
-        if there and out.is_dir() != folder:
-            raise FerError(f"--out {out}: this is a {other}; give a {wanted} to write")
+        if there and not out.is_dir():
+            raise FerError(f"--out {out}: this is a file; give a folder to write")
         if not out.parent.is_dir():
             raise FerError(f"--out {out}: there is no folder {out.parent}; make it first")
-        if there and not folder:
-            out.open("ab").close()
-        else:
-            tempfile.TemporaryFile(dir=out if there else out.parent).close()
+        tempfile.TemporaryFile(dir=out if there else out.parent).close()
     except OSError as error:
         raise FerError(f"--out {out}: nothing can be written there ({error.strerror})") from None
 
@@ -247,7 +243,7 @@ def judge(
 ) -> None:
     """Ask detectors and networks trained on photographs what they make of the faces (extra: judges)."""
     if out is not None:
-        _check_out(out, folder=True)
+        _check_out(out)
     from fer_lib.judges.run import judge_faces
 
     found = judge_faces(folder, sequences=sequences or None, face_api=face_api)
@@ -281,35 +277,6 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
     )
 
 
-@cli.command()
-def seeds(
-    seeds: Annotated[
-        list[int], typer.Argument(parser=_within(bounds_of("seed")), metavar="SEEDS", help="As 0 1 2.")
-    ],
-    preset: Preset = "book",
-    faces: FacesOption = "",
-    given: Given = [],  # noqa: B006
-    out: Annotated[
-        Path | None, typer.Option(parser=_path, metavar="FILE", help="File to write, as json.")
-    ] = None,
-) -> None:
-    """Run the study with several seeds and compare the verdicts."""
-    settings = _settings(preset, faces, given)
-    if out is not None:
-        _check_out(out)
-    from fer_lib.plot.summaries import agreement, seeds_table
-    from fer_lib.seeds import run_seeds, with_seeds
-    from fer_lib.study import Study
-
-    with_seeds(settings, seeds)
-    _say_problems(Study(settings).problems_note())
-    found = run_seeds(settings, seeds)
-    typer.echo(f"{seeds_table(found.table)}\n\n{agreement(found.table)}")
-    if out is not None:
-        found.save(out)
-        typer.echo(out)
-
-
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sweep(
     context: typer.Context,
@@ -328,7 +295,8 @@ def sweep(
     """Run the notebooks with all sets of parameters of FILE; what is done is not repeated. More options go to Snakemake."""
     from fer_lib.artifacts.store import default_root
     from fer_lib.results import collect
-    from fer_lib.sweep import read_sweep, run_sweep, why_not
+    from fer_lib.sweeps.run import run_sweep, why_not
+    from fer_lib.sweeps.specification import read_sweep
 
     fixed = {**_assignments(given)}
     fixed |= {name: value for name, value in {"preset": preset, "faces": faces}.items() if value}
@@ -350,50 +318,53 @@ def sweep(
 @cli.command(name="results")
 def results_command(
     place: Annotated[
-        Path, typer.Argument(parser=_path, metavar="PLACE", help="A sweep's folder, or an executed notebook.")
+        Path,
+        typer.Argument(
+            parser=_path, metavar="PLACE", help="A sweep's folder, one of its runs, or an executed notebook."
+        ),
     ],
     other: Annotated[
         Path | None,
-        typer.Argument(parser=_path, metavar="OTHER", help="Another notebook: what differs is printed."),
+        typer.Argument(
+            parser=_path, metavar="OTHER", help="Another run or notebook: what differs is printed."
+        ),
     ] = None,
-) -> None:
-    """Print the numbers of executed notebooks: of one, spread over the runs of a sweep, or the differences of two."""
-    from fer_lib.results import collect, compare, read, rows_of, spread
-
-    if other is not None:
-        table = compare(rows_of(read(place)), rows_of(read(other)))
-    else:
-        table = spread(collect(place)) if place.is_dir() else rows_of(read(place))
-    typer.echo(
-        table.to_string(index=False, float_format="{:.4g}".format, na_rep="")
-        if len(table)
-        else "no difference"
-    )
-
-
-@cli.command()
-def starts(
-    preset: Preset = "book",
-    faces: FacesOption = "",
-    given: Given = [],  # noqa: B006
     out: Annotated[
-        Path | None, typer.Option(parser=_path, metavar="FILE", help="File to write, as json.")
+        Path | None,
+        typer.Option(
+            parser=_path,
+            metavar="FILE",
+            help="File to write what the book shows of a sweep to, as csv, beside a json of what it was made from.",
+        ),
     ] = None,
 ) -> None:
-    """Train from every start at two rates, without the test people, until the loss converges; compare on validation people."""
-    settings = _settings(preset, faces, given)
-    if out is not None:
-        _check_out(out)
-    from fer_lib.plot.summaries import starts_table
-    from fer_lib.starts import run_starts
-    from fer_lib.study import Study
+    """Print the numbers of executed notebooks: of one run, spread over the runs of a sweep, or the differences of two runs."""
+    import pandas as pd
 
-    _say_problems(Study(settings).problems_note())
-    found = run_starts(settings)
-    typer.echo(starts_table(found.table, settings.initialisation, settings.learning_rate))
+    from fer_lib.published import from_sweep
+    from fer_lib.results import PLAN, collect, compare, files_of, read_run, rows_of, spread
+
+    def rows(run: Path) -> pd.DataFrame:
+        return pd.concat([rows_of(result) for result in read_run(run)], ignore_index=True)
+
     if out is not None:
-        found.save(out)
-        typer.echo(out)
+        if other is not None:
+            raise FerError(f"--out {out}: this is for a sweep, and two places are given; leave one out")
+        published = from_sweep(place)
+        published.save(out)
+        made = published.provenance
+        typer.echo(f"{len(made['done'])} of {len(made['runs'])} runs; {out}")
+        return
+    if other is not None:
+        table = compare(rows(place), rows(other))
+        nothing = "no difference"
+    else:
+        whole = (place / PLAN).is_file() or (place.is_dir() and not files_of(place))
+        table = spread(collect(place)) if whole else rows(place)
+        nothing = "no numbers"
+    typer.echo(
+        table.to_string(index=False, float_format="{:.4g}".format, na_rep="") if len(table) else nothing
+    )
 
 
 @cli.command()

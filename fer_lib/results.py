@@ -17,9 +17,13 @@ import pandas as pd
 
 from fer_lib.errors import FerError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files."""
 COLUMNS = ("notebook", "table", "item", "name", "value", "text")
+BETWEEN = " / "
+"""Stands between the parts of an item's name."""
+PLAN = "plan.json"
+"""What a sweep is about, in its folder."""
 _KEPT = "fer"
 _LIBRARIES = ("fer-lib", "numpy", "pandas", "scikit-learn", "scipy", "torch", "torchvision")
 
@@ -38,7 +42,9 @@ def of_notebook(notebook: Mapping[str, Any], name: str) -> dict[str, Any]:
     -------
     dict
         ``format``, ``notebook``, ``parameters`` (those that papermill was given), ``made`` (ISO 8601, UTC), ``seconds`` that it ran,
-        ``versions`` of the libraries, ``numbers`` (name to value) and ``tables`` (name to rows).
+        ``versions`` of the libraries, ``numbers`` (name to value) and ``tables`` (name to rows). A sweep adds ``ended``, why there are
+        no more numbers (empty: it went through), ``code``, a digest of the code, ``threads``, how many, and ``state``, all that the
+        result depends on.
 
     Raises
     ------
@@ -56,7 +62,8 @@ def of_notebook(notebook: Mapping[str, Any], name: str) -> dict[str, Any]:
             if kept is None:
                 continue
             if "table" in kept:
-                tables[kept["table"]] = kept["rows"]
+                names = kept["columns"]
+                tables[kept["table"]] = [dict(zip(names, row, strict=True)) for row in kept["rows"]]
             else:
                 numbers[output["metadata"]["scrapbook"]["name"]] = kept["value"]
     return {
@@ -105,17 +112,73 @@ def rows_of(result: Mapping[str, Any]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row for each value, with `COLUMNS`: ``table`` (empty for single numbers), ``item`` (what the row of that table is about: its first
-        column), ``name`` (of the number, or of the table's column), ``value`` (as a number; NaN for text) and ``text`` (else empty).
+        column, or as many as tell its rows apart, with `BETWEEN` between them), ``name`` (of the number, or of the table's column),
+        ``value`` (as a number; NaN for text) and ``text`` (else empty).
     """
     rows = [("", "", name, value) for name, value in result["numbers"].items()]
+    if result.get("ended"):
+        rows.append(("", "", "ended", result["ended"]))
     for table, records in result["tables"].items():
+        told = _telling(records)
         for row in records:
-            first, *others = row
-            rows += [(table, str(row[first]), name, row[name]) for name in others]
+            item = BETWEEN.join(str(row[name]) for name in told)
+            rows += [(table, item, name, value) for name, value in row.items() if name not in told]
     cells = [
         (result["notebook"], table, item, name, *_value_and_text(value)) for table, item, name, value in rows
     ]
     return pd.DataFrame(cells, columns=list(COLUMNS)).astype({"value": float})
+
+
+def error_in(notebook: Path) -> str:
+    """Return the first line of the error that ended an executed notebook; an empty string if none did, or it is not there."""
+    try:
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    for output in (output for cell in cells for output in cell.get("outputs", [])):
+        if output.get("output_type") == "error":
+            return f"{output['ename']}: {output['evalue'].partition(chr(10))[0]}"
+    return ""
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of a run: what a sweep wrote for each notebook or, where it wrote nothing, executed notebooks."""
+    found = sorted(folder.glob("*.json"))
+    return found or [file for file in sorted(folder.glob("*.ipynb")) if not file.stem.endswith(".failed")]
+
+
+def read_run(place: Path) -> list[dict[str, Any]]:
+    """Read all results of one run.
+
+    Parameters
+    ----------
+    place
+        Its folder, such as ``out/sweeps/seeds/trained+seed=3``, an executed notebook, or a file that a sweep wrote.
+
+    Returns
+    -------
+    list of dict
+        As `of_notebook`, one for each notebook, all with the same parameters.
+
+    Raises
+    ------
+    FerError
+        If there is no such place, no result in it, or those of several runs.
+    """
+    if not place.is_dir():
+        return [read(place)]
+    if (place / PLAN).is_file():
+        runs = ", ".join(list(json.loads((place / PLAN).read_text("utf-8"))["runs"])[:3])
+        raise FerError(f"{place}: this is a whole sweep; name one of its runs ({runs}, ...)")
+    files = files_of(place)
+    if not files:
+        raise FerError(f"{place}: no run; give a folder with results of notebooks, as out/sweeps/NAME/RUN")
+    found = [read(file) for file in files]
+    if varying := varying_parameters([result["parameters"] for result in found]):
+        raise FerError(
+            f"{place}: notebooks of several runs ({', '.join(varying)} differ); give the folder of one"
+        )
+    return found
 
 
 def collect(folder: Path) -> pd.DataFrame:
@@ -136,20 +199,26 @@ def collect(folder: Path) -> pd.DataFrame:
     FerError
         If there is no result below it.
     """
-    files = sorted(folder.rglob("*.json")) or sorted(folder.rglob("*.ipynb"))
-    files = [file for file in files if ".snakemake" not in file.parts and file.parent != folder]
-    if not files:
+    runs = {place.name: files for place in _folders(folder) if (files := files_of(place))}
+    if not runs:
         raise FerError(f"{folder}: no results of notebooks below it; run `fer sweep`, or give another folder")
-    results = {file: read(file) for file in files}
-    varying = varying_parameters([result["parameters"] for result in results.values()])
+    results = [(run, read(file)) for run, files in runs.items() for file in files]
+    varying = varying_parameters([result["parameters"] for _, result in results])
     tables = []
-    for file, result in results.items():
+    for run, result in results:
         about = {name: result["parameters"].get(name) for name in varying}
         table = rows_of(result)
-        for place, (name, value) in enumerate({"run": file.parent.name, **about}.items()):
+        for place, (name, value) in enumerate({"run": run, **about}.items()):
             table.insert(place, name, value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders of the runs of a sweep that are there."""
+    if not folder.is_dir():
+        return []
+    return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
 
 
 def varying_parameters(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -188,6 +257,33 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     return differing[~(same_text & same_value)].reset_index(drop=True)
 
 
+def recorded(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return one of the tables that notebooks recorded, as it was, for all runs.
+
+    Parameters
+    ----------
+    table
+        As `collect`.
+    name
+        Of the recorded table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each run and item, in their order there: ``run``, ``item`` and a column for each of the table's; numbers where all
+        values are, else text (empty where there was none). No row where nothing of that name was recorded.
+    """
+    rows = table[table["table"] == name]
+    if rows.empty:
+        return pd.DataFrame(columns=["run", "item"])
+    columns = {}
+    for column, cells in rows.set_index(["run", "item"]).groupby("name", sort=False):
+        text = cells["text"].fillna("")
+        columns[column] = cells["value"] if (text == "").all() else text
+    order = pd.MultiIndex.from_frame(rows[["run", "item"]].drop_duplicates())
+    return pd.DataFrame(columns).reindex(order).reset_index()
+
+
 def spread(table: pd.DataFrame, names: Iterable[str] = ()) -> pd.DataFrame:
     """Return how the single numbers, and the decisions, of a sweep spread over its runs.
 
@@ -210,6 +306,15 @@ def spread(table: pd.DataFrame, names: Iterable[str] = ()) -> pd.DataFrame:
         runs="size", mean="mean", sd="std", lowest="min", highest="max"
     )
     return found.reset_index()
+
+
+def _telling(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the first columns of a table, as many as tell its rows apart; all but the last where none do."""
+    names = list(records[0]) if records else []
+    for number in range(1, len(names)):
+        if len({tuple(str(row[name]) for name in names[:number]) for row in records}) == len(records):
+            return names[:number]
+    return names[:-1]
 
 
 def _value_and_text(value: Any) -> tuple[float, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -19,14 +18,14 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from fer_lib import claims, facs, protocols
+from fer_lib import claims, protocols
 from fer_lib.artifacts.store import Artifact, Store, default_root
 from fer_lib.config import Settings, Training, make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces import preprocess
 from fer_lib.faces import table as frames
 from fer_lib.faces.crops import Crops
-from fer_lib.faces.digest import MEMORY, digest_of_faces
+from fer_lib.faces.digest import MEMORY, digest_of_faces, record_of_faces
 from fer_lib.faces.disk import is_system_file
 from fer_lib.measures import ablation, choices, detectors, distance, distance_null
 from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
@@ -120,11 +119,7 @@ class Study:
     @cached_property
     def faces_record(self) -> dict[str, Any]:
         """What the faces are, to be noted beside results that are kept: how they were rendered, or the user's digest."""
-        if self.settings.faces:
-            return {"digest": self.digest}
-        s = asdict(self.settings.rendering)
-        s["seed"] = s.pop("faces_seed")
-        return {"rendered": s | {"sequences": s["sequences"] or sum(facs.CKPLUS_EXPRESSION_COUNTS.values())}}
+        return record_of_faces(self.settings, self.store.root / MEMORY)
 
     @cached_property
     def pictures(self) -> Artifact:

@@ -22,11 +22,10 @@ FLOORS = [
     {"traditional", "claims", "protocols"},
     {"steps"},
     {"study"},
-    {"kept"},
-    {"seeds", "starts"},
     {"plot", "book"},
     {"results", "probing"},
-    {"sweep"},
+    {"published"},
+    {"sweeps"},
     {"cli"},
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -137,7 +137,7 @@ def test_networks_train_side_by_side_and_their_page_can_be_made(small_tree, tmp_
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     small = {"resize": 50, "crop": 48, "epochs": 2, "n_exemplars": 2, "folds": 2, "last_frames": 1}
     settings = make_settings("smoke", faces=str(small_tree), **small)
-    gpu.run(settings, 2).save(tmp_path / "gpu.json")
+    gpu.save(gpu.run([settings.replace(seed=seed) for seed in (0, 1)]), tmp_path / "gpu.json")
     made = speed.load_networks(tmp_path / "gpu.json")
     table = speed.networks_table(made)
     assert table["seed"].tolist() == [0, 1] and (table["passes"] == 2).all()
@@ -147,7 +147,7 @@ def test_networks_train_side_by_side_and_their_page_can_be_made(small_tree, tmp_
         history = study.trained.history
         np.testing.assert_allclose(network["curve"]["loss"], history["loss"], rtol=1e-3)
         assert network["accuracy"] == study.accuracy and network["moved"]["conv1"] > 0
-        rows = pd.DataFrame(made["rows"]).query("seed == @seed")
+        rows = pd.DataFrame(made["verdicts"]).query("seed == @seed")
         assert rows["decision"].tolist() == [verdict.decision for verdict in study.claims]
 
 
@@ -170,3 +170,17 @@ def test_no_networks_are_refused(capsys):
     with pytest.raises(SystemExit):
         gpu.main(["--networks", "0"])
     assert "--networks 0: give at least 1" in capsys.readouterr().err
+
+
+def test_a_sweep_says_which_networks(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(gpu, "run", lambda chosen: asked.extend(chosen) or {})
+    words = ["--device", "cpu", "--out", str(tmp_path / "gpu.json")]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    gpu.main(words)
+    assert [one.seed for one in asked] == list(range(10)) and {one.preset for one in asked} == {"paper"}
+    asked.clear()
+    gpu.main([*words, "--networks", "3", "--preset", "smoke"])
+    assert [(one.seed, one.preset) for one in asked] == [(0, "smoke"), (1, "smoke"), (2, "smoke")]
+    with pytest.raises(SystemExit, match=r"nope\.yaml"):
+        gpu.main([*words, "--sweep", "nope.yaml"])

@@ -377,10 +377,10 @@ def alternatives() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for cell in json.loads(path.read_text("utf-8"))["cells"]:
             image = cell["metadata"].get("mystnb", {}).get("image")
-            # Networks side by side on a GPU are shown where somebody has run them.
-            kept = (
-                "training_curves" not in "".join(cell["source"]) or (ROOT / "benchmarks/gpu.json").is_file()
-            )
+            source = "".join(cell["source"])
+            # Networks side by side on a GPU are shown where somebody has run them, those of a sweep in the default book alone.
+            kept = "training_curves" not in source or (ROOT / "benchmarks/gpu.json").is_file()
+            kept &= "measures_over_networks" not in source
             if image and kept:
                 yield f"notebooks/{path.stem}", image["alt"]
 

@@ -7,12 +7,13 @@ from unittest.mock import Mock
 
 import pytest
 from own_tables import KINDS, write_table
+from planted_sweeps import plant, tables
 
-from fer_lib import seeds, starts
 from fer_lib.artifacts.store import Store
 from fer_lib.cli import app
 from fer_lib.config import describe_settings, make_settings
 from fer_lib.errors import FerError
+from fer_lib.published import Published
 from fer_lib.study import Study
 
 
@@ -66,13 +67,13 @@ def test_parameters_lists_each_one(monkeypatch, capsys):
         (("judge", "x", "--out", ""), "'' is no path"),
         (("judge", "x", "--face-api", ""), "'' is no path"),
         (("judge", "x", "--sequences", "-1"), "'-1' is not a number"),
-        (("seeds",), "SEEDS"),
-        (("seeds", "0", "1.5"), "'1.5' is not a number from 0 to 4,294,967,295"),
-        (("seeds", "0", "0"), "none of them twice"),
-        (("seeds", "0", "-s", "dropout=1"), "dropout=1.0"),
-        (("seeds", "0", "--out", ""), "'' is no path"),
-        (("starts", "-s", "dropout=1"), "dropout=1.0"),
         (("store", "--remove", ""), "--remove ''"),
+        (("results",), "PLACE"),
+        (("results", "/no/such/place"), "/no/such/place: No such file"),
+        (("results", "/proc/self/fd"), "no results of notebooks below it"),
+        (("results", "/proc/self/fd", "/proc/self/fd"), "/proc/self/fd: no run"),
+        (("results", "/proc/self/fd", "--out", "x.csv"), "/proc/self/fd: no sweep's folder"),
+        (("results", "a", "b", "--out", "x.csv"), "two places are given"),
     ],
 )
 def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
@@ -84,47 +85,37 @@ def test_bad_input_ends_in_one_line(monkeypatch, capsys, words, message):
 @pytest.fixture
 def no_runs(monkeypatch):
     """Nothing may run: what is refused is refused before."""
-    from fer_lib import seeds, starts
     from fer_lib.judges import run as judges
 
     def never(*args, **kwargs):
         raise AssertionError("it ran")
 
-    monkeypatch.setattr(seeds, "run_seeds", never)
-    monkeypatch.setattr(starts, "run_starts", never)
     monkeypatch.setattr(judges, "judge_faces", never)
 
 
-@pytest.mark.parametrize("command", [("seeds", "0"), ("starts",), ("judge", "faces")])
-def test_a_place_for_results_is_refused_before_the_work(monkeypatch, capsys, tmp_path, no_runs, command):
+def test_a_place_for_results_is_refused_before_the_work(monkeypatch, capsys, tmp_path, no_runs):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
-    wrong = {
-        "seeds": [tmp_path / "folder", "/proc/x.json"],
-        "starts": [tmp_path / "folder", "/proc/x.json"],
-        "judge": [tmp_path / "file", "/proc/x", "/proc"],
-    }[command[0]]
     for out in [
-        *wrong,
+        tmp_path / "file",
+        "/proc/x",
+        "/proc",
         tmp_path / "missing" / "x",
         tmp_path / "file" / "x",
         "x" * 5000,
         "~nobody-of-this-name/x",
     ]:
-        assert run(monkeypatch, *command, "--out", str(out)) == 2
+        assert run(monkeypatch, "judge", "faces", "--out", str(out)) == 2
         said = capsys.readouterr().err
         assert "--out" in said and said.count("\n") == 1, said
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "kept"
 
 
-@pytest.mark.parametrize(
-    ("command", "out"), [(("seeds", "0"), "new.json"), (("starts",), "new.json"), (("judge", "faces"), "new")]
-)
-def test_a_place_that_can_be_written_is_left_as_it_was(monkeypatch, tmp_path, no_runs, command, out):
+def test_a_place_that_can_be_written_is_left_as_it_was(monkeypatch, tmp_path, no_runs):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AssertionError, match="it ran"):
-        run(monkeypatch, *command, "--out", out)
+        run(monkeypatch, "judge", "faces", "--out", "new")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,8 +147,8 @@ def test_every_command_has_help(monkeypatch, capsys):
         "judge",
         "audit",
         "train",
-        "seeds",
-        "starts",
+        "sweep",
+        "results",
         "parameters",
         "store",
     ):
@@ -179,7 +170,7 @@ def test_store_lists_and_removes(monkeypatch, capsys, tmp_path):
     assert "abc" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["run"], ["train"], ["seeds", "0", "1"], ["starts"]])
+@pytest.mark.parametrize("words", [["run"], ["train"]])
 def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tmp_path, clean_tree, words):
     def enough(*given):
         raise FerError("as far as the pictures")
@@ -189,8 +180,6 @@ def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tm
     (faces / "Emotion/.DS_Store").write_bytes(b"")
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(Study, "training", property(enough))
-    monkeypatch.setattr(seeds, "run_seeds", enough)
-    monkeypatch.setattr(starts, "run_starts", enough)
     assert run(monkeypatch, *words, "--preset", "smoke", "--faces", str(faces)) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "problem" in line]
     assert said == [f"1 problem with the faces; fer audit {shlex.quote(str(faces))} lists them"]
@@ -253,3 +242,20 @@ def test_a_run_leaves_out_what_the_faces_lack(monkeypatch, capsys, tmp_path):
     assert "left out" not in said.partition("training ...")[0]
     assert run(monkeypatch, "train", "--preset", "smoke", "--faces", str(table)) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_a_sweep_has_is_published_and_two_of_its_runs_compared(monkeypatch, capsys, tmp_path):
+    runs = {f"a+seed={seed}": ("a", {"seed": seed}, tables(seed)) for seed in (0, 1)}
+    folder = plant(tmp_path / "mine", make_settings("smoke"), {**runs, "later": ("later", {"seed": 2}, {})})
+    out = tmp_path / "new" / "mine.csv"
+    assert run(monkeypatch, "results", str(folder), "--out", str(out)) == 0
+    assert capsys.readouterr().out == f"2 of 3 runs; {out}\n"
+    assert Published.load(out).provenance["done"] == list(runs)
+    assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder / "a+seed=1")) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"02_training +training +this +accuracy +0\.9 +0\.91 +0\.01", said)
+    assert "decision" not in said, "what is the same is not printed"
+    assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder / "a+seed=0")) == 0
+    assert capsys.readouterr().out == "no difference\n"
+    assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder)) == 2
+    assert "name one of its runs (a+seed=0, a+seed=1, later" in capsys.readouterr().err

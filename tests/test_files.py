@@ -13,7 +13,7 @@ from fer_lib.faces.crops import Crops
 from fer_lib.network import model
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Responses, Units
-from fer_lib.seeds import SeedRuns
+from fer_lib.published import COLUMNS, Published
 
 resource = pytest.importorskip("resource")
 
@@ -57,6 +57,13 @@ def largest_file():
 
 
 MANY = np.arange(40_000, dtype=np.int64)
+
+
+def published(rows):
+    table = pd.DataFrame({name: [name] * rows for name in COLUMNS}).assign(value=0.5)
+    return Published(table, {"date": "today", "rows": rows})
+
+
 WRITERS = {
     "bytes": lambda folder: write_aside(folder / "a.bin", bytes(9000)),
     "array": lambda folder: save_array(folder / "a.npy", MANY),
@@ -69,9 +76,7 @@ WRITERS = {
         np.zeros((9, 1, 50, 50)), MANY[:9], MANY[:9], MANY[:9] / 2, Units(*[MANY[:9]] * 4), "guided", "relu3"
     ).save(folder),
     "table": lambda folder: pd.DataFrame({"a": MANY}).to_parquet(folder / "a.parquet"),
-    "seeds": lambda folder: SeedRuns(
-        pd.DataFrame({"seed": range(900), "verdict": "holds"}), {"date": "today"}
-    ).save(folder / "seeds.json"),
+    "published": lambda folder: published(900).save(folder / "seeds.csv"),
 }
 
 
@@ -125,14 +130,12 @@ def test_what_concerns_another_place_passes(error):
     assert said.value is error
 
 
-def test_verdicts_that_cannot_be_written_leave_the_earlier_ones(tmp_path, largest_file):
-    runs = SeedRuns(pd.DataFrame({"seed": [0]}), {"date": "today"})
-    runs.save(tmp_path / "seeds.json")
-    many = SeedRuns(pd.DataFrame({"seed": range(900)}), {"date": "tomorrow"})
-    with pytest.raises(FerError, match=r"seeds\.json .*the runs are stored"):
-        many.save(tmp_path / "seeds.json")
-    assert json.loads((tmp_path / "seeds.json").read_text())["date"] == "today"
-    with pytest.raises(FerError, match="cannot write verdicts"):
-        runs.save(tmp_path / "seeds.json" / "below.json")
-    with pytest.raises(FerError, match="cannot write verdicts"):
-        runs.save(tmp_path)
+def test_a_published_table_that_cannot_be_written_leaves_the_earlier_one(tmp_path, largest_file):
+    published(1).save(tmp_path / "seeds.csv")
+    before = (tmp_path / "seeds.csv").read_bytes()
+    with pytest.raises(FerError, match=r"seeds\.csv .*the sweep keeps them"):
+        published(900).save(tmp_path / "seeds.csv")
+    assert (tmp_path / "seeds.csv").read_bytes() == before
+    assert json.loads((tmp_path / "seeds.json").read_text())["rows"] == 1
+    with pytest.raises(FerError, match="cannot write numbers of a sweep"):
+        published(1).save(tmp_path / "seeds.csv" / "below.csv")

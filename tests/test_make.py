@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 STUB = f"""#!{sys.executable}
 import json, os, sys
 from pathlib import Path
-said = {{name: os.environ.get(name) for name in ("FER_PRESET", "FER_FACES", "FER_PUBLISH", "FER_STORE")}}
+said = {{name: os.environ.get(name) for name in ("FER_PRESET", "FER_FACES", "FER_PUBLISH", "FER_STORE", "FER_RUN")}}
 with open("said.jsonl", "a") as file:
     file.write(json.dumps([Path(sys.argv[0]).name, sys.argv[1:], said]) + "\\n")
 """
@@ -49,11 +49,12 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
     (folder / "fer_lib").symlink_to(ROOT / "fer_lib")
-    for name in ("fer", "jupyter-book", "ruff", "mypy", "chromium"):
+    for name in ("fer", "jupyter-book", "ruff", "mypy", "chromium", "runs"):
         (programs / name).write_text(STUB)
         (programs / name).chmod(0o755)
     (programs / "python").write_text(
-        f'#!/bin/sh\ncase "$2" in pytest) exit 0;; esac\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\ncase "$2" in pytest) exit 0;; fer_lib.sweeps.book) exec "${{0%python}}runs" "$@";; esac\n'
+        f'exec {sys.executable} "$@"\n'
     )
     (programs / "python").chmod(0o755)
     (folder / ".venv" / ".installed").touch()
@@ -65,7 +66,7 @@ def make(
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, dict[str, Any]]]:
     """Run make; return what it ended with, and for each program the variables and words that it was given."""
     clean = {n: v for n, v in os.environ.items() if not n.startswith(("FER_", "MAKE", "MFLAGS"))}
-    for name in ("FACES", "PRESET", "PUBLISH", "PYTHONPATH"):
+    for name in ("FACES", "PRESET", "PUBLISH", "RUN", "PYTHONPATH"):
         clean.pop(name, None)
     ended = subprocess.run(
         ["make", "-s", *words],
@@ -126,6 +127,8 @@ def test_the_variable_of_make_wins(checkout: Path) -> None:
         (["PRESET=tiny"], "preset='tiny'"),
         (["FER_PRESET=tiny"], "preset='tiny'"),
         (["PUBLISH=S1\nS2"], "publish='S1\\nS2'"),
+        (["RUN=out/sweeps/none"], "run 'out/sweeps/none': no results of a run"),
+        (["RUN=."], "run '.': no results of a run"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_installation(
@@ -141,12 +144,12 @@ def test_what_cannot_be_is_refused_before_the_installation(
 
 
 def test_the_tests_hear_nothing_of_the_users_variables(checkout: Path) -> None:
-    asked = {f"FER_{name}": "/no/such/place" for name in ("PRESET", "FACES", "PUBLISH", "STORE")}
+    asked = {f"FER_{name}": "/no/such/place" for name in ("PRESET", "FACES", "PUBLISH", "STORE", "RUN")}
     for words in ([], ["PRESET=paper", "FACES=/x", "PUBLISH=all"], ["FER_FACES=/x", "FER_PRESET=paper"]):
         ended, said = make(checkout, "test", *words, **asked)
         assert ended.returncode == 0, ended.stderr
         for program in ("ruff", "fer", "jupyter-book"):
-            assert list(said[program].values())[:4] == ["smoke", "", "", ""]
+            assert list(said[program].values())[:5] == ["smoke", "", "", "", ""]
 
 
 def test_the_last_line_is_an_address_that_a_browser_takes(checkout: Path) -> None:
@@ -155,3 +158,17 @@ def test_the_last_line_is_an_address_that_a_browser_takes(checkout: Path) -> Non
     ended, said = make(checkout, "pdf", "CHROMIUM=.venv/bin/chromium")
     assert said["chromium"]["words"][-1] == (checkout / "book/_build/singlehtml/intro.html").as_uri()
     assert ended.stdout.splitlines()[-1] == f"open {(checkout / 'book/_build/fer-lib.pdf').as_uri()}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_is_made_a_book_of_its_own(checkout: Path, name: str) -> None:
+    (checkout / name).mkdir()
+    result = {"notebook": "02_training", "parameters": {"preset": "smoke", "faces": "", "seed": 3}}
+    (checkout / name / "02_training.json").write_text(json.dumps(result))
+    ended, said = make(checkout, "book", f"RUN={name}")
+    assert ended.returncode == 0, ended.stderr
+    assert set(said) == {"runs"} and said["runs"]["FER_RUN"] == name
+    assert said["runs"]["words"] == ["-m", "fer_lib.sweeps.book", "-W", "-n", "--keep-going"]
+    assert not list(checkout.rglob("pwned"))
+    ended, said = make(checkout, "book", f"RUN={name}", "PRESET=paper")
+    assert ended.returncode != 0 and said == {} and "preset='paper': run" in ended.stderr

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import pytest
 from slurm_node import lacking, slurm_node
 
 from fer_lib.artifacts.store import Store
-from fer_lib.sweep import execute, read_sweep
+from fer_lib.published import code_digest
+from fer_lib.sweeps.execute import execute
+from fer_lib.sweeps.specification import read_sweep
 
 # This cluster keeps no accounts.
 SLURM = (
@@ -128,7 +131,9 @@ def test_a_notebook_that_is_still_run_by_a_killed_sweep_is_waited_for(
     plan["jobs"]["one/02_training"]["state"] = "later"
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     execute(tmp_path, "one", "02_training")
-    assert json.loads((tmp_path / "one" / "02_training.json").read_text()) == {"made": 2, "state": "later"}
+    found = json.loads((tmp_path / "one" / "02_training.json").read_text())
+    assert found.pop("threads") == os.environ.get("OMP_NUM_THREADS", "")
+    assert found == {"made": 2, "ended": "", "code": code_digest(), "state": "later"}
 
 
 @pytest.mark.slow

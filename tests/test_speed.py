@@ -100,8 +100,8 @@ MADE = {
     "machine": "a card",
     "date": "2026-01-02",
     "measured": "0",
-    "settings": {"preset": "paper"},
-    "rows": [],
+    "preset": "paper",
+    "verdicts": [],
 }
 
 

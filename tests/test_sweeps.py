@@ -7,11 +7,16 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from papermill.exceptions import PapermillExecutionError
 
-from fer_lib import results, sweep
+from fer_lib import results
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError
-from fer_lib.sweep import prepare, read_sweep, state_of, why_not
+from fer_lib.network.training import Diverged
+from fer_lib.sweeps import execute as executing
+from fer_lib.sweeps import run as running
+from fer_lib.sweeps.run import prepare, state_of, why_not
+from fer_lib.sweeps.specification import read_sweep
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 
@@ -109,7 +114,12 @@ def test_names_of_folders_are_safe_and_differ(tmp_path):
 def result(folder: Path, run: str, state: str, **numbers: float) -> Path:
     place = folder / run
     place.mkdir(parents=True, exist_ok=True)
-    found = {"format": 1, "notebook": "02_training", "parameters": {"seed": int(run[-1])}, "numbers": numbers}
+    found = {
+        "format": results.FORMAT,
+        "notebook": "02_training",
+        "parameters": {"seed": int(run[-1])},
+        "numbers": numbers,
+    }
     (place / "02_training.json").write_text(json.dumps({**found, "tables": {}, "state": state}))
     return place / "02_training.json"
 
@@ -134,9 +144,9 @@ def test_state_follows_notebook_library_versions_and_parameters(tmp_path, monkey
     first = state_of(one, "02_training", tmp_path)
     assert first == state_of(one, "02_training", tmp_path)
     found = {first, state_of(other, "02_training", tmp_path), state_of(one, "08_summary", tmp_path)}
-    monkeypatch.setattr(sweep, "library_versions", lambda modules: {"numpy": "0"})
+    monkeypatch.setattr(running, "library_versions", lambda modules: {"numpy": "0"})
     found.add(state_of(one, "02_training", tmp_path))
-    monkeypatch.setattr(sweep, "source_digests", lambda modules: {"study": "edited"})
+    monkeypatch.setattr(running, "source_digests", lambda modules: {"study": "edited"})
     found.add(state_of(one, "02_training", tmp_path))
     assert len(found) == 5
 
@@ -158,6 +168,7 @@ glue("share", np.float64(0.25))
 glue("count", 3)
 glue("word", "holds")
 glue("missing", float("nan"))
+record("layers", pd.DataFrame({"moved": [0.1, 0.2]}, index=pd.Index(["x", "y"], name="of layer")))
 record("verdicts", pd.DataFrame({"claim": ["C1", "C2"], "value": [0.5, np.nan], "decision": ["holds", "not decided"]}))
 """
 
@@ -195,6 +206,10 @@ def test_numbers_and_tables_come_back_as_what_they_were(executed):
     assert (
         verdicts.loc[("C1", "value"), "value"] == 0.5
         and verdicts.loc[("C2", "decision"), "text"] == "not decided"
+    )
+    layers = table[table["table"] == "layers"]
+    assert layers[["item", "name"]].to_numpy().tolist() == [["x", "moved"], ["y", "moved"]], (
+        "the first column, whatever its name"
     )
     with pytest.raises(FerError, match="was not executed"):
         results.read(executed / "plain.ipynb")
@@ -234,3 +249,83 @@ def test_files_that_are_no_results_are_named(tmp_path, content):
         results.read(tmp_path / "x.json")
     with pytest.raises(FerError, match="no results"):
         results.collect(tmp_path / "empty")
+
+
+@pytest.fixture
+def outcome(tmp_path, monkeypatch):
+    """Execute a notebook of one cell as a job of a sweep; what is in its folder then."""
+
+    def run(*sources):
+        notebooks = tmp_path / "notebooks"
+        notebooks.mkdir(exist_ok=True)
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata=kernel), notebooks / "02_training.ipynb"
+        )
+        monkeypatch.setattr(executing, "NOTEBOOKS", notebooks)
+        folder = tmp_path / "out"
+        folder.mkdir(exist_ok=True)
+        plan = {"jobs": {"a/02_training": {"parameters": {"seed": 1}, "state": "now"}}}
+        (folder / "plan.json").write_text(json.dumps(plan))
+        executing.execute(folder, "a", "02_training")
+        return json.loads((folder / "a" / "02_training.json").read_text())
+
+    return run
+
+
+def test_a_training_that_diverges_is_a_result(outcome, tmp_path):
+    assert Diverged.__name__ in executing.OUTCOMES
+    recording = "import pandas as pd; from fer_lib.book.record import record; from fer_lib.network.training import Diverged"
+    end = "record('training', pd.DataFrame([{'network': 'this', 'passes': 3}])); raise Diverged('the loss in epoch 3; why', 3)"
+    found = outcome(recording, end)
+    assert found["ended"] == "the loss in epoch 3; why" and found["state"] == "now"
+    assert found["tables"] == {"training": [{"network": "this", "passes": 3}]} and found["parameters"] == {
+        "seed": 1
+    }
+    assert not list((tmp_path / "out").rglob("*.failed.ipynb"))
+    rows = results.rows_of(found).set_index("name")
+    assert rows.loc["passes", "value"] == 3 and rows.loc["ended", "text"].startswith("the loss in epoch 3")
+
+
+def test_any_other_error_is_a_failure_with_its_notebook(outcome, tmp_path):
+    with pytest.raises(PapermillExecutionError, match="ValueError"):
+        outcome("raise ValueError('odd')")
+    place = tmp_path / "out" / "a"
+    assert results.error_in(place / "02_training.failed.ipynb") == "ValueError: odd"
+    assert not (place / "02_training.json").exists() and results.files_of(place) == []
+
+
+def test_items_are_told_apart_by_as_many_columns_as_it_takes():
+    table = [{"claim": "C1", "control": name, "p": p} for name, p in (("a", 0.1), ("b", 0.2))]
+    rows = results.rows_of({"notebook": "n", "numbers": {}, "tables": {"t": table, "empty": []}})
+    assert rows[["item", "name", "value"]].to_numpy().tolist() == [["C1 / a", "p", 0.1], ["C1 / b", "p", 0.2]]
+    again = results.recorded(rows.assign(run="r"), "t")
+    assert again.to_dict("list") == {"run": ["r", "r"], "item": ["C1 / a", "C1 / b"], "p": [0.1, 0.2]}
+
+
+def test_two_runs_are_compared_notebook_by_notebook(tmp_path):
+    def planted(name, accuracy, compared):
+        result(tmp_path, name, "", accuracy=accuracy)
+        rows = [{"claim": "C1", "control": key, "p": p} for key, p in compared.items()]
+        content = {"format": results.FORMAT, "notebook": "08_summary", "parameters": {"seed": int(name[-1])}}
+        content |= {"numbers": {}, "tables": {"comparisons": rows}}
+        (tmp_path / name / "08_summary.json").write_text(json.dumps(content))
+        return pd.concat(map(results.rows_of, results.read_run(tmp_path / name)))
+
+    one = planted("a+seed=0", 0.5, {"x": 0.1, "y": 0.2})
+    other = planted("a+seed=1", 0.75, {"x": 0.1, "y": 0.4})
+    found = results.compare(one, other)
+    assert found[["notebook", "item", "name", "difference"]].to_numpy().tolist() == [
+        ["02_training", "", "accuracy", 0.25],
+        ["08_summary", "C1 / y", "p", pytest.approx(0.2)],
+    ]
+    (tmp_path / "plan.json").write_text(json.dumps({"runs": {"a+seed=0": {}, "a+seed=1": {}}}))
+    with pytest.raises(FerError, match=r"whole sweep; name one of its runs \(a\+seed=0, a\+seed=1"):
+        results.read_run(tmp_path)
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(FerError, match="no run; give a folder with results"):
+        results.read_run(empty)
+    (tmp_path / "a+seed=1" / "08_summary.json").rename(tmp_path / "a+seed=0" / "mixed.json")
+    with pytest.raises(FerError, match=r"notebooks of several runs \(seed differ\)"):
+        results.read_run(tmp_path / "a+seed=0")

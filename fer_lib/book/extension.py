@@ -58,14 +58,14 @@ MAKERS = {
     "figures": "fer_lib.plot.figures",
     "report": "fer_lib.judges.report",
     "speed": "fer_lib.book.speed",
+    "sweeps": "fer_lib.plot.sweeps",
     "tables": "fer_lib.plot.tables",
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 
 KEPT = (
     "book/opinions",
-    "book/seeds.json",
-    "book/starts.json",
+    "book/sweeps",
     "benchmarks/latest.json",
     "benchmarks/gpu.json",
 )

@@ -50,8 +50,10 @@ def record(name: str, table: pd.DataFrame) -> None:
     """
     named = [level for level in table.index.names if level is not None]
     frame = table.reset_index() if named else table
-    rows = [{str(column): _cell(value) for column, value in row.items()} for row in frame.to_dict("records")]
-    _emit(f"table-{name}", f"{len(rows)} rows", {"table": name, "rows": rows})
+    # Notebooks are written with the names of a mapping sorted, so the order of columns is kept in a list.
+    columns = [str(column) for column in frame.columns]
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    _emit(f"table-{name}", f"{len(rows)} rows", {"table": name, "columns": columns, "rows": rows})
 
 
 class _Nothing:

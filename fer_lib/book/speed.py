@@ -43,7 +43,8 @@ def load_networks(file: Path) -> dict[str, Any]:
     """
     try:
         made: dict[str, Any] = json.loads(file.read_text("utf-8"))
-        _ = made["networks"][0]["seconds"], made["machine"], made["date"], made["measured"], made["rows"]
+        _ = made["networks"][0]["seconds"], made["machine"], made["date"], made["preset"]
+        _ = made["measured"], made["verdicts"]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         why = error.strerror if isinstance(error, OSError) else error  # a page must not show a path
         raise Lacking(
@@ -58,7 +59,7 @@ def networks_summary(made: Mapping[str, Any]) -> str:
     longest = max(network["seconds"] for network in networks)
     rate = sum(network["pictures"] for network in networks) / longest if longest else 0.0
     return (
-        f"{len(networks)} networks of the preset `{made['settings']['preset']}`, trained side by side on: {made['machine']}, "
+        f"{len(networks)} networks of the preset `{made['preset']}`, trained side by side on: {made['machine']}, "
         f"on {made['date']}. The one that took longest took {short(longest)}; together they learnt from {rate:,.0f} pictures a "
         f"second. {_code_note({made['measured']})}"
     )

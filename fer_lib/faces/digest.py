@@ -14,8 +14,12 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from fer_lib import facs
+from fer_lib.config import Settings
 from fer_lib.errors import FerError
 from fer_lib.faces.ckplus import find_parts
 from fer_lib.faces.disk import IN_ARCHIVE, Disk, is_system_file
@@ -70,6 +74,23 @@ def digest_of_faces(source: Path | str, memory: Path | None = None) -> str:
     if file is not None and seen != known:
         _remember(file, seen)
     return digest.hexdigest()
+
+
+def record_of_faces(settings: Settings, memory: Path | None = None) -> dict[str, Any]:
+    """Return what the faces of some settings are, to be noted beside results: how they are rendered, or the digest of the user's.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the run.
+    memory : Path, optional
+        See `digest_of_faces`.
+    """
+    if settings.faces:
+        return {"digest": digest_of_faces(settings.faces, memory)}
+    s = asdict(settings.rendering)
+    s["seed"] = s.pop("faces_seed")
+    return {"rendered": s | {"sequences": s["sequences"] or sum(facs.CKPLUS_EXPRESSION_COUNTS.values())}}
 
 
 def _files(source: Path, kind: str) -> Iterator[tuple[str, Path]]:

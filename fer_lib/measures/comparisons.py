@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +105,9 @@ def between_networks(name: str, trained: ArrayLike, untrained: ArrayLike, *, see
     elif len(b) > 1 and not (np.ptp(a) or np.ptp(b)):
         low = high = difference
     elif len(b) > 1:
-        found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # networks of one side are nearly equal
+            found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
         low, high = found.low, found.high
     return Comparison(name, difference, float(low), float(high), float(p), len(a))
 

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fer_lib import facs
+from fer_lib.claims import CLAIMS, Verdict
 from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import Ablation
 from fer_lib.measures.distance import best_maps
@@ -234,6 +235,63 @@ def detector_scores(matches: pd.DataFrame) -> Figure:
     ax.set_ylabel("AUC on the test pictures")
     ax.set_ylim(0, 1.02)
     ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    return figure
+
+
+@styled
+def measures_over_networks(measures: pd.DataFrame, by: str = "set") -> Figure:
+    """Draw the measure of each claim for every network, a dot each, in groups; the line at 0 is what place, loudness or chance give.
+
+    Parameters
+    ----------
+    measures
+        `by`, ``item`` (of `fer_lib.measures.network_measures.MEASURES`) and ``value``, a row for each network and measure.
+    by
+        Column that groups the networks.
+    """
+    groups = list(dict.fromkeys(measures[by]))
+    figure, axes = panels(1, len(CLAIMS), 2.3 * len(CLAIMS), 2.8)
+    for ax, (name, claim) in zip(axes[0], CLAIMS.items(), strict=True):
+        rows = measures[measures["item"] == claim.column]
+        ax.axhline(0, color=INK, lw=1, ls="--")
+        for place, group in enumerate(groups):
+            values = rows["value"][(rows[by] == group).to_numpy()].dropna().to_numpy(float)
+            aside = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(len(values))
+            ax.plot(
+                place + aside, values, "o", ms=4, color=SECOND if group == "untrained" else ACCENT, alpha=0.7
+            )
+        ax.set_xticks(range(len(groups)), groups, rotation=30, ha="right")
+        ax.set_xlim(-0.6, len(groups) - 0.4)
+        ax.set_title(name)
+    return figure
+
+
+@styled
+def networks_of_a_claim(verdicts: Sequence[Verdict], own: pd.Series, untrained: pd.DataFrame) -> Figure:
+    """Draw each claim's measure: the trained network as a diamond, untrained ones as dots, the level of chance as a line.
+
+    Parameters
+    ----------
+    verdicts
+        Name the claims.
+    own
+        Measure of the trained network by name; NaN where there is none.
+    untrained
+        The same, a row for each untrained network.
+    """
+    figure, axes = panels(len(verdicts), 1, 7, 0.75 * len(verdicts) + 0.3)
+    for ax, verdict in zip(axes[:, 0], verdicts, strict=True):
+        column = CLAIMS[verdict.claim].column
+        ax.axvline(0, color=INK, lw=1, ls="--")
+        before = untrained[column].dropna().to_numpy(float)
+        ax.plot(before, np.linspace(-0.3, 0.3, len(before)), "o", ms=4, color=SECOND, alpha=0.7)
+        ax.plot([own[column]], [0], "D", ms=7, color=ACCENT)
+        ax.set_yticks([0], [verdict.claim])
+        ax.set_ylim(-0.6, 0.6)
+        ax.text(0.995, 0.06, verdict.decision, transform=ax.transAxes, ha="right", va="bottom", fontsize=8)
+    axes[-1, 0].set_xlabel(
+        "measure of each claim; diamond: this network, dots: untrained networks, dashed: chance"
+    )
     return figure
 
 

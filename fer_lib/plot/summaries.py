@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,9 +28,10 @@ def claims_table(verdicts: Sequence[Verdict]) -> str:
     for v in verdicts:
         controls = "; ".join(map(comparison, v.comparisons)) if not v.reason else f"left out: {v.reason}"
         measure = f"{v.measure}: {number(v.value)}" if not v.reason else "not tested"
-        rows.append((f"**{v.claim}** {v.statement}", f"**{v.decision}**", measure, controls))
-    columns = ["claim", "verdict", "measure", "above its controls by"]
-    text: str = pd.DataFrame(rows, columns=columns).to_markdown(index=False)
+        margin = f"{CLAIMS[v.claim].margin:g}"
+        rows.append((f"**{v.claim}** {v.statement}", f"**{v.decision}**", measure, controls, margin))
+    columns = ["claim", "verdict", "measure", "above its controls by", "matters from"]
+    text: str = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
     return text
 
 
@@ -73,96 +73,13 @@ def movement(moved: pd.Series) -> str:
         `fer_lib.network.training.Trained.moved`.
     """
     filters = moved[moved.index.str.startswith("conv")]
-    *first, last = (f"{_moved(share)} ({name})" for name, share in filters.items())
+    *first, last = (f"{moved_share(share)} ({name})" for name, share in filters.items())
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _moved(share: float) -> str:
+def moved_share(share: float) -> str:
     """Write how far weights moved, in percent of their start, or in multiples of it where they exploded."""
     return percent(share, 1) if share < 10 else f"{share:,.0f} times"
-
-
-def starts_table(table: pd.DataFrame, initialisation: str, learning_rate: float) -> str:
-    """Markdown of `fer_lib.starts.StartRuns.table`; the row of one start and rate is bold."""
-    rows = []
-    for row in table.to_dict(orient="records"):
-        untrained = row["ended"] == "untrained"
-        cells = [
-            "before the first step" if untrained else row["initialisation"],
-            "—" if untrained else f"{row['learning_rate']:g}",
-            {"epochs": "limit of passes", "untrained": "—"}.get(row["ended"], row["ended"]),
-            "—" if untrained else f"{row['passes']:.0f}",
-            f"{row['loss']:.2g}" if math.isfinite(row["loss"]) else "—",
-            percent(row["accuracy"], 1),
-            " / ".join(_moved(row[f"moved_{layer}"]) for layer in ("conv1", "conv2", "conv3"))
-            if row["steps"] > 0
-            else "—",
-            f"{row['auc']:.2f}" if math.isfinite(row["auc"]) else "—",
-        ]
-        if (row["initialisation"], row["learning_rate"]) == (initialisation, learning_rate):
-            cells = [f"**{cell}**" for cell in cells]
-        rows.append(cells)
-    columns = [
-        "start",
-        "rate",
-        "ended",
-        "passes",
-        "loss",
-        "accuracy",
-        "moved: conv1 / conv2 / conv3",
-        "AUC of the best map",
-    ]
-    text: str = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
-    return text
-
-
-# ------------------------------------------------------------------------------------------------ several seeds
-
-
-def seeds_table(table: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.seeds.SeedRuns.table`: a column for each seed with its network, then each claim's verdict and measure."""
-    columns: dict[str, list[str]] = {}
-    claims = list(dict.fromkeys(table["claim"]))
-    for seed, rows in table.groupby("seed"):
-        cells = [
-            f"{decision} ({number(value) if measure else 'not tested'})"
-            for decision, measure, value in zip(rows["decision"], rows["measure"], rows["value"], strict=True)
-        ]
-        network = rows.iloc[0]
-        moved = [_moved(network[f"moved_{layer}"]) for layer in ("conv1", "conv2", "conv3")]
-        about = [percent(network["accuracy"], 1), f"{network['steps']:.0f}", " / ".join(moved)]
-        columns[f"seed {seed}"] = [*about, *cells]
-    index = ["accuracy", "steps", "moved: conv1 / conv2 / conv3", *claims]
-    text: str = pd.DataFrame(columns, index=index).to_markdown(disable_numparse=True)
-    return text
-
-
-def agreement(table: pd.DataFrame) -> str:
-    """Say in a sentence which claims get one verdict whatever the seed, and which do not."""
-    decisions = table.groupby("claim")["decision"].unique()
-    same = [f"{claim} ({found[0]})" for claim, found in decisions.items() if len(found) == 1]
-    other = [f"{claim} ({', '.join(found)})" for claim, found in decisions.items() if len(found) > 1]
-    parts = [f"The same verdict with all {table['seed'].nunique()} seeds: {', '.join(same)}."] if same else []
-    parts += [f"It depends on the seed: {', '.join(other)}."] if other else []
-    return " ".join(parts)
-
-
-def provenance(made: Mapping[str, Any], code: str) -> str:
-    """Say when and from what kept results were made, and whether the code has changed since.
-
-    Parameters
-    ----------
-    made
-        `fer_lib.kept.Kept.provenance`.
-    code
-        Digest of the code as it is now, `fer_lib.kept.Kept.code_digest`.
-    """
-    now = "the same as here" if made["code"] == code else "**changed since then**"
-    faces = "rendered faces" if "rendered" in made["faces"] else "these faces"
-    return (
-        f"Run on {made['date']} with fer-lib {made['version']}, preset `{made['settings']['preset']}`, {faces}; "
-        f"the code of the study ({made['code']}) is {now}."
-    )
 
 
 # ------------------------------------------------------------------------------------------------ measures
