@@ -55,12 +55,16 @@ def test_loudness_is_the_length_of_a_maps_contribution():
     share=st.floats(0.05, 0.5),
     neighbours=st.integers(1, 12),
 )
-def test_matched_sets_have_the_size_and_never_the_chosen(seed, maps, share, neighbours):
+def test_matched_sets_have_as_many_maps_of_each_class_of_loudness(seed, maps, share, neighbours):
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(maps)[: max(1, int(share * maps))]
-    sets = matched_sets(chosen, rng.exponential(size=maps), draws=7, neighbours=neighbours, seed=seed)
+    loud = rng.exponential(size=maps)
+    sets = matched_sets(chosen, loud, draws=7, neighbours=neighbours, seed=seed)
     assert (sets.sum(axis=1) == len(chosen)).all()
-    assert not sets[:, chosen].any()
+    for alike in np.array_split(np.argsort(loud), max(1, maps // neighbours)):
+        assert (sets[:, alike].sum(axis=1) == np.isin(alike, chosen).sum()).all()
+    if neighbours == 1:
+        assert (sets == np.isin(np.arange(maps), chosen)).all()
 
 
 def test_matched_sets_match_loudness():
@@ -92,9 +96,9 @@ def test_maps_that_carry_the_classes_are_missed_and_others_are_not():
     result = ablate(classifier, pooled, labels, [0, 1, 2, 3, 3], draws=99)
     assert result.accuracy > 0.95
     assert result.without < 0.5
-    assert result.random == pytest.approx(result.accuracy, abs=0.02)
+    assert np.mean(result.random) > result.without + 0.2
     assert result.lost.mean() == pytest.approx(result.accuracy - result.without)
-    assert result.p == result.p_loss == 0.01
+    assert result.p <= 0.02 and result.p_loss <= 0.02  # a random set may hold the same maps
     assert result.by_class["pictures"].sum() == 200
     weighted = np.average(result.by_class["without"], weights=result.by_class["pictures"])
     assert weighted == pytest.approx(result.without)

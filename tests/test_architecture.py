@@ -19,6 +19,7 @@ FLOORS = [
     {"probe"},
     {"measures"},
     {"traditional", "claims", "protocols"},
+    {"levels"},
     {"steps"},
     {"study"},
     {"kept"},

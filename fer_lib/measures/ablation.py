@@ -260,18 +260,22 @@ def _loudness(classifier: nn.Sequential, pooled: Planes) -> tuple[Floats, int]:
 def matched_sets(
     chosen: ArrayLike, loud: ArrayLike, *, draws: int = 200, neighbours: int = 10, seed: int = 0
 ) -> NDArray[np.bool_]:
-    """Draw random sets of maps in which every chosen map is replaced by another of nearly its loudness.
+    """Draw random sets of maps that are as loud as the chosen ones: of each class of loudness as many.
+
+    Maps are sorted by loudness and divided into classes of `neighbours` maps. Within its class each map is as likely to be drawn as any
+    other, the chosen ones too: a set that tells nothing but by its loudness is then one of the sets that may be drawn, which makes a
+    p value from them exact. (Sets without the chosen maps are quieter than these where they are the loudest, and reject too often.)
 
     Parameters
     ----------
     chosen
-        Maps to match, shape (m,), all different. They are never drawn.
+        Maps to match, shape (m,), all different.
     loud
         Loudness of every map, shape (C,).
     draws
         Sets to draw, at least 1.
     neighbours
-        A chosen map is replaced by one of this many maps nearest in loudness that its set does not hold yet.
+        Maps of nearly the same loudness that make a class; a few classes have more, as the number of maps asks.
     seed
         Of the draws.
 
@@ -283,7 +287,7 @@ def matched_sets(
     Raises
     ------
     FerError
-        When a map does not exist or more maps are chosen than others are left.
+        When a map does not exist or more than half of them are chosen.
     """
     maps, values = np.asarray(chosen, dtype=np.int64), np.asarray(loud, dtype=np.float64)
     if not len(maps) or maps.min() < 0 or maps.max() >= len(values):
@@ -296,16 +300,14 @@ def matched_sets(
         )
     if draws < 1 or neighbours < 1:
         raise FerError(f"draws={draws} and neighbours={neighbours} must be at least 1")
-    others = np.setdiff1d(np.arange(len(values)), maps)
-    nearest = others[
-        np.argsort(np.abs(values[others] - values[maps, None]), axis=1, kind="stable")
-    ]  # (m, rest)
+    order = np.argsort(values, kind="stable")
+    classes = np.array_split(order, max(1, len(values) // neighbours))
     rng = np.random.default_rng(seed)
     sets = np.zeros((draws, len(values)), dtype=bool)
-    for row in sets:
-        for index in rng.permutation(len(maps)):
-            free = nearest[index][~row[nearest[index]]][:neighbours]
-            row[rng.choice(free)] = True
+    for alike in classes:
+        count = int(np.isin(alike, maps).sum())
+        drawn = rng.permuted(np.tile(alike, (draws, 1)), axis=1)[:, :count]
+        np.put_along_axis(sets, drawn, True, axis=1)
     return sets
 
 
