@@ -98,7 +98,7 @@ def test_maps_that_carry_the_classes_are_missed_and_others_are_not():
     assert result.without < 0.5
     assert np.mean(result.random) > result.without + 0.2
     assert result.lost.mean() == pytest.approx(result.accuracy - result.without)
-    assert result.p <= 0.02 and result.p_loss <= 0.02  # a random set may hold the same maps
+    assert result.p <= 0.05 and result.p_loss <= 0.05  # a random set may hold the same maps
     assert result.by_class["pictures"].sum() == 200
     weighted = np.average(result.by_class["without"], weights=result.by_class["pictures"])
     assert weighted == pytest.approx(result.without)
