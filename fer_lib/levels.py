@@ -202,7 +202,7 @@ def _patched(rng: Generator) -> float:
         resamples=1,
         seed=_seed(rng),
     )
-    return float(table.loc["patch neutral into apex", "loss_p"])
+    return float(table["loss_p"].loc["patch neutral into apex"])
 
 
 def _dose(what: str) -> Simulation:

@@ -143,22 +143,24 @@ def dose_tests(
 ) -> pd.DataFrame:
     """Ask for every action unit whether any map answers it, and which does most.
 
-    Under the null a person's slope could as well have the other sign; signs are drawn for whole people, for all maps and units at once. The
-    statistic is the sum of slopes over their length, alike for all maps.
+    Under the null the intensity, none included, says nothing of a map's response to a person's pictures with the unit: the intensities of
+    each person's pictures change places, for all maps at once. The statistic is the sum of slopes over its standard deviation under
+    these permutations, alike for all maps. (Signs of whole people, drawn anew, would reject twice too often: all slopes of a person
+    share the neutral picture, so that skewed responses have skewed slopes.)
 
     Parameters
     ----------
     response
         From `dose_response`.
     permutations, draws, level, seed
-        Draws of signs for p, draws of people for the intervals, their level, and the seed.
+        Permutations for p, draws of people for the intervals, their level, and the seed.
 
     Returns
     -------
     DataFrame
         Index `au`: ``map`` (the largest statistic; -1 if no map changes), ``slope`` (mean over people, in standard deviations per step)
         with ``slope_low`` and ``slope_high`` (people drawn anew and the map chosen anew), ``share`` (of these draws that choose the same
-        map), ``p`` (of the best map, corrected for the choice among maps), ``p_joint`` (for that among units too), ``answering``
+        map), ``p`` (of the best map, corrected for the choice among maps), ``p_joint`` (for that among units too, by Holm), ``answering``
         (maps that are significant at 5 % after correction).
     """
     slopes = response.slopes()  # (P, J, C)
@@ -168,23 +170,33 @@ def dose_tests(
             f"{people} people, permutations={permutations}, draws={draws}, level={level}: give at least two people, one each, and a share"
         )
     rng = np.random.default_rng(seed)
-    length = np.sqrt((slopes**2).sum(axis=0))
-    alive = length > 1e-9
-    scaled = slopes / np.where(alive, length, np.inf)
-    observed = scaled.sum(axis=0)
-    signs = rng.choice([-1.0, 1.0], size=(permutations, people))
-    null = np.stack([(signs @ scaled[:, j]).max(axis=1) for j in range(units)], axis=1)  # (B, J)
-    p = (1 + (null[:, :, None] >= observed - 1e-9).sum(axis=0)) / (permutations + 1)
-    joint = (1 + (null.max(axis=1)[:, None] >= observed.max(axis=1) - 1e-9).sum(axis=0)) / (permutations + 1)
+    dose = response.doses / float((response.doses**2).sum())
+    weight = np.r_[-dose.sum(), dose]  # of the neutral picture and of each intensity, in a slope
     times = _times(people, draws, seed)
+    observed, p = np.full((2, units, slopes.shape[2]), np.nan)
+    alive, spread = np.zeros(observed.shape, bool), np.zeros(slopes.shape)
+    for j in range(units):
+        pictures = np.concatenate([np.zeros_like(response.change[:, j, :1]), response.change[:, j]], axis=1)
+        spread[:, j] = pictures.var(axis=1)
+        total = spread[:, j].sum(axis=0)
+        alive[j] = total > 1e-18
+        scale = 1 / np.sqrt(np.where(alive[j], total, np.inf))
+        observed[j] = slopes[:, j].sum(axis=0) * scale
+        moved = rng.permuted(np.broadcast_to(weight, (permutations, people, len(weight))), axis=2)
+        null = (moved.reshape(permutations, -1) @ pictures.reshape(-1, pictures.shape[2])) * scale
+        largest = null.max(axis=1)
+        p[j] = (1 + (largest[:, None] >= observed[j] - 1e-9).sum(axis=0)) / (permutations + 1)
+    joint = _holm(p.min(axis=1))
     rows: dict[int, dict[str, float]] = {}
     for j, au in enumerate(response.aus):
         if not alive[j].any():
             rows[int(au)] = {"map": -1, "slope": np.nan, "answering": 0}
             continue
         best = int(observed[j].argmax())
-        total, squares = times @ slopes[:, j], times @ slopes[:, j] ** 2
-        drawn = np.where(squares > 1e-18, total / np.sqrt(np.where(squares > 1e-18, squares, 1.0)), -np.inf)
+        total, variance = times @ slopes[:, j], times @ spread[:, j]
+        drawn = np.where(
+            variance > 1e-18, total / np.sqrt(np.where(variance > 1e-18, variance, 1.0)), -np.inf
+        )
         winner = drawn.argmax(axis=1)
         low, high = _bounds(total[np.arange(draws), winner] / people, level)
         rows[int(au)] = {
@@ -274,6 +286,14 @@ def coalitions(
     varies = np.ptp(values[rest], axis=0) > 0
     scaled = np.where(varies, (values - mean) / np.where(varies, spread, 1.0), 0.0)
     return np.stack([scaled[:, own].sum(axis=1) / max(int(varies[own].sum()), 1) for own in sets], axis=1)
+
+
+def _holm(p: Floats) -> Floats:
+    """Adjust p values for their number, whatever ties them together (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    out = np.empty(len(p))
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return out
 
 
 def _times(people: int, draws: int, seed: int) -> Floats:
