@@ -75,7 +75,7 @@ def test_coalitions_see_what_each_of_their_maps_hardly_sees():
     p = []
     for seed in range(6):
         maximum, subject, au, dose = pictures(maps=20, effect=0, seed=seed)
-        maximum[:, :10] += 0.025 * (dose * (au == 4))[:, None]
+        maximum[:, :10] += 0.05 * (dose * (au == 4))[:, None]
         together = coalitions(maximum, {"half": range(10), "others": range(10, 20)}, au == 0)
         assert together.shape == (len(au), 2)
         p.append(
