@@ -56,7 +56,7 @@ def build_in(
     layer: str = "conv3",
     map: int | None = None,
     others: int = 8,
-    penalty: float = 1.0,
+    penalty: float = 0.01,
     seed: int = 0,
 ) -> BuiltIn:
     """Replace one kernel of a convolution by the linear combination of its input that best tells an action unit's own pixels.
@@ -70,7 +70,8 @@ def build_in(
     model
         Network; left alone.
     with_au, without
-        Pictures (n, channels, H, W) and (m, channels, H, W), best of the same people and nothing else changed.
+        Pictures (n, channels, H, W) and (m, channels, H, W), best of the same people: rendered ones with this unit alone, and all others of
+        them, neutral and with every other unit, so that the detector does not answer to neighbouring units.
     layer
         Name of the convolution, as in ``model.named_modules()``; its stride and dilation are 1, and it has a bias and no groups.
     map
