@@ -645,7 +645,8 @@ class Study:
     @cached_property
     def claims(self) -> tuple[claims.Verdict, ...]:
         """The verdicts on C1 to C4; a claim whose test needs what the faces lack is not decided, and says what they lack."""
-        own, before = self.measures, self.untrained_measures
+        value, lacking = (self.measures[name].to_dict() for name in ("value", "lacking"))
+        before = self.untrained_measures
         controls: dict[str, Callable[[], list[Comparison]]] = {
             "C1": lambda: [
                 between_networks(
@@ -659,9 +660,9 @@ class Study:
 
         def verdict(name: str) -> claims.Verdict:
             column = claims.CLAIMS[name].column
-            if reason := own.loc[column, "lacking"]:
-                return claims.judge(name, [], [], reason=reason)
-            return claims.judge(name, own.loc[column, "value"], before[column], controls[name]())
+            if lacking[column]:
+                return claims.judge(name, [], [], reason=lacking[column])
+            return claims.judge(name, value[column], before[column], controls[name]())
 
         return tuple(map(verdict, claims.CLAIMS))
 

@@ -20,6 +20,7 @@ FLOORS = [
     {"probe"},
     {"measures"},
     {"traditional", "claims", "protocols"},
+    {"levels"},
     {"steps"},
     {"study"},
     {"plot", "book"},

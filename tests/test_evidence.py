@@ -302,23 +302,24 @@ def test_where_no_sequences_could_change_places_matches_have_no_p():
 def test_within_an_expression_a_detector_is_told_from_none(detector):
     p = []
     for seed in range(8):
-        maximum, present, _, expression, _, _ = films(detector, seed)
-        p.append(within_expression(maximum, present, expression, permutations=199))
+        maximum, present, subject, expression, _, _ = films(detector, seed)
+        p.append(within_expression(maximum, present, expression, subject, permutations=199))
     assert ((np.array(p) < 0.05).mean() > 0.9) == detector
     assert detector or (np.array(p) < 0.05).mean() < 0.25
 
 
 def test_a_unit_that_goes_with_the_expression_cannot_be_told_from_it():
-    maximum, present, _, expression, _, _ = films()
+    maximum, present, subject, expression, _, _ = films()
     present[:, 0] = expression == "happy"
-    p = within_expression(maximum, present, expression, permutations=99)
+    p = within_expression(maximum, present, expression, subject, permutations=99)
     assert np.isnan(p[0]) and np.isfinite(p[1])
-    assert np.isnan(within_expression(maximum, present, np.full(len(present), ""))).all()
+    assert np.isnan(within_expression(maximum, present, np.full(len(present), ""), subject)).all()
+    assert np.isnan(within_expression(maximum, present, expression, np.zeros(len(present)))).all()
     # A map that merely follows the expression is no detector within it.
-    maximum, present, _, expression, _, _ = films(detector=False)
+    maximum, present, subject, expression, _, _ = films(detector=False)
     maximum[:, 3] += 4 * (expression == "happy")
     present[:, 1] = (expression == "happy") ^ (np.random.default_rng(1).random(len(present)) < 0.3)
-    assert within_expression(maximum, present, expression, permutations=199)[1] > 0.02
+    assert within_expression(maximum, present, expression, subject, permutations=199)[1] > 0.02
 
 
 def test_auc_of_the_expression_by_hand():

@@ -6,7 +6,7 @@ import pytest
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.distance import distances
-from fer_lib.measures.distance_null import above_null, largest_distances
+from fer_lib.measures.distance_null import above_null, distance_p_values, largest_distances
 
 
 def faces(seed=0, subjects=12, sequences=4, frames=3, maps=16):
@@ -62,8 +62,14 @@ def test_nothing_to_permute(moving, permutations, message):
 
 def test_units_above_their_null():
     distances = pd.DataFrame([[1.0, 9.0], [1.0, 2.0]], index=[4, 12])
-    null = np.arange(1, 6.0)
+    null = np.r_[np.arange(1, 6.0), np.zeros(14)]
+    # Of 20, the largest of AU 4 is reached by itself alone; that of AU 12 by four draws and itself.
     assert above_null(distances, {4: null, 12: null}) == [4]
-    assert above_null(distances, {12: null}, quantile=0.2) == [12]
+    assert above_null(distances, {4: null, 12: null}, quantile=0.75) == [4, 12]
+    assert distance_p_values([9, 2], np.stack([null, null], axis=1)).tolist() == [1 / 20, 5 / 20]
+    assert above_null(distances, {4: null[:5]}) == [], "five draws cannot reject at 5 %"
+    assert np.isnan(distance_p_values([1.0, np.nan], [[np.nan, 1], [1, 1]])).all()
+    with pytest.raises(FerError, match="do not fit"):
+        distance_p_values([1.0], null)
     with pytest.raises(Lacking, match="two sequences"):
         above_null(distances, {})

@@ -5,7 +5,7 @@ import pytest
 
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS
-from fer_lib.measures.planted import MEASURES, Noise, detection_rates, find_planted
+from fer_lib.measures.planted import MEASURES, Noise, detection_rates, find_planted, noise_table
 
 
 def test_the_papers_distance_follows_the_gain_and_auc_finds_the_detector():
@@ -62,3 +62,33 @@ def test_a_constant_map_is_no_noise_however_it_is_rounded():
     maxima = np.random.default_rng(0).random((50, 4))
     maxima[:, 3] = 0.1
     assert Noise.measured(maxima) == Noise.measured(maxima[:, :3])
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.4, 0.8])
+def test_correlation_of_maps_is_measured_and_drawn(correlation):
+    alike = Noise(level=6.0, level_sd=0.0, gain_sd=0.5, correlation=correlation)
+    responses, gain = alike.draw(400, 60, np.random.default_rng(1))
+    z = (responses - responses.mean(axis=0)) / responses.std(axis=0)
+    pairs = (z.T @ z / 400)[np.triu_indices(60, 1)]
+    assert np.sqrt((pairs**2).mean()) == pytest.approx(correlation, abs=0.08)
+    assert abs(pairs.mean()) < 0.1 + 0.2 * correlation
+    assert Noise.measured(gain * responses).correlation == pytest.approx(correlation, abs=0.05)
+
+
+def test_simulated_noise_is_that_of_the_maps_it_was_measured_on():
+    rng = np.random.default_rng(4)
+    real = np.exp(0.8 * rng.normal(size=80)) * np.maximum(
+        rng.gamma(4, 0.5, (300, 80)) + 0.5 * rng.normal(size=(300, 1)), 0
+    )
+    table = noise_table(np.concatenate([real, np.zeros((300, 1))], axis=1))
+    assert table.index.tolist() == ["mean / sd", "zeros", "gains", "correlation"]
+    difference = (table["measured"] - table["simulated"]).abs()
+    assert (difference < [0.3, 0.03, 0.3, 0.1]).all()
+    silent = noise_table(real, Noise(level=-1.0, level_sd=0.1))
+    assert silent.loc["zeros", "simulated"] > 0.7
+
+
+def test_shares_have_intervals_over_runs():
+    table = find_planted(60, pictures=200, maps=16, shift=2, runs=9)
+    assert ((table["low"] <= table["found"]) & (table["found"] <= table["high"])).all()
+    assert table.loc["AUC", ["found", "low", "high"]].tolist() == pytest.approx([1, 0.025 ** (1 / 9), 1])

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -180,6 +182,127 @@ def keep_only(
     return right.double().mean(dim=1).numpy()
 
 
+def remove_keep_patch(
+    classifier: nn.Sequential,
+    pooled: Planes,
+    labels: ArrayLike,
+    chosen: Sequence[int] | NDArray[np.int64],
+    subject: ArrayLike,
+    *,
+    neutral: Planes | None = None,
+    draws: int = 200,
+    neighbours: int = 10,
+    baseline: Baseline = "zero",
+    resamples: int = 1000,
+    level: float = 0.05,
+    power: float = 0.8,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Intervene on chosen maps in four ways, beside random sets of maps that are as loud, and say what could have been seen.
+
+    *remove*: all but the chosen maps stay. *keep only*: only the chosen maps stay. *patch neutral into apex*: the chosen maps are those
+    of the person's neutral picture, all others those of the picture with the expression. *patch apex into neutral*: the other way round,
+    which asks whether the chosen maps alone make the network see the expression.
+
+    Parameters
+    ----------
+    classifier, pooled, labels, chosen, draws, neighbours, baseline
+        As in `ablate`.
+    subject
+        Person of every picture, shape (N,).
+    neutral
+        Planes of the neutral picture that belongs to each picture, of the same person, as `pooled`. None: no patching.
+    resamples
+        Draws of people for the intervals.
+    level, power
+        Of the test, and the probability with which `detectable` would have been seen.
+    seed
+        Of the random sets and the draws of people.
+
+    Returns
+    -------
+    DataFrame
+        Index `way`. For ``accuracy`` (share of pictures taken for their expression) and ``loss`` (mean cross-entropy in nats):
+        ``<name>`` with the chosen maps, ``<name>_random`` (mean over the random sets), ``<name>_effect`` (how much more the chosen
+        maps matter than the random ones; above 0 speaks for the chosen maps, whatever the way), ``<name>_low`` and ``<name>_high``
+        (95 % interval of the effect, people drawn anew), ``<name>_p`` (share of the random sets that matter at least as much, +1 in
+        count and total) and ``<name>_detectable`` (smallest effect that would have been significant with this power, given how
+        much random sets differ and how much people do). Further ``pictures``, ``people``, and ``loudness`` and ``loudness_random`` (means
+        over the chosen maps and the random sets).
+
+    Raises
+    ------
+    FerError
+        As `ablate`; or if people or neutral planes do not fit.
+    """
+    truth, who = np.asarray(labels), pd.factorize(np.asarray(subject))[0]
+    loud, count = _loudness(classifier, pooled)
+    if truth.shape != (count,) or who.shape != truth.shape or not count:
+        raise FerError(
+            f"labels {truth.shape} and people {who.shape} do not fit {count} pictures; give one of each per picture"
+        )
+    if not 0 < level < 1 or not 0 < power < 1 or resamples < 1:
+        raise FerError(
+            f"level={level}, power={power}, resamples={resamples}: give shares between 0 and 1 and at least one draw"
+        )
+    check_choice("baseline", baseline, Baseline)
+    own = np.unique(np.asarray(chosen, dtype=np.int64))
+    random = matched_sets(own, loud, draws=draws, neighbours=neighbours, seed=seed)
+    sets = np.concatenate([np.isin(np.arange(len(loud)), own)[None], random])
+    usual = _usual(classifier, pooled) if baseline == "mean" else torch.zeros(1)
+    # What is changed, by what, and whether the chosen maps are what stays.
+    ways: dict[str, tuple[Planes, Planes | Tensor, NDArray[np.bool_], float]] = {
+        "remove": (pooled, usual, sets, 1.0),
+        "keep only": (pooled, usual, ~sets, -1.0),
+    }
+    if neutral is not None:
+        ways |= {
+            "patch neutral into apex": (pooled, neutral, sets, 1.0),
+            "patch apex into neutral": (neutral, pooled, sets, -1.0),
+        }
+    rng, people = np.random.default_rng(seed), int(who.max()) + 1
+    times = rng.multinomial(people, np.full(people, 1 / people), size=resamples)[:, who].astype(np.float64)
+    target = torch.as_tensor(truth)
+    rows: dict[str, dict[str, float]] = {}
+    for way, (planes, other, changed, sign) in ways.items():
+        scores = _logits_changed(classifier, planes, other, changed)
+        right = (scores.argmax(dim=2) == target).double().numpy()
+        losses = np.stack(
+            [functional.cross_entropy(some.double(), target, reduction="none").numpy() for some in scores]
+        )
+        row: dict[str, float] = {}
+        # Each measured so that more means that the maps of the set matter more.
+        for name, values, matters in (("accuracy", right, -sign * right), ("loss", losses, sign * losses)):
+            row |= {name: values[0].mean(), f"{name}_random": values[1:].mean()}
+            row |= {f"{name}_{what}": value for what, value in _effect(matters, times, level, power).items()}
+        rows[way] = row | {
+            "pictures": count,
+            "people": people,
+            "loudness": loud[own].mean(),
+            "loudness_random": (random @ loud).sum() / random.sum(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("way")
+
+
+def _effect(matters: Floats, times: Floats, level: float, power: float) -> dict[str, float]:
+    """Compare the first set with the others, (S, N) by set and picture; pictures count `times`, (B, N), in each draw."""
+    sums = matters.sum(axis=1)
+    # Of equal sums rounding must not make unequal ones.
+    reached = (sums[1:] >= sums[0] - 1e-9 * np.abs(sums).max()).sum()
+    excess = matters[0] - matters[1:].mean(axis=0)
+    drawn = times @ excess / times.sum(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    means = matters[1:].mean(axis=1)
+    needed = np.quantile(means - means.mean(), 1 - level, method="higher")
+    return {
+        "effect": float(excess.mean()),
+        "low": float(low),
+        "high": float(high),
+        "p": float((1 + reached) / len(sums)),
+        "detectable": float(max(needed, 0.0) + norm.ppf(power) * drawn.std()),
+    }
+
+
 @torch.no_grad()
 def logits_without(
     classifier: nn.Sequential, pooled: Planes, sets: ArrayLike, *, baseline: Baseline = "zero"
@@ -199,18 +322,34 @@ def logits_without(
         Shape (S, N, classes), float32.
     """
     check_choice("baseline", baseline, Baseline)
-    removed = torch.as_tensor(np.asarray(sets, dtype=np.float32))
+    usual = _usual(classifier, pooled) if baseline == "mean" else torch.zeros(1)
+    return _logits_changed(classifier, pooled, usual, sets)
+
+
+@torch.no_grad()
+def _logits_changed(
+    classifier: nn.Sequential, planes: Planes, other: Planes | Tensor, sets: ArrayLike
+) -> Tensor:
+    """Class scores (S, N, classes) with the maps of each set taken from other planes, or from one that stands for all pictures."""
+    swapped = torch.as_tensor(np.asarray(sets, dtype=np.float32))
     linear, rest = _parts(classifier)
-    usual, out = _usual(classifier, pooled) if baseline == "mean" else 0.0, []
-    for part in _packs(classifier, pooled):
-        if removed.ndim != 2 or removed.shape[1] != part.shape[1]:
+    packs, out = _packs(classifier, planes), []
+    if isinstance(other, Tensor) and len(other) == 1:
+        pairs: Iterable[tuple[Tensor | None, Tensor | None]] = ((part, other) for part in packs)
+    else:
+        pairs = zip_longest(packs, _packs(classifier, other))
+    for part, instead in pairs:
+        if part is None or instead is None or len(instead) not in (1, len(part)):
             raise FerError(
-                f"sets have shape {tuple(removed.shape)} for {part.shape[1]} maps; (sets, maps) is expected"
+                "the planes to patch with are not as many as those that are patched; give one for each picture"
             )
-        share = _shares(linear, part - usual)  # what removing each map takes away, (n, C, hidden)
-        whole = linear(part.flatten(1))
-        hidden = whole - torch.einsum("sc,nch->snh", removed, share)
-        out.append(rest(hidden.flatten(0, 1)).reshape(len(removed), len(part), -1))
+        if swapped.ndim != 2 or swapped.shape[1] != part.shape[1]:
+            raise FerError(
+                f"sets have shape {tuple(swapped.shape)} for {part.shape[1]} maps; (sets, maps) is expected"
+            )
+        share = _shares(linear, part - instead)  # what each map's own plane adds, (n, C, hidden)
+        hidden = linear(part.flatten(1)) - torch.einsum("sc,nch->snh", swapped, share)
+        out.append(rest(hidden.flatten(0, 1)).reshape(len(swapped), len(part), -1))
     return torch.cat(out, dim=1)
 
 
@@ -261,18 +400,22 @@ def _loudness(classifier: nn.Sequential, pooled: Planes) -> tuple[Floats, int]:
 def matched_sets(
     chosen: ArrayLike, loud: ArrayLike, *, draws: int = 200, neighbours: int = 10, seed: int = 0
 ) -> NDArray[np.bool_]:
-    """Draw random sets of maps in which every chosen map is replaced by another of nearly its loudness.
+    """Draw random sets of maps that are as loud as the chosen ones: of each class of loudness as many.
+
+    Maps are sorted by loudness and divided into classes of `neighbours` maps. Within its class each map is as likely to be drawn as any
+    other, the chosen ones too: a set that tells nothing but by its loudness is then one of the sets that may be drawn, which makes a
+    p value from them exact. (Sets without the chosen maps are quieter than these where they are the loudest, and reject too often.)
 
     Parameters
     ----------
     chosen
-        Maps to match, shape (m,), all different. They are never drawn.
+        Maps to match, shape (m,), all different.
     loud
         Loudness of every map, shape (C,).
     draws
         Sets to draw, at least 1.
     neighbours
-        A chosen map is replaced by one of this many maps nearest in loudness that its set does not hold yet.
+        Maps of nearly the same loudness that make a class; a few classes have more, as the number of maps asks.
     seed
         Of the draws.
 
@@ -284,7 +427,7 @@ def matched_sets(
     Raises
     ------
     FerError
-        When a map does not exist or more maps are chosen than others are left.
+        When a map does not exist or more than half of them are chosen.
     """
     maps, values = np.asarray(chosen, dtype=np.int64), np.asarray(loud, dtype=np.float64)
     if not len(maps) or maps.min() < 0 or maps.max() >= len(values):
@@ -297,16 +440,14 @@ def matched_sets(
         )
     at_least("draws", draws)
     at_least("neighbours", neighbours)
-    others = np.setdiff1d(np.arange(len(values)), maps)
-    nearest = others[
-        np.argsort(np.abs(values[others] - values[maps, None]), axis=1, kind="stable")
-    ]  # (m, rest)
+    order = np.argsort(values, kind="stable")
+    classes = np.array_split(order, max(1, len(values) // neighbours))
     rng = generator(seed)
     sets = np.zeros((draws, len(values)), dtype=bool)
-    for row in sets:
-        for index in rng.permutation(len(maps)):
-            free = nearest[index][~row[nearest[index]]][:neighbours]
-            row[rng.choice(free)] = True
+    for alike in classes:
+        count = int(np.isin(alike, maps).sum())
+        drawn = rng.permuted(np.tile(alike, (draws, 1)), axis=1)[:, :count]
+        np.put_along_axis(sets, drawn, True, axis=1)
     return sets
 
 

@@ -108,7 +108,7 @@ def between_networks(name: str, trained: ArrayLike, untrained: ArrayLike, *, see
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # networks of one side are nearly equal
             found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-        low, high = found.low, found.high
+        low, high = float(found.low), float(found.high)
     return Comparison(name, difference, float(low), float(high), float(p), len(a))
 
 

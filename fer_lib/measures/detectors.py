@@ -20,7 +20,7 @@ from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_t
 from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
-from fer_lib.measures.ranks import auc, average_precision
+from fer_lib.measures.ranks import auc, average_precision, centred_ranks
 
 LEAST = 3
 """Test sequences with and without an action unit below which its AUC says nothing."""
@@ -237,14 +237,17 @@ def within_expression(
     maximum: ArrayLike,
     present: ArrayLike,
     expression: ArrayLike,
+    subject: ArrayLike,
     *,
     permutations: int = 5000,
     seed: int = 0,
 ) -> Floats:
-    """Return p of each action unit's best map when units change places among sequences of the same expression only.
+    """Return p of each action unit's best map among sequences of the same expression, so that a map which follows it scores 0.
 
-    The statistic is the rank sum against its mean and spread over all permutations, so that a map which merely follows the
-    expression scores 0. All people may take part, for the network never learned from an action unit.
+    What a person adds to the association of unit and map, over all of the person's sequences and each within its expression, could as
+    well have the other sign if they had nothing to do with each other: the signs of whole people are drawn anew, for all
+    maps at once. (Units that change places among people of one expression would take a person's sequences as independent, and reject
+    twice too often where people differ in maps and units.) All people may take part, for the network never learned from an action unit.
 
     Parameters
     ----------
@@ -252,31 +255,48 @@ def within_expression(
         Shapes (N, C) and (N, J), one row for each sequence.
     expression
         Expression of each sequence, shape (N,); empty where it has none: such rows take no part.
+    subject
+        Person of each sequence, shape (N,).
     permutations, seed
-        As in `fer_lib.measures.nulls.permutation_null`.
+        Draws of signs, and their seed.
 
     Returns
     -------
     ndarray
-        Shape (J,), corrected for the choice among all maps; NaN for a unit that within no expression is both present and absent,
-        and where no two sequences could be exchanged.
+        Shape (J,), corrected for the choice among all maps; NaN for a unit that within no expression is both present and absent
+        among the sequences of at least two people.
+
+    References
+    ----------
+    Hemerik, Goeman and Finos (2020), Robust testing in generalized linear models by sign flipping score contributions. JRSS B.
     """
-    values, labels = check_responses(maximum, present)
-    names = np.asarray(expression)
-    known = names != ""
-    values, labels, names = values[known], labels[known], names[known]
-    shares = pd.DataFrame(labels).groupby(names).mean()
-    varies = ((shares > 0) & (shares < 1)).any().to_numpy()
-    p = np.full(labels.shape[1], np.nan)
-    if not varies.any():
-        return p
-    try:
-        null = permutation_null(
-            values, labels[:, varies], names, permutations=permutations, seed=seed, statistic="standardised"
+    values, labels = check_table(maximum, present)
+    names, people = np.asarray(expression), np.asarray(subject)
+    if names.shape != (len(values),) or people.shape != names.shape:
+        raise FerError(
+            f"expressions {names.shape} and people {people.shape} do not fit {len(values)} rows; give one each"
         )
-    except Lacking:  # sequences of one expression are coded for different AUs, so that none may change places
-        return p
-    p[varies] = np.nanmin(null.p_values(), axis=1)
+    if permutations < 1:
+        raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
+    named, who = names != "", pd.factorize(people)[0]
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations, int(who.max(initial=-1)) + 1))
+    p = np.full(labels.shape[1], np.nan)
+    for unit, label in enumerate(labels.T):
+        known = named & ~np.isnan(label)
+        added = np.zeros((signs.shape[1], values.shape[1]))  # by each person to each map's rank sum
+        takes_part = np.zeros(signs.shape[1], bool)
+        for name in np.unique(names[known]):
+            rows = np.flatnonzero(known & (names == name))
+            excess = label[rows] - label[rows].mean()
+            if excess.any():
+                np.add.at(added, who[rows], excess[:, None] * centred_ranks(values[rows]) / len(rows))
+                takes_part[who[rows]] = True
+        length = np.sqrt((added**2).sum(axis=0))
+        if takes_part.sum() < 2 or not length.any():
+            continue
+        added = added[:, length > 0] / length[length > 0]
+        reached = (signs @ added).max(axis=1) >= added.sum(axis=0).max() - 1e-9
+        p[unit] = (1 + reached.sum()) / (permutations + 1)
     return p
 
 

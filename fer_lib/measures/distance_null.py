@@ -89,7 +89,7 @@ def largest_distances(
 
 
 def above_null(distances: pd.DataFrame, nulls: Mapping[int, Floats], quantile: float = 0.95) -> list[int]:
-    """Return the action units whose largest distance lies above a quantile of its null.
+    """Return the action units whose largest distance so few draws of its null reach that p is at most 1 - `quantile`.
 
     Parameters
     ----------
@@ -106,10 +106,33 @@ def above_null(distances: pd.DataFrame, nulls: Mapping[int, Floats], quantile: f
         If there is no null.
     """
     if not nulls:
-        raise Lacking(
-            "no subject has two sequences whose action units could be exchanged, so there is no null"
+        raise Lacking("nobody has two sequences whose action units could change places, so there is no null")
+    p = distance_p_values([distances.loc[au].max() for au in nulls], np.stack(list(nulls.values()), axis=1))
+    return [au for au, reached in zip(nulls, p, strict=True) if reached <= 1 - quantile + 1e-12]
+
+
+def distance_p_values(largest: ArrayLike, null: ArrayLike) -> Floats:
+    """Return p of the largest distance of each action unit.
+
+    Parameters
+    ----------
+    largest
+        Largest D of all maps, shape (J,).
+    null
+        The same by chance, shape (B, J); see `largest_distances`.
+
+    Returns
+    -------
+    ndarray
+        Share of the draws that reach it, itself counted among them, shape (J,): at least 1 / (B + 1). NaN where either is.
+    """
+    observed, drawn = np.asarray(largest, dtype=np.float64), np.asarray(null, dtype=np.float64)
+    if drawn.ndim != 2 or observed.shape != drawn.shape[1:] or not len(drawn):
+        raise FerError(
+            f"largest distances {observed.shape} and their null {drawn.shape} do not fit; (J,), (B, J) expected"
         )
-    return [au for au, null in nulls.items() if distances.loc[au].max() > np.quantile(null, quantile)]
+    known = ~(np.isnan(observed) | np.isnan(drawn).any(axis=0))
+    return np.where(known, (1 + (drawn >= observed).sum(axis=0)) / (len(drawn) + 1), np.nan)
 
 
 class RankedResponses:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.stats import binomtest
 
 from fer_lib.checks import generator
 from fer_lib.errors import FerError
@@ -35,7 +36,8 @@ MEASURES: dict[str, Callable[[Floats, Floats], Floats]] = {
 class Noise:
     """How the maps of a network answer to faces, whatever these show.
 
-    A map's response is ``gain * max(level + z, 0)`` with standard normal z. With the defaults a map's mean is 3.3 of its standard
+    A map's response is ``gain * max(level + z, 0)`` with standard normal z, which maps may share in part.
+    With the defaults a map's mean is 3.3 of its standard
     deviations and 3.5 % of responses are zero, both on average, as on the network of the default preset.
 
     Attributes
@@ -44,11 +46,15 @@ class Noise:
         Mean and standard deviation over maps of the level, which is the mean response in standard deviations of the noise.
     gain_sd
         Standard deviation over maps of the log gain; 0 for maps that vary equally much.
+    correlation
+        Root mean square of the correlations of two maps' z, 0 to below 1. All share one cause, which raises as many maps as it
+        lowers.
     """
 
     level: float = 3.3
     level_sd: float = 1.5
     gain_sd: float = 0.6
+    correlation: float = 0.0
 
     @classmethod
     def measured(cls, maxima: ArrayLike) -> Noise:
@@ -65,12 +71,66 @@ class Noise:
         if alive.sum() < 2:
             raise FerError(f"{alive.sum()} of {values.shape[1]} maps vary; noise is measured on at least two")
         level = values.mean(axis=0)[alive] / spread[alive]
-        return cls(float(level.mean()), float(level.std()), float(np.log(spread[alive]).std()))
+        return cls(
+            float(level.mean()), float(level.std()), float(np.log(spread[alive]).std()), _correlation(values)
+        )
 
     def draw(self, pictures: int, maps: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Draw standardised responses before rectification (pictures, maps), and gains (maps,)."""
         level = self.level + self.level_sd * rng.normal(size=maps)
-        return level + rng.normal(size=(pictures, maps)), np.exp(self.gain_sd * rng.normal(size=maps))
+        z, gain = rng.normal(size=(pictures, maps)), np.exp(self.gain_sd * rng.normal(size=maps))
+        if self.correlation:
+            cause, sign = rng.normal(size=(pictures, 1)), rng.choice([-1.0, 1.0], size=maps)
+            z = np.sqrt(1 - self.correlation) * z + np.sqrt(self.correlation) * cause * sign
+        return level + z, gain
+
+
+def noise_table(maxima: ArrayLike, noise: Noise | None = None, *, seed: int = 0) -> pd.DataFrame:
+    """Compare the noise of real maps with what a simulation makes of it.
+
+    Parameters
+    ----------
+    maxima
+        Largest responses of real maps, (N, C).
+    noise
+        To simulate, as many pictures and maps; None: as measured on these.
+    seed
+        Of the simulation.
+
+    Returns
+    -------
+    DataFrame
+        Index `what`: "mean / sd" (median over maps), "zeros" (share of responses), "gains" (standard deviation of the log of the maps'
+        standard deviations), "correlation" (root mean square over pairs of maps, without what chance makes); columns ``measured`` and
+        ``simulated``. Maps that never vary count for zeros only.
+    """
+    values = np.asarray(maxima, dtype=np.float64)
+    assumed = Noise.measured(values) if noise is None else noise
+    responses, gain = assumed.draw(len(values), values.shape[1], np.random.default_rng(seed))
+
+    def describe(some: Floats) -> dict[str, float]:
+        alive = some[:, np.ptp(some, axis=0) > 0]
+        spread = alive.std(axis=0)
+        return {
+            "mean / sd": float(np.median(alive.mean(axis=0) / spread)),
+            "zeros": float((some == 0).mean()),
+            "gains": float(np.log(spread).std()),
+            "correlation": _correlation(alive),
+        }
+
+    columns = {"measured": describe(values), "simulated": describe(gain * np.maximum(responses, 0))}
+    return pd.DataFrame(columns).rename_axis("what")
+
+
+def _correlation(values: Floats) -> float:
+    """Root mean square correlation of pairs of maps that vary, without the 1 / (N - 1) that chance adds to the square."""
+    alive = values[:, np.ptp(values, axis=0) > 0]
+    alive = (alive - alive.mean(axis=0)) / alive.std(axis=0)
+    count, maps = alive.shape
+    if maps < 2:
+        return 0.0
+    pairs = (((alive.T @ alive / count) ** 2).sum() - maps) / (maps * (maps - 1))
+    return float(np.sqrt(np.clip(pairs - 1 / (count - 1), 0.0, 0.99)))
 
 
 def find_planted(
@@ -103,8 +163,8 @@ def find_planted(
     Returns
     -------
     DataFrame
-        Index `measure`; columns `found` (share of runs in which the planted map is chosen) and
-        `gain_percentile` (mean percentile of the chosen map's gain among all; 50 if gain plays no part and the
+        Index `measure`; columns `found` (share of runs in which the planted map is chosen), `low` and `high` (its exact 95 % binomial
+        interval over runs) and `gain_percentile` (mean percentile of the chosen map's gain among all; 50 if gain plays no part and the
         planted map is not favoured).
     """
     if not 0 < positives < pictures or maps < 2 or runs < 1:
@@ -124,7 +184,15 @@ def find_planted(
             best = best_maps(measure(maxima, present))[0]
             found[name] += int(best == planted)
             percentile[name] += 100 * float((gain <= gain[best]).mean())
-    table = pd.DataFrame({"found": pd.Series(found), "gain_percentile": pd.Series(percentile)}) / runs
+    intervals = [binomtest(count, runs).proportion_ci() for count in found.values()]
+    table = pd.DataFrame(
+        {
+            "found": pd.Series(found) / runs,
+            "low": pd.Series([interval.low for interval in intervals], list(found)),
+            "high": pd.Series([interval.high for interval in intervals], list(found)),
+            "gain_percentile": pd.Series(percentile) / runs,
+        }
+    )
     return table.rename_axis("measure")
 
 
@@ -154,7 +222,7 @@ def detection_rates(
     Returns
     -------
     DataFrame
-        `vary` ("positives", "shift" or "gain"), `value` (its value), `measure`, `found` (share of runs), `gain_percentile`.
+        `vary` ("positives", "shift" or "gain"), `value` (its value), `measure`, `found` (share of runs), `low`, `high`, `gain_percentile`.
     """
     counts = [AUS[au].ckplus_count for au in aus]
     usual = counts[-2]
@@ -167,4 +235,6 @@ def detection_rates(
     tables += [
         along("gain", g, find_planted(usual, noise=replace(noise, gain_sd=g), runs=runs)) for g in gains
     ]
-    return pd.concat(tables).reset_index()[["vary", "value", "measure", "found", "gain_percentile"]]
+    return pd.concat(tables).reset_index()[
+        ["vary", "value", "measure", "found", "low", "high", "gain_percentile"]
+    ]

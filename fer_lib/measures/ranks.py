@@ -77,7 +77,12 @@ def average_precision(scores: ArrayLike, present: ArrayLike) -> Floats:
 
 def coding_groups(labels: Floats) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
     """Yield (coded rows (N,), columns) for every set of units that are coded on the same rows, at least one."""
-    patterns, inverse = np.unique(~np.isnan(labels), axis=1, return_inverse=True)
+    known = ~np.isnan(labels)
+    if labels.shape[1] and (known == known[:, :1]).all():  # the usual case, without sorting whole columns
+        if known[:, 0].any():
+            yield known[:, 0], np.arange(labels.shape[1])
+        return
+    patterns, inverse = np.unique(known, axis=1, return_inverse=True)
     for index, pattern in enumerate(patterns.T):
         if pattern.any():
             yield pattern, np.flatnonzero(inverse.ravel() == index)

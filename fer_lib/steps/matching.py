@@ -67,7 +67,12 @@ def matches(
         seed=seed,
     )
     found["p_within"] = detectors.within_expression(
-        maximum[last], present[last], expression[last], permutations=permutations, seed=seed
+        maximum[last],
+        present[last],
+        expression[last],
+        table["subject"][last],
+        permutations=permutations,
+        seed=seed,
     )
     found.to_parquet(folder / "matches.parquet")
 
