@@ -650,7 +650,7 @@ class Study:
         controls: dict[str, Callable[[], list[Comparison]]] = {
             "C1": lambda: [
                 between_networks(
-                    "untrained networks, projections", own.loc["projections", "value"], before["projections"]
+                    "untrained networks, projections", value["projections"], before["projections"]
                 )
             ],
             "C2": lambda: [self._other_maps()],

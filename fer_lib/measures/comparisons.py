@@ -91,14 +91,15 @@ def between_networks(name: str, trained: ArrayLike, untrained: ArrayLike, *, see
         one, others, sign = (a, b, 1) if len(a) == 1 else (b, a, -1)
         p = (1 + int((sign * (others - one) >= 0).sum())) / (1 + len(others))
     else:
-        p = stats.permutation_test(
+        tested = stats.permutation_test(
             (a, b),
             lambda x, y, axis: x.mean(axis) - y.mean(axis),
             vectorized=True,
             n_resamples=9999,
             alternative="greater",
             rng=np.random.default_rng(seed),
-        ).pvalue
+        )
+        p = float(tested.pvalue)
     if len(b) > 1 and len(a) == 1:
         half = float(stats.t.ppf(0.975, len(b) - 1) * b.std(ddof=1) * np.sqrt(1 + 1 / len(b)))
         low, high = difference - half, difference + half
@@ -109,7 +110,7 @@ def between_networks(name: str, trained: ArrayLike, untrained: ArrayLike, *, see
             warnings.simplefilter("ignore", RuntimeWarning)  # networks of one side are nearly equal
             found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
         low, high = float(found.low), float(found.high)
-    return Comparison(name, difference, float(low), float(high), float(p), len(a))
+    return Comparison(name, difference, low, high, p, len(a))
 
 
 def against_draws(name: str, value: float, draws: ArrayLike) -> Comparison:
