@@ -9,6 +9,7 @@ from scipy.stats import binom
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fer_lib.errors import FerError
+from fer_lib.measures import ranks
 from fer_lib.measures.detectors import (
     LEAST,
     by_sequence,
@@ -41,6 +42,25 @@ def test_equal_to_scikit_learn(ours, reference, seed, unknown, ties):
         coded = ~np.isnan(label)
         for c in range(scores.shape[1]):
             assert abs(result[unit, c] - reference(label[coded], scores[coded, c])) < 1e-12
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 40, 10**6]))
+def test_weighted_wins_equal_scikit_learn(seed, block):
+    rng = np.random.default_rng(seed)
+    score, label = rng.integers(0, 6, 40).astype(float), rng.choice([0, 1, np.nan], 40, p=[0.4, 0.4, 0.2])
+    weight = rng.integers(0, 3, (5, 40))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ranks, "BLOCK", block)
+        won, pairs = ranks.weighted_wins(score, label, weight)
+    known = ~np.isnan(label)
+    for draw in range(5):
+        some, times = label[known], weight[draw][known]
+        assert pairs[draw] == times[some == 1].sum() * times[some == 0].sum()
+        if pairs[draw]:
+            assert won[draw] / pairs[draw] == pytest.approx(
+                roc_auc_score(some, score[known], sample_weight=times)
+            )
+    assert np.array_equal(ranks.weighted_wins([], [], np.ones((2, 0))), np.zeros((2, 2)))
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,7 +20,7 @@ from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_t
 from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
-from fer_lib.measures.ranks import auc, average_precision, centred_ranks
+from fer_lib.measures.ranks import auc, average_precision, centred_ranks, weighted_wins
 
 LEAST = 3
 """Test sequences with and without an action unit below which its AUC says nothing."""
@@ -362,10 +362,7 @@ def resampled_auc(
     )
     out = np.full((draws, labels.shape[1]), np.nan)
     for unit in range(labels.shape[1]):
-        on, off = labels[:, unit] == 1, labels[:, unit] == 0
-        above = np.sign(values[on, unit][:, None] - values[off, unit]) / 2 + 0.5
-        pairs = weight[:, on].sum(axis=1) * weight[:, off].sum(axis=1)
-        won = ((weight[:, on] @ above) * weight[:, off]).sum(axis=1)
+        won, pairs = weighted_wins(values[:, unit], labels[:, unit], weight)
         np.divide(won, pairs, out=out[:, unit], where=pairs > 0)
     return out
 

@@ -14,7 +14,7 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_table
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import shuffles_within
-from fer_lib.measures.ranks import auc
+from fer_lib.measures.ranks import auc, weighted_wins
 
 _CHUNK = 2**24  # values of an array that is made in one go
 
@@ -176,14 +176,9 @@ def _intervals(
     for concept in range(labels.shape[1]):
         won, pairs = np.zeros(draws), np.zeros(draws)
         for (_, test), map in zip(parts, chosen[:, concept], strict=True):
-            there, away = (test[labels[test, concept] == label] for label in (1, 0))
-            if map < 0 or not len(there) or not len(away):
-                continue
-            first, second = values[there, map][:, None], values[away, map]
-            wins = (first > second) + 0.5 * (first == second)
-            weight, against = times[:, group[there]], times[:, group[away]]
-            won += (weight @ wins * against).sum(axis=1)
-            pairs += weight.sum(axis=1) * against.sum(axis=1)
+            if map >= 0:
+                part = weighted_wins(values[test, map], labels[test, concept], times[:, group[test]])
+                won, pairs = won + part[0], pairs + part[1]
         drawn = won[pairs > 0] / pairs[pairs > 0]
         if len(drawn):
             bounds[:, concept] = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from fer_lib.measures.arrays import Floats, check_responses, check_table, map_blocks
+from fer_lib.measures.arrays import BLOCK, Floats, check_responses, check_table, map_blocks
 
 
 def auc(scores: ArrayLike, present: ArrayLike) -> Floats:
@@ -42,6 +42,45 @@ def auc(scores: ArrayLike, present: ArrayLike) -> Floats:
             ranks = centred_ranks(values[:, maps][coded])
             out[units, maps] = 0.5 + (label.T @ ranks) / twice_pairs(label)[:, None]
     return out
+
+
+def weighted_wins(score: ArrayLike, label: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
+    """Count the (with, without) pairs that a score gets right, and all such pairs, when rows count several times: won / pairs is an AUC.
+
+    Parameters
+    ----------
+    score, label
+        Of every row, shape (M,); rows whose label is neither 1 nor 0 take no part.
+    weight
+        How often each row counts, shape (B, M): for instance how often its person was drawn in each of B resamples.
+
+    Returns
+    -------
+    tuple
+        Pairs that are won, ties by half, and all pairs, shape (B,). Whole weights give exact counts. Memory grows with M, not with the
+        number of pairs.
+    """
+    values, truth, times = (
+        np.asarray(score, dtype=np.float64),
+        np.asarray(label),
+        np.asarray(weight, dtype=np.float64),
+    )
+    known = np.flatnonzero((truth == 1) | (truth == 0))
+    won, pairs = np.zeros(len(times)), np.zeros(len(times))
+    if not len(known):
+        return won, pairs
+    order = known[np.argsort(values[known], kind="stable")]
+    _, first = np.unique(values[order], return_index=True)
+    there = truth[order] == 1
+    step = max(1, BLOCK // len(order))
+    for start in range(0, len(times), step):
+        part = slice(start, start + step)
+        some = times[part][:, order]
+        above, below = (np.add.reduceat(some * side, first, axis=1) for side in (there, ~there))
+        lower = below.cumsum(axis=1) - below / 2  # what lies below each score, and half of what ties with it
+        won[part] = (above * lower).sum(axis=1)
+        pairs[part] = above.sum(axis=1) * below.sum(axis=1)
+    return won, pairs
 
 
 def average_precision(scores: ArrayLike, present: ArrayLike) -> Floats:
