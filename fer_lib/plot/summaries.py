@@ -115,6 +115,19 @@ def summarize_matches(matches: pd.DataFrame) -> str:
     )
 
 
+def summarize_checks(checks: pd.DataFrame) -> str:
+    """Say which measures notice both kinds of spoilt labels; see `fer_lib.study.Study.label_checks`."""
+    parts = []
+    for responses, of in checks.groupby("responses", sort=False):
+        passed = of.groupby("measure", sort=False)["passes"].all()
+        good, bad = ([str(name) for name in passed.index[some]] for some in (passed, ~passed))
+        parts.append(
+            f"With {responses}, {', '.join(good) or 'no measure'} passes both checks"
+            + (f"; {', '.join(bad)} does not." if bad else ".")
+        )
+    return " ".join(parts)
+
+
 def summarize_dissection(dissection: pd.DataFrame) -> str:
     """Say what the table of `fer_lib.study.Study.dissection` shows, or that too few test people show any AU."""
     rows: dict[str, dict[str, float]] = dissection.to_dict(orient="index")  # type: ignore[assignment]

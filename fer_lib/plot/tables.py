@@ -224,6 +224,12 @@ def matches_table(matches: pd.DataFrame, way: str) -> str:
     shown["map"] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in matches[f"map_{way}"]]
     shown["AUC"] = matches[f"auc_{way}"].map(two_digits)
     shown["p of this map"] = [two_digits(value, p=True) for value in matches[p]]
+    if way == "d":
+        shown["AUPRC"] = matches["precision_d"].map(two_digits)
+        sequences = matches["with_au"] + matches["without"]
+        shown["AUPRC by chance"] = (matches["with_au"] / sequences).map(two_digits)
+        shown["hits"] = matches["hits_d"].map(two_digits)
+        shown["false alarms"] = matches["alarms_d"].map(two_digits)
     shown["AUC, untrained"] = matches[f"auc_untrained_{way}"].map(two_digits)
     if way == "d":
         shown["AUC, expression only"] = matches["auc_expression"].map(two_digits)
@@ -231,6 +237,87 @@ def matches_table(matches: pd.DataFrame, way: str) -> str:
     for column, name in {"p": "p of the best map", "p_within": "p within"}.items():
         shown[name] = [two_digits(value, p=True) for value in matches[column]]
     return _markdown(shown)
+
+
+def bootstrap_table(maps: pd.DataFrame) -> str:
+    """Markdown of the maps that D and AUC choose on other draws of people (`fer_lib.study.Study.bootstrap_maps`)."""
+    shown = pd.DataFrame({"AU": maps["au"].unique()})
+    for way, rows in maps.groupby("chosen_by", sort=False):
+        shown[f"map by {way}"] = [
+            f"{map} ({share:.0%})".replace("%", " %") if map >= 0 else "—"
+            for map, share in zip(rows["map"], rows["share"], strict=True)
+        ]
+        shown[f"maps in its set, {way}"] = rows["size"].to_numpy()
+        for name, suffix in {"map chosen anew": "", "map kept": "_fixed"}.items():
+            shown[f"AUC by {way}, {name}"] = [
+                f"{two_digits(value)} [{two_digits(low)}, {two_digits(high)}]"
+                for value, low, high in rows[["auc", f"auc_low{suffix}", f"auc_high{suffix}"]].itertuples(
+                    index=False
+                )
+            ]
+    return _markdown(shown)
+
+
+def checks_table(checks: pd.DataFrame) -> str:
+    """Markdown of the share of maps whose measure notices spoilt labels (`fer_lib.study.Study.label_checks`)."""
+    shown = pd.DataFrame({"measure": checks["measure"].unique()})
+    for (responses, check), rows in checks.groupby(["responses", "check"], sort=False):
+        by = rows.set_index("measure").loc[shown["measure"]]
+        shown[f"{responses}: {check}"] = [
+            f"{'**' * passes}{100 * falls:.0f} %{'**' * passes} [{100 * low:.0f}, {100 * high:.0f}]"
+            if math.isfinite(falls)
+            else "—"
+            for falls, low, high, passes in by[["falls", "low", "high", "passes"]].itertuples(index=False)
+        ]
+    return _markdown(shown)
+
+
+def built_in_table(found: pd.DataFrame) -> str:
+    """Markdown of the rank that each measure gives to a detector that was built in (`fer_lib.study.Study.built_in`)."""
+    rows = []
+    for (au, area), of in found.groupby(["au", "test_auc"], sort=False, dropna=False):
+        row = {"AU": au, "its AUC": two_digits(area)}
+        for measure, rank, share in of[["measure", "rank", "share"]].itertuples(index=False):
+            first = "**" if rank == 1 else ""
+            row[measure] = f"{first}{rank:.0f}{first} ({100 * share:.0f} %)" if math.isfinite(rank) else "—"
+        rows.append(row)
+    return _markdown(pd.DataFrame(rows))
+
+
+def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFrame, matched: pd.Series) -> str:
+    """Markdown of what answers to growing action units.
+
+    Parameters
+    ----------
+    tests, untrained
+        From `fer_lib.measures.dose_response.dose_tests`, of the network and of it before training.
+    first
+        From `fer_lib.measures.dose_response.answers_first`.
+    matched
+        The map that D matched to each AU (index); -1 for none.
+    """
+    rows = []
+    for au, test in tests.iterrows():
+        own = int(matched.get(au, -1))  # type: ignore[call-overload]
+        answers = (
+            f"AU {first.loc[own, 'au']} ({100 * first.loc[own, 'share']:.0f} %)"
+            if own in first.index
+            else "—"
+        )
+        rows.append(
+            {
+                "AU": au,
+                "map that answers most": f"{test['map']:.0f}" if test["map"] >= 0 else "—",
+                "slope": f"{two_digits(test['slope'])} [{two_digits(test['slope_low'])}, {two_digits(test['slope_high'])}]",
+                "p": two_digits(test["p"], p=True),
+                "p for all units": two_digits(test["p_joint"], p=True),
+                "maps that answer": f"{test['answering']:.0f}",
+                "untrained": f"{untrained.loc[au, 'answering']:.0f}",  # type: ignore[index]
+                "map by $D$": str(own) if own >= 0 else "—",
+                "answers first to": answers,
+            }
+        )
+    return _markdown(pd.DataFrame(rows))
 
 
 def detection_table(detection: pd.DataFrame) -> str:
