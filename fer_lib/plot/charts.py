@@ -386,7 +386,7 @@ def one_or_many(probes: pd.DataFrame) -> Figure:
             single = float(of.loc[of["probe"] == SINGLE, "auc"].iloc[0])
             ax.axhline(single, color=colour, lw=1.2, ls="--", label=f"best map, {network}")
         ax.set_xscale("log", base=2)
-        ax.set_xticks(sorted(probes["k"].unique())[::2])
+        ax.set_xticks([4**i for i in range(5) if 4**i <= probes["k"].max()])
         ax.xaxis.set_major_formatter(ScalarFormatter())
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("maps")

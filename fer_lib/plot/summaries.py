@@ -120,11 +120,12 @@ def summarize_checks(checks: pd.DataFrame) -> str:
     parts = []
     for responses, of in checks.groupby("responses", sort=False):
         passed = of.groupby("measure", sort=False)["passes"].all()
-        good, bad = ([str(name) for name in passed.index[some]] for some in (passed, ~passed))
-        parts.append(
-            f"With {responses}, {', '.join(good) or 'no measure'} passes both checks"
-            + (f"; {', '.join(bad)} does not." if bad else ".")
-        )
+        sides = {True: passed.index[passed], False: passed.index[~passed]}
+        said = [", ".join(map(str, sides[True])) or "no measure"]
+        said.append("pass both checks" if len(sides[True]) > 1 else "passes both checks")
+        failed = ", ".join(map(str, sides[False]))
+        does = "do not" if len(sides[False]) > 1 else "does not"
+        parts.append(f"With {responses}, {' '.join(said)}{f'; {failed} {does}' if failed else ''}.")
     return " ".join(parts)
 
 

@@ -217,6 +217,13 @@ def two_digits(value: float, *, p: bool = False) -> str:
     return "<\N{NO-BREAK SPACE}0.01" if p and value < 0.01 else f"{value:.2f}"
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """Write a value with its interval, as in "0.71 [0.60, 0.80]"; an unknown one as a dash."""
+    if not math.isfinite(value):
+        return "—"
+    return f"{two_digits(value)} [{two_digits(low)}, {two_digits(high)}]"
+
+
 def matches_table(matches: pd.DataFrame, way: str) -> str:
     """Markdown of the maps that one way chose, ``"d"`` or ``"auc"``, and how they do on the test pictures."""
     p = f"p_{way}"
@@ -249,11 +256,9 @@ def bootstrap_table(maps: pd.DataFrame) -> str:
         ]
         shown[f"maps in its set, {way}"] = rows["size"].to_numpy()
         for name, suffix in {"map chosen anew": "", "map kept": "_fixed"}.items():
+            columns = ["auc", f"auc_low{suffix}", f"auc_high{suffix}"]
             shown[f"AUC by {way}, {name}"] = [
-                f"{two_digits(value)} [{two_digits(low)}, {two_digits(high)}]"
-                for value, low, high in rows[["auc", f"auc_low{suffix}", f"auc_high{suffix}"]].itertuples(
-                    index=False
-                )
+                with_interval(*found) for found in rows[columns].itertuples(index=False)
             ]
     return _markdown(shown)
 
@@ -279,7 +284,7 @@ def built_in_table(found: pd.DataFrame) -> str:
         row = {"AU": au, "its AUC": two_digits(area)}
         for measure, rank, share in of[["measure", "rank", "share"]].itertuples(index=False):
             first = "**" if rank == 1 else ""
-            row[measure] = f"{first}{rank:.0f}{first} ({100 * share:.0f} %)" if math.isfinite(rank) else "—"
+            row[measure] = f"{first}{rank:g}{first} ({100 * share:.0f} %)" if math.isfinite(rank) else "—"
         rows.append(row)
     return _markdown(pd.DataFrame(rows))
 
@@ -308,7 +313,7 @@ def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFram
             {
                 "AU": au,
                 "map that answers most": f"{test['map']:.0f}" if test["map"] >= 0 else "—",
-                "slope": f"{two_digits(test['slope'])} [{two_digits(test['slope_low'])}, {two_digits(test['slope_high'])}]",
+                "slope": with_interval(test["slope"], test["slope_low"], test["slope_high"]),
                 "p": two_digits(test["p"], p=True),
                 "p for all units": two_digits(test["p_joint"], p=True),
                 "maps that answer": f"{test['answering']:.0f}",
