@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,7 +132,7 @@ def bootstrap_maps(
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
     people, rows = with_unlabelled(table, labels, division), _apexes(table)
     train, test = (np.intersect1d(part, rows) for part in (people.train, people.test))
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         "D": {
             "score": lambda maxima, present: distances(maxima, present, n=n, zero=zero),
             "chosen_on": people.train,
@@ -237,7 +238,7 @@ def built_in(
     others, others_shown = _read(controls, resize, crop)
     strongest = ((shown["au"] == 0) | (shown["dose"] == shown["dose"].max())).to_numpy()
     further = ~others_shown["au"].isin({0, *shown["au"]}).to_numpy()
-    rendered = torch.cat([faces[strongest], others[further]])
+    rendered = torch.cat([faces[torch.tensor(strongest)], others[torch.tensor(further)]])
     unit = np.concatenate([shown["au"][strongest], others_shown["au"][further]])
 
     table = frames.saved_table(pictures.path)
