@@ -632,7 +632,8 @@ class Study:
     def built_in(self) -> pd.DataFrame:
         """C3: which measures find a detector that was built into the network by hand; see `fer_lib.measures.built_in.found_by`.
 
-        A row for each of the `followed` AUs that can be rendered and each measure; ``test_auc`` is the built map's, on the test people.
+        A row for each of the `followed` AUs that can be rendered, each measure, and ``where`` it was looked for; see
+        `fer_lib.steps.detection.built_in`.
         """
         s, aus = self.settings, [au for au in self.followed if au in self.doses.aus]
         if not aus:

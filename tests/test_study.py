@@ -148,5 +148,5 @@ def test_growing_units_are_shown_to_the_network_as_all_faces_are(tiny_study: Any
     assert doses.change.shape[0] == effort.people and (doses.change != 0).any()
     found = tiny_study.built_in
     assert set(found["au"]) == set(tiny_study.followed) & set(effort.aus)
-    assert found.groupby("au")["map"].nunique().eq(1).all()
+    assert found.groupby("au")["map"].nunique().eq(1).all() and found["where"].nunique() == 2
     assert "nan" not in tables.built_in_table(found)

@@ -182,14 +182,16 @@ def test_a_built_detector_is_bold_where_it_is_found() -> None:
         {
             "au": [12, 12, 27],
             "measure": ["AUC", "F1", "AUC"],
-            "test_auc": [0.9, 0.9, np.nan],
+            "where": ["single units", "single units", "faces of this study"],
+            "auc": [0.9, 0.9, np.nan],
             "rank": [1.0, 3.5, np.nan],
             "share": [0.75, 0.0, 0.0],
         }
     )
     head, first, second = cells(tables.built_in_table(found))
-    assert head == ["AU", "its AUC", "AUC", "F1"]
-    assert first == ["12", "0.90", "**1** (75 %)", "3.5 (0 %)"] and second[:3] == ["27", "—", "—"]
+    assert head == ["looked for on", "AU", "its AUC", "AUC", "F1"]
+    assert first == ["single units", "12", "0.90", "**1** (75 %)", "3.5 (0 %)"]
+    assert second[:4] == ["faces of this study", "27", "—", "—"]
 
 
 def test_doses_name_the_map_that_answers_and_what_the_map_of_d_answers() -> None:

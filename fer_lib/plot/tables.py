@@ -280,13 +280,13 @@ def checks_table(checks: pd.DataFrame) -> str:
 def built_in_table(found: pd.DataFrame) -> str:
     """Markdown of the rank that each measure gives to a detector that was built in (`fer_lib.study.Study.built_in`)."""
     rows = []
-    for (au, area), of in found.groupby(["au", "test_auc"], sort=False, dropna=False):
-        row = {"AU": au, "its AUC": two_digits(area)}
-        for measure, rank, share in of[["measure", "rank", "share"]].itertuples(index=False):
+    for (where, au), of in found.groupby(["where", "au"], sort=False):
+        row = {"looked for on": str(where), "AU": str(au), "its AUC": two_digits(float(of["auc"].iloc[0]))}
+        for measure, rank, share in zip(of["measure"], of["rank"], of["share"], strict=True):
             first = "**" if rank == 1 else ""
             row[measure] = f"{first}{rank:g}{first} ({100 * share:.0f} %)" if math.isfinite(rank) else "—"
         rows.append(row)
-    return _markdown(pd.DataFrame(rows))
+    return _markdown(pd.DataFrame(sorted(rows, key=lambda row: row["looked for on"], reverse=True)))
 
 
 def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFrame, matched: pd.Series) -> str:
@@ -301,25 +301,25 @@ def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFram
     matched
         The map that D matched to each AU (index); -1 for none.
     """
+    answering = untrained["answering"].to_dict()
+    answers = {
+        int(map): f"AU {au} ({100 * share:.0f} %)"
+        for map, au, share in zip(first.index, first["au"], first["share"], strict=True)
+    }
     rows = []
-    for au, test in tests.iterrows():
-        own = int(matched.get(au, -1))  # type: ignore[call-overload]
-        answers = (
-            f"AU {first.loc[own, 'au']} ({100 * first.loc[own, 'share']:.0f} %)"
-            if own in first.index
-            else "—"
-        )
+    for test in tests.reset_index(names="au").to_dict("records"):
+        own = int(matched.get(test["au"], -1))
         rows.append(
             {
-                "AU": au,
+                "AU": str(test["au"]),
                 "map that answers most": f"{test['map']:.0f}" if test["map"] >= 0 else "—",
                 "slope": with_interval(test["slope"], test["slope_low"], test["slope_high"]),
                 "p": two_digits(test["p"], p=True),
                 "p for all units": two_digits(test["p_joint"], p=True),
                 "maps that answer": f"{test['answering']:.0f}",
-                "untrained": f"{untrained.loc[au, 'answering']:.0f}",  # type: ignore[index]
+                "untrained": f"{answering[test['au']]:.0f}",
                 "map by $D$": str(own) if own >= 0 else "—",
-                "answers first to": answers,
+                "answers first to": answers.get(own, "—"),
             }
         )
     return _markdown(pd.DataFrame(rows))

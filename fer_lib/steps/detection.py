@@ -59,7 +59,7 @@ class Effort:
 
 
 EFFORTS = {
-    "smoke": Effort(ks=(1, 4, 16), draws=10, people=3, doses=(3, 5)),
+    "smoke": Effort(ks=(1, 4, 16), draws=10, people=4, doses=(3, 5)),
     "book": Effort(),
     "paper": Effort(
         aus=(), ks=(1, 2, 4, 8, 16, 32, 64, 128, 256), draws=1000, people=30, doses=(1, 2, 3, 4, 5)
@@ -222,7 +222,8 @@ def built_in(
 ) -> None:
     """Build a detector of one unit at a time into the network and see which measures find it; write ``found.parquet``.
 
-    It is made of rendered people, and looked for on the training people's pictures.
+    It is made of the first half of the rendered people, and looked for on the others, whose units come alone, and on the training
+    people's pictures, where they come together (column ``where``). ``auc`` is its own, on those others and on the test people.
 
     Parameters
     ----------
@@ -236,10 +237,14 @@ def built_in(
     network = load_trained(training.path).model.eval().features
     faces, shown = _read(doses, resize, crop)
     others, others_shown = _read(controls, resize, crop)
+    names = np.unique(shown["subject"])
+    unseen = names[(len(names) + 1) // 2 :]
+    looked_at = shown["subject"].isin(unseen).to_numpy()
     strongest = ((shown["au"] == 0) | (shown["dose"] == shown["dose"].max())).to_numpy()
-    further = ~others_shown["au"].isin({0, *shown["au"]}).to_numpy()
-    rendered = torch.cat([faces[torch.tensor(strongest)], others[torch.tensor(further)]])
-    unit = np.concatenate([shown["au"][strongest], others_shown["au"][further]])
+    further = ~(others_shown["au"].isin({0, *shown["au"]}) | others_shown["subject"].isin(unseen)).to_numpy()
+    made_of = strongest & ~looked_at
+    rendered = torch.cat([faces[torch.tensor(made_of)], others[torch.tensor(further)]])
+    unit = np.concatenate([shown["au"][made_of], others_shown["au"][further]])
 
     table = frames.saved_table(pictures.path)
     labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
@@ -249,19 +254,29 @@ def built_in(
     images = inputs_of(Crops.load(pictures.path), rows, size=resize, crop=crop)
     found = []
     for au in aus:
-        label = present[au].to_numpy()
         made = building.build_in(
             network,
-            rendered[unit == au],
-            rendered[unit != au],
+            rendered[torch.tensor(unit == au)],
+            rendered[torch.tensor(unit != au)],
             layer=layer.replace("relu", "conv"),
             seed=seed,
         )
-        maximum = record(made.model, images.split(_BATCH), layer=layer).maximum
-        looked = building.found_by(
-            maximum[train], label[train], subject[train], made.map, draws=draws, seed=seed
+
+        alone, together = (
+            record(made.model, some.split(_BATCH), layer=layer).maximum
+            for some in (faces[torch.tensor(looked_at)], images)
         )
-        own = maximum[:, [made.map]]
-        looked["test_auc"] = auc(own[test], label[test, None])[0, 0]
-        found.append(looked.reset_index().assign(au=au, map=made.map))
+        label, on = present[au].to_numpy(), (shown["au"] == au).to_numpy(float)[looked_at]
+        who = shown["subject"].to_numpy()[looked_at]
+        for where, looked, tested in (
+            ("single units", (alone, on, who), (alone, on)),
+            (
+                "faces of this study",
+                (together[train], label[train], subject[train]),
+                (together[test], label[test]),
+            ),
+        ):
+            ranks = building.found_by(*looked, made.map, draws=draws, seed=seed)
+            area = auc(tested[0][:, [made.map]], tested[1][:, None])[0, 0]
+            found.append(ranks.reset_index().assign(where=where, au=au, map=made.map, auc=area))
     pd.concat(found).to_parquet(folder / "found.parquet", index=False)
