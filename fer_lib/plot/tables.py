@@ -280,13 +280,15 @@ def checks_table(checks: pd.DataFrame) -> str:
 def built_in_table(found: pd.DataFrame) -> str:
     """Markdown of the rank that each measure gives to a detector that was built in (`fer_lib.study.Study.built_in`)."""
     rows = []
-    for (where, au), of in found.groupby(["where", "au"], sort=False):
-        row = {"looked for on": str(where), "AU": str(au), "its AUC": two_digits(float(of["auc"].iloc[0]))}
-        for measure, rank, share in zip(of["measure"], of["rank"], of["share"], strict=True):
-            first = "**" if rank == 1 else ""
-            row[measure] = f"{first}{rank:g}{first} ({100 * share:.0f} %)" if math.isfinite(rank) else "—"
-        rows.append(row)
-    return _markdown(pd.DataFrame(sorted(rows, key=lambda row: row["looked for on"], reverse=True)))
+    for where in found["where"].unique():
+        for au, of in found[found["where"] == where].groupby("au", sort=False):
+            row = {"looked for on": where, "AU": str(au), "its AUC": two_digits(float(of["auc"].iloc[0]))}
+            for measure, rank, share in zip(of["measure"], of["rank"], of["share"], strict=True):
+                first = "**" if rank == 1 else ""
+                known = math.isfinite(rank)
+                row[measure] = f"{first}{rank:g}{first} ({100 * share:.0f} %)" if known else "—"
+            rows.append(row)
+    return _markdown(pd.DataFrame(rows))
 
 
 def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFrame, matched: pd.Series) -> str:

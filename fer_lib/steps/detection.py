@@ -268,7 +268,7 @@ def built_in(
         )
         label, on = present[au].to_numpy(), (shown["au"] == au).to_numpy(float)[looked_at]
         who = shown["subject"].to_numpy()[looked_at]
-        for where, looked, tested in (
+        for where, (values, truth, among), (unseen_values, unseen_truth) in (
             ("single units", (alone, on, who), (alone, on)),
             (
                 "faces of this study",
@@ -276,7 +276,7 @@ def built_in(
                 (together[test], label[test]),
             ),
         ):
-            ranks = building.found_by(*looked, made.map, draws=draws, seed=seed)
-            area = auc(tested[0][:, [made.map]], tested[1][:, None])[0, 0]
+            ranks = building.found_by(values, truth, among, made.map, draws=draws, seed=seed)
+            area = auc(unseen_values[:, [made.map]], unseen_truth[:, None])[0, 0]
             found.append(ranks.reset_index().assign(where=where, au=au, map=made.map, auc=area))
     pd.concat(found).to_parquet(folder / "found.parquet", index=False)
