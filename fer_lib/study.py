@@ -32,6 +32,7 @@ from fer_lib.measures.alignment import energy_at_random, energy_in_regions, othe
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.comparisons import Comparison, against_draws, between_networks
 from fer_lib.measures.dissection import dissect
+from fer_lib.measures.dose_response import DoseResponse, dose_response
 from fer_lib.measures.likeness import exemplar_likeness
 from fer_lib.measures.network_measures import MEASURES
 from fer_lib.network import model, splits
@@ -43,7 +44,7 @@ from fer_lib.probe import regions
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Exemplars, Responses, exemplars
 from fer_lib.render.atlas import Atlas
-from fer_lib.steps import matching, networks, probes, rendered, routes
+from fer_lib.steps import detection, matching, networks, probes, rendered, routes
 from fer_lib.steps import measures as measured
 from fer_lib.steps import pictures as selected
 from fer_lib.traditional import Traditional
@@ -557,6 +558,102 @@ class Study:
         found = matching.effects(self.store, self.controls, trained, LAYER, s.resize, s.crop)
         return pd.read_parquet(found.path / "effects.parquet").rename(columns=int)
 
+    @property
+    def effort(self) -> detection.Effort:
+        """How many people, draws and units the tests of detectors take."""
+        return detection.EFFORTS[self.settings.preset]
+
+    @cached_property
+    def followed(self) -> tuple[int, ...]:
+        """Those of `coded_aus` that the dear tests of C3 look at: the ones of `effort`, or all where these faces have none of them."""
+        coded = self.matchable()
+        return tuple(au for au in coded if au in self.effort.aus) or coded
+
+    @cached_property
+    def label_checks(self) -> pd.DataFrame:
+        """C3: which measures notice spoilt labels, on the apexes of all people; see `fer_lib.measures.label_checks.label_checks`.
+
+        ``responses`` says of which maps: "maps" of the network, or "ideal maps", each of which answers to one unit and nothing else.
+        """
+        found = detection.label_checks(
+            self.store,
+            self.pictures,
+            self._responses(LAYER),
+            self.matchable(),
+            self.effort.draws,
+            self.settings.seed,
+        )
+        return pd.read_parquet(found.path / "checks.parquet")
+
+    @cached_property
+    def one_or_many(self) -> pd.DataFrame:
+        """C3: one map or k together, for the `followed` AUs; see `fer_lib.measures.sparse_probe.one_or_many`.
+
+        ``network`` is "trained" or "untrained".
+        """
+        networks = {"trained": self, "untrained": self.untrained}
+        return pd.concat([of._probes().assign(network=name) for name, of in networks.items()])
+
+    def _probes(self) -> pd.DataFrame:
+        maps = self.responses.maximum.shape[1]
+        ks = [k for k in self.effort.ks if k <= maps]
+        found = detection.one_or_many(
+            self.store, self.pictures, self._responses(LAYER), self.followed, ks, self.settings.seed
+        )
+        return pd.read_parquet(found.path / "probes.parquet")
+
+    @cached_property
+    def bootstrap_maps(self) -> pd.DataFrame:
+        """C3: which maps D and AUC (``chosen_by``) choose on other draws of people; see `fer_lib.measures.bootstrap_maps.BootstrapMaps`."""
+        s = self.settings
+        found = detection.bootstrap_maps(
+            self.store,
+            self.pictures,
+            self._responses(LAYER),
+            self.matchable(),
+            s.division,
+            s.n_exemplars,
+            s.zero_rule,
+            self.effort.draws,
+            s.seed,
+        )
+        return pd.read_parquet(found.path / "maps.parquet")
+
+    @cached_property
+    def doses(self) -> DoseResponse:
+        """C3: every map's answer to one unit at several intensities on rendered people; see `fer_lib.measures.dose_response`."""
+        trained = self.training  # first, as without a network nothing needs to be rendered
+        s = self.settings
+        found = detection.dose_responses(self.store, self.dose_faces, trained, LAYER, s.resize, s.crop)
+        shown = pd.read_parquet(found.path / "shown.parquet")
+        return dose_response(Responses.load(found.path).maximum, shown["subject"], shown["au"], shown["dose"])
+
+    @cached_property
+    def built_in(self) -> pd.DataFrame:
+        """C3: which measures find a detector that was built into the network by hand; see `fer_lib.measures.built_in.found_by`.
+
+        A row for each of the `followed` AUs that can be rendered, each measure, and ``where`` it was looked for; see
+        `fer_lib.steps.detection.built_in`.
+        """
+        s, aus = self.settings, [au for au in self.followed if au in self.doses.aus]
+        if not aus:
+            raise Lacking("no action unit that is coded often enough was rendered at several intensities")
+        found = detection.built_in(
+            self.store,
+            self.pictures,
+            self.training,
+            self.dose_faces,
+            self.controls,
+            aus,
+            s.division,
+            LAYER,
+            s.resize,
+            s.crop,
+            self.effort.draws,
+            s.seed,
+        )
+        return pd.read_parquet(found.path / "found.parquet")
+
     @cached_property
     def ablation(self) -> ablation.Ablation:
         """C4: what the maps that D matched are worth to the network, on the labelled test pictures; `Lacking` if it matched none."""
@@ -726,6 +823,14 @@ class Study:
         """The control set: few rendered people, each neutral and with every unit alone at E."""
         people, s = 2 if self.settings.preset == "smoke" else 4, self.settings
         return rendered.control_faces(self.store, people, s.size, s.faces_seed, progress=self.progress)
+
+    @cached_property
+    def dose_faces(self) -> Artifact:
+        """Rendered people whom no network has seen, each neutral and with one unit at a time at several intensities."""
+        effort, s = self.effort, self.settings
+        return detection.dose_faces(
+            self.store, effort.people, effort.aus, effort.doses, s.size, s.faces_seed, progress=self.progress
+        )
 
     @cached_property
     def _atlas(self) -> Artifact:

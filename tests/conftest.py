@@ -168,8 +168,8 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
         # Processes take longer to start than so few faces to draw.
         patch.setattr("os.cpu_count", lambda: 1)
         patch.setattr("fer_lib.render.atlas.supported_aus", lambda: few)
-        patch.setattr("fer_lib.render.controls.drawable", lambda aus: few)
-        _ = study.rendered, study.atlas, study.controls
+        patch.setattr("fer_lib.render.controls.drawable", lambda aus: few if aus is None else aus)
+        _ = study.rendered, study.atlas, study.controls, study.dose_faces
     return study
 
 

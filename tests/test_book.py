@@ -352,7 +352,7 @@ def test_tables_are_set_smaller_and_then_as_cards(browser) -> None:
     """A table of many columns: its cells keep their column's title, its parts their roles, and it comes back."""
     from playwright.sync_api import expect
 
-    with Visit(browser, f"{HTML.as_uri()}/notebooks/07_distance.html") as visit:
+    with Visit(browser, f"{HTML.as_uri()}/notebooks/detectors.html") as visit:
         table = visit.page.locator("table", has_text="p within").first
         titles = table.locator("th").all_text_contents()
         rows = table.locator("tbody tr").count()

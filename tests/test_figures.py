@@ -160,6 +160,43 @@ def test_grid_frames_each_map_under_its_own_unit() -> None:
     assert len(drawn(figure))
 
 
+def test_one_map_or_many_has_a_panel_for_each_unit() -> None:
+    rows = [
+        {
+            "au": au,
+            "probe": probe,
+            "k": k,
+            "network": network,
+            "auc": 0.6 + 0.1 * (k > 1),
+            "auc_low": 0.5,
+            "auc_high": 0.8,
+        }
+        for au in (1, 4, 11, 12, 27, 9)
+        for network in ("trained", "untrained")
+        for probe, k in (("best map", 1), ("sparse", 1), ("sparse", 256))
+    ]
+    figure = charts.one_or_many(pd.DataFrame(rows))
+    titles = [ax.get_title(loc="left") for ax in figure.axes if ax.get_visible()]
+    assert titles == [f"AU {au}" for au in (1, 4, 11, 12, 27, 9)]
+    lines = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines}
+    assert lines["k maps, trained"] == [0.6, 0.7] and lines["best map, untrained"] == [0.6, 0.6]
+    assert len(drawn(figure))
+
+
+def test_dose_curves_start_at_the_neutral_face() -> None:
+    table = pd.DataFrame(
+        {"au": 12, "dose": [1, 5], "change": [0.5, 2.0], "low": [0.0, 1.0], "high": [1.0, 3.0]}
+    )
+    figure = charts.dose_curves({"by D": table, "by AUC": table.iloc[:0]})
+    (ax,) = figure.axes
+    line = next(line for line in ax.lines if line.get_label() == "by D")
+    assert np.asarray(line.get_xdata()).tolist() == [0, 1, 5]
+    assert np.asarray(line.get_ydata()).tolist() == [0, 0.5, 2]
+    assert len(drawn(figure))
+    with pytest.raises(Lacking, match="matched map"):
+        charts.dose_curves({"by D": table.iloc[:0]})
+
+
 @dataclass(frozen=True)
 class Probed:
     """Five synthetic pictures in a real untrained network, its strongest units and their projections."""

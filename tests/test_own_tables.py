@@ -47,6 +47,9 @@ UNIT_LESS = {
 }
 
 
+UNIT_LESS_PAGES = ("03_traditional", "05_facial_units", "07_distance", "detectors")
+
+
 @pytest.fixture(scope="module")
 def shell() -> Iterator[Any]:
     with shell_in_process() as running:
@@ -67,20 +70,28 @@ def drawn_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         masks = np.stack([np.asarray(Image.fromarray(r).resize((96, 96))) for r in np.uint8(255 * regions)])
         return Atlas(aus, np.array(levels, float), pictures, regions, masks)
 
-    def interventions(out: Path, *, people: int, **_: object) -> None:
+    def interventions(
+        out: Path,
+        *,
+        people: int,
+        steps: tuple[int, ...],
+        aus: tuple[int, ...] | None = None,
+        **_: object,
+    ) -> None:
         out.mkdir(parents=True)
-        rows = []
+        rows, drawn = [], aus or (1, 4, 6, 12, 25)
         for person in range(people):
-            for au in (0, 1, 4, 6, 12, 25):
-                name = f"{person}_{au}.png"
-                Image.fromarray(face_picture(60, 60, au / 25, person)[0]).save(out / name)
+            for au, step in [(0, 0), *((au, step) for au in drawn for step in steps)]:
+                name = f"{person}_{au}_{step}.png"
+                Image.fromarray(face_picture(60, 60, au * step / 125, person)[0]).save(out / name)
                 box = {"left": 0.0, "top": 0.0, "right": 59.0, "bottom": 59.0}
-                codes = {f"AU{unit}": 5 * (unit == au) for unit in (1, 4, 6, 12, 25)}
+                codes = {f"AU{unit}": step * (unit == au) for unit in drawn}
                 rows.append({"path": name, "subject": f"P{person}", **box, **codes})
         pd.DataFrame(rows).to_parquet(out / "table.parquet")
 
     monkeypatch.setattr("fer_lib.steps.rendered.render_atlas", atlas)
-    monkeypatch.setattr("fer_lib.steps.rendered.render_interventions", interventions)
+    for module in ("rendered", "detection"):
+        monkeypatch.setattr(f"fer_lib.steps.{module}.render_interventions", interventions)
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     matplotlib.use("agg")
 
@@ -98,19 +109,18 @@ def check_notebooks(shell: Any, tmp_path: Path, kind: str, notebooks: list[str])
         said = " | ".join(dict.fromkeys(run.left_out))
         if kind in NO_NETWORK and name not in ("data_card", "judges"):
             assert NO_NETWORK[kind] in said, f"{name}: {said}"
-        elif kind in UNIT_LESS and name in ("03_traditional", "05_facial_units", "07_distance"):
+        elif kind in UNIT_LESS and name in UNIT_LESS_PAGES:
             assert UNIT_LESS[kind] in said, f"{name}: {said}"
         elif kind == "everything" and name != "judges":
             assert "coded" not in said and "label" not in said, f"{name}: {said}"
 
 
 def test_every_notebook_is_looked_at() -> None:
-    assert len(WITH_FACES) == 11
+    assert len(WITH_FACES) == 12
 
 
 def test_without_a_network_every_notebook_says_so(shell: Any, tmp_path: Path) -> None:
-    # The simulation of 07 needs no faces and takes its time; `slow` runs it.
-    check_notebooks(shell, tmp_path, "nothing but pictures", [n for n in WITH_FACES if n != "07_distance"])
+    check_notebooks(shell, tmp_path, "nothing but pictures", WITH_FACES)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import numpy as np
 
 from fer_lib.claims import DECISIONS, comparisons_table, verdicts_table
 from fer_lib.measures.interventions import selectivity
-from fer_lib.plot import summaries
+from fer_lib.measures.scores import SCORES
+from fer_lib.plot import summaries, tables
 from fer_lib.study import Study
 
 
@@ -115,3 +116,37 @@ def test_what_is_stored_is_read_again(tiny_study: Any) -> None:
     assert again.matches.equals(tiny_study.matches) and again.effects.equals(tiny_study.effects)
     assert again.protocols.equals(tiny_study.protocols)
     assert set(tiny_study.store.list()["key"]) == before
+
+
+def test_tests_of_detectors_hold_what_they_say(tiny_study: Any) -> None:
+    aus, effort = list(tiny_study.coded_aus), tiny_study.effort
+    checks = tiny_study.label_checks
+    assert checks["responses"].value_counts().to_dict() == {
+        name: 2 * len(SCORES) for name in ("maps", "ideal maps")
+    }
+    ideal = checks[checks["responses"] == "ideal maps"].set_index(["measure", "check"])
+    assert ideal.loc["correlation", "passes"].all() and ideal["pairs"].eq(len(aus)).all()
+    assert "correlation" in tables.checks_table(checks)
+
+    sets = tiny_study.bootstrap_maps
+    by_d = sets[sets["chosen_by"] == "D"].set_index("au")["map"]
+    assert by_d.to_dict() == tiny_study.matched.to_dict()
+    matches = tiny_study.matches.set_index("au")
+    tested = matches.dropna(subset=["auc_d"]).index
+    areas = sets[sets["chosen_by"] == "D"].set_index("au")["auc"]
+    assert np.allclose(areas[tested], matches.loc[tested, "auc_d"])
+    assert "nan" not in tables.bootstrap_table(sets)
+
+    probes = tiny_study.one_or_many
+    assert set(probes["au"]) == set(tiny_study.followed) <= set(aus)
+    assert set(probes["k"]) == set(effort.ks) and set(probes["network"]) == {"trained", "untrained"}
+
+
+def test_growing_units_are_shown_to_the_network_as_all_faces_are(tiny_study: Any) -> None:
+    doses, effort = tiny_study.doses, tiny_study.effort
+    assert doses.aus.tolist() == sorted(effort.aus) and doses.doses.tolist() == list(effort.doses)
+    assert doses.change.shape[0] == effort.people and (doses.change != 0).any()
+    found = tiny_study.built_in
+    assert set(found["au"]) == set(tiny_study.followed) & set(effort.aus)
+    assert found.groupby("au")["map"].nunique().eq(1).all() and found["where"].nunique() == 2
+    assert "nan" not in tables.built_in_table(found)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fer_lib.errors import Lacking
-from fer_lib.plot import tables
+from fer_lib.plot import summaries, tables
 from fer_lib.plot.pictures import Gallery, grey, signed_grey, strip
 from fer_lib.render.atlas import Atlas
 
@@ -138,3 +138,78 @@ def test_greys() -> None:
     assert grey(np.full((2, 2), 7)).tolist() == [[128, 128]] * 2
     tiles = np.arange(3, dtype=np.uint8).reshape(3, 1, 1)
     assert strip(tiles, columns=2, fill=9).tolist() == [[0, 9, 9, 1], [9] * 4, [9] * 4, [2, 9, 9, 9]]
+
+
+def cells(text: str) -> list[list[str]]:
+    """Rows of a markdown table, without its rule."""
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if not line.startswith("|:")
+    ]
+
+
+def test_checks_say_what_passes_and_how_sure_that_is() -> None:
+    rows = [
+        ("AUC", "maps", "labels added", 0.25, 0.1, 0.4, False),
+        ("AUC", "ideal maps", "labels added", 0.95, 0.9, 1.0, True),
+        ("F1", "maps", "labels added", np.nan, np.nan, np.nan, False),
+        ("F1", "ideal maps", "labels added", 1.0, 1.0, 1.0, True),
+    ]
+    checks = pd.DataFrame(rows, columns=["measure", "responses", "check", "falls", "low", "high", "passes"])
+    assert cells(tables.checks_table(checks)) == [
+        ["measure", "maps: labels added", "ideal maps: labels added"],
+        ["AUC", "25 % [10, 40]", "**95 %** [90, 100]"],
+        ["F1", "—", "**100 %** [100, 100]"],
+    ]
+    assert summaries.summarize_checks(checks) == (
+        "With maps, no measure passes both checks; AUC, F1 do not. With ideal maps, AUC, F1 pass both checks."
+    )
+
+
+def test_sets_of_maps_show_the_interval_with_and_without_the_choice() -> None:
+    row = {"au": 12, "map": 7, "share": 0.5, "size": 3, "auc": 0.8}
+    row |= {"auc_low": 0.6, "auc_high": 0.9, "auc_low_fixed": 0.7, "auc_high_fixed": 0.85}
+    nothing = dict.fromkeys(row, np.nan) | {"au": 12, "map": -1, "size": 0}
+    found = pd.DataFrame([row | {"chosen_by": "D"}, nothing | {"chosen_by": "AUC"}])
+    _, shown = cells(tables.bootstrap_table(found))
+    assert shown[:5] == ["12", "7 (50 %)", "3", "0.80 [0.60, 0.90]", "0.80 [0.70, 0.85]"]
+    assert shown[5:] == ["—", "0", "—", "—"]
+
+
+def test_a_built_detector_is_bold_where_it_is_found() -> None:
+    found = pd.DataFrame(
+        {
+            "au": [12, 12, 27],
+            "measure": ["AUC", "F1", "AUC"],
+            "where": ["single units", "single units", "faces of this study"],
+            "auc": [0.9, 0.9, np.nan],
+            "rank": [1.0, 3.5, np.nan],
+            "share": [0.75, 0.0, 0.0],
+        }
+    )
+    head, first, second = cells(tables.built_in_table(found))
+    assert head == ["looked for on", "AU", "its AUC", "AUC", "F1"]
+    assert first == ["single units", "12", "0.90", "**1** (75 %)", "3.5 (0 %)"]
+    assert second[:4] == ["faces of this study", "27", "—", "—"]
+
+
+def test_doses_name_the_map_that_answers_and_what_the_map_of_d_answers() -> None:
+    columns = ["map", "slope", "slope_low", "slope_high", "p", "p_joint", "answering"]
+    tests = pd.DataFrame(
+        [[3, 0.5, 0.25, 0.75, 0.001, 0.02, 9], [-1, *[np.nan] * 5, 0]], index=[12, 27], columns=columns
+    )
+    first = pd.DataFrame({"au": [27], "share": [0.9]}, index=[8])
+    _, smile, jaw = cells(tables.doses_table(tests, tests, first, pd.Series({12: 8})))
+    assert smile == [
+        "12",
+        "3",
+        "0.50 [0.25, 0.75]",
+        "<\N{NO-BREAK SPACE}0.01",
+        "0.02",
+        "9",
+        "9",
+        "8",
+        "AU 27 (90 %)",
+    ]
+    assert jaw == ["27", "—", "—", "—", "—", "0", "0", "—", "—"]

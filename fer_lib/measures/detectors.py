@@ -177,11 +177,12 @@ def evaluate_matches(
     -------
     DataFrame
         ``au``, and for ``way`` in ``d`` (the matched maps) and ``auc`` (those with the largest training AUC): ``map_<way>`` (NaN where no
-        map wins), ``auc_<way>`` (its test AUC), ``p_<way>`` (of this map alone), ``map_untrained_<way>`` and
+        map wins), ``auc_<way>`` (its test AUC), ``p_<way>`` (of this map alone), ``precision_<way>`` (average precision),
+        ``hits_<way>`` and ``alarms_<way>`` (rates at the threshold of `select_and_test`), ``map_untrained_<way>`` and
         ``auc_untrained_<way>`` (the same choice in the untrained network). Further ``auc_expression`` (see `expression_auc`), ``p`` (of
         the best of all maps on the test people, corrected for that choice), ``p_joint`` (for the choice of AU too), ``with_au`` and
-        ``without`` (test sequences). AUC and p are NaN where the test people have fewer than `LEAST` sequences on a side; p also where
-        none of them has two sequences whose labels could be exchanged.
+        ``without`` (test sequences). Scores, rates and p are NaN where the test people have fewer than `LEAST` sequences on a side; p
+        also where none of them has two sequences whose labels could be exchanged.
     """
     values, labels = check_responses(maximum, present)
     before, _ = check_responses(untrained_maximum, present)
@@ -216,6 +217,9 @@ def evaluate_matches(
             f"map_{way}": table["map"].where(table["map"] >= 0).to_numpy(),
             f"auc_{way}": table["test_auc"].to_numpy(),
             f"p_{way}": p_alone[way],
+            f"precision_{way}": table["test_precision"].to_numpy(),
+            f"hits_{way}": table["hit_rate"].to_numpy(),
+            f"alarms_{way}": table["false_alarm_rate"].to_numpy(),
             f"map_untrained_{way}": control["map"].where(control["map"] >= 0).to_numpy(),
             f"auc_untrained_{way}": control["test_auc"].to_numpy(),
         }
@@ -228,7 +232,8 @@ def evaluate_matches(
     }
     tested = pd.DataFrame(columns)
     few = tested[["with_au", "without"]].min(axis=1) < LEAST
-    measured = [name for name in columns if name.startswith(("auc_", "p_")) or name == "p"]
+    scores = ("auc_", "p_", "precision_", "hits_", "alarms_")
+    measured = [name for name in columns if name.startswith(scores) or name == "p"]
     tested.loc[few, measured] = np.nan
     return tested
 

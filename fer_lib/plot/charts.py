@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from fer_lib import facs
 from fer_lib.claims import CLAIMS, Verdict
 from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import Ablation
 from fer_lib.measures.distance import best_maps
+from fer_lib.measures.sparse_probe import SINGLE, SPARSE
 from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
 
 
@@ -362,3 +363,82 @@ def planted(rates: pd.DataFrame) -> Figure:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return figure
+
+
+@styled
+def one_or_many(probes: pd.DataFrame) -> Figure:
+    """AUC of a probe over k maps on unseen people, trained and untrained, beside the best single map (dashed) and chance (dotted).
+
+    Parameters
+    ----------
+    probes
+        `fer_lib.measures.sparse_probe.one_or_many` with a column ``network``, "trained" or "untrained".
+    """
+    aus = list(dict.fromkeys(probes["au"]))
+    figure, axes = _grid_of_units(aus)
+    for ax, au in zip(axes.flat, aus, strict=False):
+        ax.axhline(0.5, color=INK, lw=0.7, ls=":")
+        for network, colour in (("untrained", SECOND), ("trained", ACCENT)):
+            of = probes[(probes["au"] == au) & (probes["network"] == network)]
+            many = of[of["probe"] == SPARSE].sort_values("k")
+            ax.plot(many["k"], many["auc"], "o-", ms=3.5, lw=1.6, color=colour, label=f"k maps, {network}")
+            ax.fill_between(many["k"], many["auc_low"], many["auc_high"], color=colour, alpha=0.15, lw=0)
+            single = float(of.loc[of["probe"] == SINGLE, "auc"].iloc[0])
+            ax.axhline(single, color=colour, lw=1.2, ls="--", label=f"best map, {network}")
+        ax.set_xscale("log", base=2)
+        ax.set_xticks([4**i for i in range(5) if 4**i <= probes["k"].max()])
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("maps")
+        ax.set_title(f"AU {au}")
+        ax.set_ylim(0.3, 1.02)
+    axes[0, 0].set_ylabel("AUC on unseen people")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return figure
+
+
+@styled
+def dose_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """How far one action unit, as it grows, raises the map that belongs to it, a panel a unit; bands: intervals over people.
+
+    Parameters
+    ----------
+    curves
+        Tables of `fer_lib.measures.dose_response.DoseResponse.curves`, by what chose the maps; at most four.
+
+    Raises
+    ------
+    Lacking
+        If no unit has a map.
+    """
+    aus = sorted({int(au) for table in curves.values() for au in table["au"]})
+    if not aus:
+        raise Lacking("no action unit that was rendered at several intensities has a matched map")
+    figure, axes = _grid_of_units(aus)
+    for ax, au in zip(axes.flat, aus, strict=False):
+        ax.axhline(0, color=INK, lw=0.7, ls=":")
+        for (name, table), colour in zip(curves.items(), (ACCENT, SECOND, INK, PALE), strict=False):
+            line = table[table["au"] == au]
+            dose = np.r_[0, line["dose"]]
+            ax.plot(dose, np.r_[0, line["change"]], "o-", ms=3.5, lw=1.6, color=colour, label=name)
+            ax.fill_between(
+                dose, np.r_[0, line["low"]], np.r_[0, line["high"]], color=colour, alpha=0.15, lw=0
+            )
+        ax.set_xticks(range(6), ["–", *"ABCDE"])
+        ax.set_title(f"AU {au}")
+        ax.set_xlabel("intensity")
+    axes[0, 0].set_ylabel("change (sd over neutral faces)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return figure
+
+
+def _grid_of_units(aus: Sequence[int]) -> tuple[Figure, np.ndarray]:
+    """A small panel for each unit, at most five in a row."""
+    columns = min(5, len(aus))
+    rows = -(-len(aus) // columns)
+    figure, axes = panels(rows, columns, max(4.0, 1.9 * columns), 2.3 * rows + 0.4, sharey=True)
+    for ax in axes.flat[len(aus) :]:
+        ax.set_visible(False)
+    return figure, axes

@@ -115,6 +115,20 @@ def summarize_matches(matches: pd.DataFrame) -> str:
     )
 
 
+def summarize_checks(checks: pd.DataFrame) -> str:
+    """Say which measures notice both kinds of spoilt labels; see `fer_lib.study.Study.label_checks`."""
+    parts = []
+    for responses, of in checks.groupby("responses", sort=False):
+        passed = of.groupby("measure", sort=False)["passes"].all()
+        sides = {True: passed.index[passed], False: passed.index[~passed]}
+        said = [", ".join(map(str, sides[True])) or "no measure"]
+        said.append("pass both checks" if len(sides[True]) > 1 else "passes both checks")
+        failed = ", ".join(map(str, sides[False]))
+        does = "do not" if len(sides[False]) > 1 else "does not"
+        parts.append(f"With {responses}, {' '.join(said)}{f'; {failed} {does}' if failed else ''}.")
+    return " ".join(parts)
+
+
 def summarize_dissection(dissection: pd.DataFrame) -> str:
     """Say what the table of `fer_lib.study.Study.dissection` shows, or that too few test people show any AU."""
     rows: dict[str, dict[str, float]] = dissection.to_dict(orient="index")  # type: ignore[assignment]

@@ -217,6 +217,13 @@ def two_digits(value: float, *, p: bool = False) -> str:
     return "<\N{NO-BREAK SPACE}0.01" if p and value < 0.01 else f"{value:.2f}"
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """Write a value with its interval, as in "0.71 [0.60, 0.80]"; an unknown one as a dash."""
+    if not math.isfinite(value):
+        return "—"
+    return f"{two_digits(value)} [{two_digits(low)}, {two_digits(high)}]"
+
+
 def matches_table(matches: pd.DataFrame, way: str) -> str:
     """Markdown of the maps that one way chose, ``"d"`` or ``"auc"``, and how they do on the test pictures."""
     p = f"p_{way}"
@@ -224,6 +231,12 @@ def matches_table(matches: pd.DataFrame, way: str) -> str:
     shown["map"] = [f"{m:.0f}" if math.isfinite(m) else "—" for m in matches[f"map_{way}"]]
     shown["AUC"] = matches[f"auc_{way}"].map(two_digits)
     shown["p of this map"] = [two_digits(value, p=True) for value in matches[p]]
+    if way == "d":
+        shown["AUPRC"] = matches["precision_d"].map(two_digits)
+        sequences = matches["with_au"] + matches["without"]
+        shown["AUPRC by chance"] = (matches["with_au"] / sequences).map(two_digits)
+        shown["hits"] = matches["hits_d"].map(two_digits)
+        shown["false alarms"] = matches["alarms_d"].map(two_digits)
     shown["AUC, untrained"] = matches[f"auc_untrained_{way}"].map(two_digits)
     if way == "d":
         shown["AUC, expression only"] = matches["auc_expression"].map(two_digits)
@@ -231,6 +244,87 @@ def matches_table(matches: pd.DataFrame, way: str) -> str:
     for column, name in {"p": "p of the best map", "p_within": "p within"}.items():
         shown[name] = [two_digits(value, p=True) for value in matches[column]]
     return _markdown(shown)
+
+
+def bootstrap_table(maps: pd.DataFrame) -> str:
+    """Markdown of the maps that D and AUC choose on other draws of people (`fer_lib.study.Study.bootstrap_maps`)."""
+    shown = pd.DataFrame({"AU": maps["au"].unique()})
+    for way, rows in maps.groupby("chosen_by", sort=False):
+        shown[f"map by {way}"] = [
+            f"{map} ({share:.0%})".replace("%", " %") if map >= 0 else "—"
+            for map, share in zip(rows["map"], rows["share"], strict=True)
+        ]
+        shown[f"maps in its set, {way}"] = rows["size"].to_numpy()
+        for name, suffix in {"map chosen anew": "", "map kept": "_fixed"}.items():
+            columns = ["auc", f"auc_low{suffix}", f"auc_high{suffix}"]
+            shown[f"AUC by {way}, {name}"] = [
+                with_interval(*found) for found in rows[columns].itertuples(index=False)
+            ]
+    return _markdown(shown)
+
+
+def checks_table(checks: pd.DataFrame) -> str:
+    """Markdown of the share of maps whose measure notices spoilt labels (`fer_lib.study.Study.label_checks`)."""
+    shown = pd.DataFrame({"measure": checks["measure"].unique()})
+    for (responses, check), rows in checks.groupby(["responses", "check"], sort=False):
+        by = rows.set_index("measure").loc[shown["measure"]]
+        shown[f"{responses}: {check}"] = [
+            f"{'**' * passes}{100 * falls:.0f} %{'**' * passes} [{100 * low:.0f}, {100 * high:.0f}]"
+            if math.isfinite(falls)
+            else "—"
+            for falls, low, high, passes in by[["falls", "low", "high", "passes"]].itertuples(index=False)
+        ]
+    return _markdown(shown)
+
+
+def built_in_table(found: pd.DataFrame) -> str:
+    """Markdown of the rank that each measure gives to a detector that was built in (`fer_lib.study.Study.built_in`)."""
+    rows = []
+    for where in found["where"].unique():
+        for au, of in found[found["where"] == where].groupby("au", sort=False):
+            row = {"looked for on": where, "AU": str(au), "its AUC": two_digits(float(of["auc"].iloc[0]))}
+            for measure, rank, share in zip(of["measure"], of["rank"], of["share"], strict=True):
+                first = "**" if rank == 1 else ""
+                known = math.isfinite(rank)
+                row[measure] = f"{first}{rank:g}{first} ({100 * share:.0f} %)" if known else "—"
+            rows.append(row)
+    return _markdown(pd.DataFrame(rows))
+
+
+def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFrame, matched: pd.Series) -> str:
+    """Markdown of what answers to growing action units.
+
+    Parameters
+    ----------
+    tests, untrained
+        From `fer_lib.measures.dose_response.dose_tests`, of the network and of it before training.
+    first
+        From `fer_lib.measures.dose_response.answers_first`.
+    matched
+        The map that D matched to each AU (index); -1 for none.
+    """
+    answering = untrained["answering"].to_dict()
+    answers = {
+        int(map): f"AU {au} ({100 * share:.0f} %)"
+        for map, au, share in zip(first.index, first["au"], first["share"], strict=True)
+    }
+    rows = []
+    for test in tests.reset_index(names="au").to_dict("records"):
+        own = int(matched.get(test["au"], -1))
+        rows.append(
+            {
+                "AU": str(test["au"]),
+                "map that answers most": f"{test['map']:.0f}" if test["map"] >= 0 else "—",
+                "slope": with_interval(test["slope"], test["slope_low"], test["slope_high"]),
+                "p": two_digits(test["p"], p=True),
+                "p for all units": two_digits(test["p_joint"], p=True),
+                "maps that answer": f"{test['answering']:.0f}",
+                "untrained": f"{answering[test['au']]:.0f}",
+                "map by $D$": str(own) if own >= 0 else "—",
+                "answers first to": answers.get(own, "—"),
+            }
+        )
+    return _markdown(pd.DataFrame(rows))
 
 
 def detection_table(detection: pd.DataFrame) -> str:
