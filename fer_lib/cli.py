@@ -277,6 +277,18 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
     )
 
 
+@cli.command(name="claims")
+def claims_command(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
+    """Print what became of the paper's four claims: verdicts, measures and controls, as the summary of the book has them."""
+    settings = _settings(preset, faces, given)
+    from fer_lib.plot.summaries import claims_text
+    from fer_lib.study import Study
+
+    study = Study(settings).trainable()
+    _say_problems(study.problems_note())
+    typer.echo(claims_text(study.claims))
+
+
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sweep(
     context: typer.Context,

@@ -20,6 +20,7 @@ from fer_lib.measures.ablation import ablate, remove_keep_patch
 from fer_lib.measures.alignment import other_maps
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.comparisons import between_networks
+from fer_lib.measures.criteria import criteria_test
 from fer_lib.measures.detectors import detection_controls, within_expression
 from fer_lib.measures.distance import distances
 from fer_lib.measures.distance_null import distance_p_values, largest_distances
@@ -264,6 +265,15 @@ def _detected(rng: Generator) -> float:
     )[0].p
 
 
+def _criteria(rng: Generator) -> float:
+    """Units that raise expressions without regard to the criteria: some raise all, and some expressions are raised by all."""
+    effect = rng.normal(size=(20, 6)) + rng.normal(size=(20, 1)) + rng.normal(size=6)
+    defined = rng.random(effect.shape) < 0.15
+    defined[0], defined[1] = np.eye(6, dtype=bool)[:2]
+    tables = (pd.DataFrame(values) for values in (effect, defined))
+    return criteria_test(*tables, permutations=PERMUTATIONS, seed=_seed(rng)).p
+
+
 SIMULATIONS: dict[str, Simulation] = {
     "best of all maps, corrected for the choice of map": _best_map,
     "best of all maps and units, corrected for both choices": _joint,
@@ -280,5 +290,6 @@ SIMULATIONS: dict[str, Simulation] = {
     "five trained networks beside untrained ones": _networks(5),
     "matched maps beside other maps": _other_maps,
     "matched maps on other people, above chance": _detected,
+    "units switched on, and the criteria of expressions": _criteria,
 }
 """One for each kind of p value in the book."""

@@ -31,7 +31,7 @@ from fer_lib.measures import ablation, choices, detectors, distance, distance_nu
 from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.comparisons import Comparison, against_draws, between_networks
-from fer_lib.measures.dissection import dissect
+from fer_lib.measures.dissection import dissect_units, summarised
 from fer_lib.measures.dose_response import DoseResponse, dose_response
 from fer_lib.measures.likeness import exemplar_likeness
 from fer_lib.measures.network_measures import MEASURES
@@ -44,7 +44,7 @@ from fer_lib.probe import regions
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Exemplars, Responses, exemplars
 from fer_lib.render.atlas import Atlas
-from fer_lib.steps import detection, matching, networks, probes, rendered, routes
+from fer_lib.steps import detection, levels, logits, matching, networks, probes, rendered, routes, saliency
 from fer_lib.steps import measures as measured
 from fer_lib.steps import pictures as selected
 from fer_lib.traditional import Traditional
@@ -466,26 +466,31 @@ class Study:
 
     @cached_property
     def dissection(self) -> pd.DataFrame:
-        """C2: whether matched maps fire where the unit moves the face, on the test people; see `fer_lib.measures.dissection.dissect`.
+        """C2: whether matched maps fire where the unit moves the face, on the test people; see `fer_lib.measures.dissection.summarised`.
 
         Rows are the maps that D chose and maps at random, trained and untrained.
         """
+        rows: list[pd.DataFrame] = []
+        for suffix, of in (("", self), (", untrained", self.untrained)):
+            table = summarised(of.dissected_units)
+            rows.append(table.set_axis([f"chosen by D{suffix}", f"random map{suffix}"]))
+        return pd.concat(rows)
+
+    @cached_property
+    def dissected_units(self) -> pd.DataFrame:
+        """The same by action unit, with the best of all maps and a ceiling; see `fer_lib.measures.dissection.dissect_units`."""
         test = self.apexes(self.split_of_all.test)
         shown = (self.present.iloc[test] == 1).sum()
         aus = [au for au in self._with_region() if shown[au] >= detectors.LEAST]
-        present = self.present[aus].to_numpy()[test]
-        rows: list[pd.DataFrame] = []
-        for suffix, of in (("", self), (", untrained", self.untrained)):
-            table = dissect(
-                partial(of._batches, test),
-                of.responses.select(test),
-                self.field,
-                self.regions(aus),
-                present,
-                of.matched.loc[aus],
-            )
-            rows.append(table.set_axis([f"chosen by D{suffix}", f"random map{suffix}"]))
-        return pd.concat(rows)
+        found = dissect_units(
+            partial(self._batches, test),
+            self.responses.select(test),
+            self.field,
+            self.regions(aus),
+            self.present[aus].to_numpy()[test],
+            self.matched.loc[aus],
+        )
+        return found.set_axis(pd.Index([aus[place] for place in found.index], name="AU"))
 
     @cached_property
     def matches(self) -> pd.DataFrame:
@@ -658,15 +663,56 @@ class Study:
     def ablation(self) -> ablation.Ablation:
         """C4: what the maps that D matched are worth to the network, on the labelled test pictures; `Lacking` if it matched none."""
         matched, test = np.unique(self.winners()), self.split.test
-
-        def pooled() -> Iterator[torch.Tensor]:
-            for part in np.array_split(test, max(1, len(test) // 64)):
-                with torch.no_grad():
-                    yield self.network.features(self.inputs(part))
-
+        pooled = partial(self._pooled, test)
         return ablation.ablate(
             self.network.classifier, pooled, self.labels[test], matched, draws=200, seed=self.settings.seed
         )
+
+    @cached_property
+    def maps_swapped(self) -> pd.DataFrame:
+        """C4: the matched maps removed, kept alone, and patched; see `fer_lib.measures.ablation.remove_keep_patch`.
+
+        On those labelled test pictures whose sequence begins with a neutral picture, which is what is patched; without any on all labelled
+        test pictures, and nothing is patched. `Lacking` if no map was matched, or so many that none are left to compare with.
+        """
+        matched, (pictures, neutral) = np.unique(self.winners()), self._with_neutral(self.split.test)
+        maps = len(self.exemplars.dead)
+        if 2 * len(matched) > maps:
+            raise Lacking(f"{len(matched)} of {maps} maps are matched, and too few are left to compare with")
+        return ablation.remove_keep_patch(
+            self.network.classifier,
+            partial(self._pooled, pictures),
+            self.labels[pictures],
+            matched,
+            self.table["subject"].to_numpy()[pictures],
+            neutral=partial(self._pooled, neutral) if len(neutral) else None,
+            draws=200,
+            seed=self.settings.seed,
+        )
+
+    def _with_neutral(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of some pictures that follow a neutral one in their sequence, and these; all of them and none where there is none."""
+        table = self.table
+        sequence = pd.MultiIndex.from_frame(table[["subject", "sequence"]])
+        begins = ((table["position"] == 0) & (table["length"] > 1)).to_numpy()
+        first = pd.Series(np.flatnonzero(begins), sequence[begins])
+        found = first.reindex(sequence[pictures], fill_value=-1).to_numpy()
+        there = (found >= 0) & (found != pictures)
+        return (pictures[there], found[there]) if there.any() else (pictures, found[:0])
+
+    def _pooled(self, pictures: np.ndarray) -> Iterator[torch.Tensor]:
+        """What the classifier is given of some pictures, a few at a time."""
+        for part in np.array_split(pictures, max(1, len(pictures) // 64)):
+            with torch.no_grad():
+                yield self.network.features(self.inputs(part))
+
+    @cached_property
+    def logit_effects(self) -> pd.DataFrame:
+        """C4: how far each unit (index AU), switched on alone, raises the logit of each expression (columns), in standard deviations."""
+        trained = self.training  # first, as without a network nothing needs to be rendered
+        s = self.settings
+        found = logits.logit_effects(self.store, self.controls, trained, self.expressions, s.resize, s.crop)
+        return pd.read_parquet(found.path / "logits.parquet")
 
     @cached_property
     def protocols(self) -> pd.DataFrame:
@@ -815,6 +861,33 @@ class Study:
         """Maps of conv3 on some pictures, a few at a time."""
         for part in np.array_split(pictures, max(1, len(pictures) // 32)):
             yield self.planes(part, LAYER)
+
+    # checks of the methods ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def saliency(self) -> pd.DataFrame:
+        """Whether projections are about the network, for each rule; see `fer_lib.measures.saliency.saliency_checks`."""
+        s = self.settings
+        found = saliency.saliency(
+            self.store,
+            self.pictures,
+            self.training,
+            self._responses(LAYER),
+            s.division,
+            LAYER,
+            32 if s.preset == "smoke" else 256,
+            s.resize,
+            s.crop,
+            s.seed,
+        )
+        return pd.read_parquet(found.path / "saliency.parquet")
+
+    @cached_property
+    def rejection_rates(self) -> pd.DataFrame:
+        """How often each p value of the book rejects where there is nothing to find; see `fer_lib.levels.rejection_rates`."""
+        s = self.settings
+        found = levels.rejection_rates(self.store, 20 if s.preset == "smoke" else 300, s.seed)
+        return pd.read_parquet(found.path / "levels.parquet")
 
     # references and controls ----------------------------------------------------------------------------------------------
 

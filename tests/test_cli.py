@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from own_tables import KINDS, write_table
 from planted_sweeps import plant, tables
 
 from fer_lib.artifacts.store import Store
+from fer_lib.claims import judge
 from fer_lib.cli import app
 from fer_lib.config import describe_settings, make_settings
 from fer_lib.errors import FerError
@@ -147,6 +149,7 @@ def test_every_command_has_help(monkeypatch, capsys):
         "judge",
         "audit",
         "train",
+        "claims",
         "sweep",
         "results",
         "parameters",
@@ -259,3 +262,29 @@ def test_what_a_sweep_has_is_published_and_two_of_its_runs_compared(monkeypatch,
     assert capsys.readouterr().out == "no difference\n"
     assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder)) == 2
     assert "name one of its runs (a+seed=0, a+seed=1, later" in capsys.readouterr().err
+
+
+def test_claims_are_printed_as_the_book_has_them(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
+    found = (
+        judge("C1", [0.3], np.linspace(-0.05, 0.05, 20)),
+        judge("C2", [], [], reason="of the action units none can be rendered alone"),
+        judge("C3", [0.04], np.linspace(-0.05, 0.05, 20)),
+    )
+    monkeypatch.setattr(Study, "claims", found)
+    monkeypatch.setattr(Study, "trainable", lambda study: study)
+    assert run(monkeypatch, "claims", "--preset", "smoke", "-s", "seed=3") == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines()[:-1])) <= 100, "only sentences are longer"
+    words = " ".join(said.split())
+    for text in ("holds", "not decided", "not tested", "C2 is left out: of the action units none", "+0.300"):
+        assert text in words
+    assert "nan" not in said and "**" not in said
+
+
+def test_claims_of_faces_without_expressions_end_in_one_line(monkeypatch, capsys, tmp_path):
+    table = write_table(tmp_path / "table", KINDS["nothing but pictures"])
+    monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
+    assert run(monkeypatch, "claims", "--preset", "smoke", "--faces", str(table)) == 2
+    said = capsys.readouterr().err
+    assert "no picture has an expression label" in said.splitlines()[-1] and "Traceback" not in said

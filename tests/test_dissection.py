@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fer_lib.errors import FerError
-from fer_lib.measures.dissection import dissect, pointing_game, region_iou
+from fer_lib.measures.dissection import dissect_units, iou_ceiling, pointing_game, region_iou, summarised
 from fer_lib.network.stack import Field
 from fer_lib.probe.responses import Responses
 
@@ -100,7 +100,12 @@ def test_matched_maps_are_told_from_maps_at_random_where_one_fires_in_the_region
             maps[i, j, 2 * j : 2 * j + 3, 2:5] += 2
     maximum, place = (found.numpy() for found in maps.flatten(2).max(2))
     responses = Responses(maximum, (place // 8).astype(np.int32), (place % 8).astype(np.int32))
-    table = dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [0, 1, 2])
+    field = Field(4, 4, 0)
+    units = dissect_units(lambda: maps.split(7), responses, field, regions, present, [0, 1, 2])
+    assert (units[["iou", "mean"]].le(units["best"], axis=0)).all(axis=None) and (
+        units["best"] <= units["ceiling"]
+    ).all()
+    table = summarised(units)
     chosen, random = table.loc["chosen"], table.loc["random map"]
     assert table.index.tolist() == ["chosen", "random map"] and chosen["aus"] == 3
     assert random["chance"] == pytest.approx(chosen["chance"]) and chosen["silent"] == 0
@@ -108,9 +113,51 @@ def test_matched_maps_are_told_from_maps_at_random_where_one_fires_in_the_region
         assert chosen["hits"] == 1 and random["hits"] < 0.6 and chosen["iou"] > 2 * random["iou"]
     else:
         assert abs(chosen["hits"] - chosen["chance"]) < 0.15 and abs(chosen["iou"] - random["iou"]) < 0.02
-    one = dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [0, -1, -1])
+    one = dissect_units(lambda: maps.split(7), responses, field, regions, present, [-1, 1, -1])
+    assert (
+        one.index.tolist() == [1] and one["map"].tolist() == [1] and one.loc[1, "iou"] == units.loc[1, "iou"]
+    )
+    one = summarised(one)
     assert one.loc["chosen", "aus"] == 1
-    nothing = dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [-1] * 3)
+    nothing = summarised(dissect_units(lambda: maps.split(7), responses, field, regions, present, [-1] * 3))
     assert (nothing["aus"] == 0).all() and nothing.drop(columns="aus").isna().all(axis=None)
     with pytest.raises(FerError, match="map 12 is none"):
-        dissect(lambda: maps.split(7), responses, Field(4, 4, 0), regions, present, [0, 1, 12])
+        dissect_units(lambda: maps.split(7), responses, field, regions, present, [0, 1, 12])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_map_exceeds_the_ceiling(seed):
+    """Maps that know the region, in shapes that light up few places widely or many narrowly."""
+    rng = np.random.default_rng(seed)
+    field, side = Field(int(rng.integers(3, 9)), int(rng.integers(2, 5)), int(rng.integers(-2, 3))), 24
+    count = int((side - field.size) // field.stride + 1)
+    region = np.zeros((1, side, side))
+    top, left, height, width = rng.integers(2, 12, 4)
+    region[0, top : top + height, left : left + width] = 1
+    present = (rng.random((12, 1)) < 0.5).astype(float)
+    present[0] = 1
+    quantile = float(rng.uniform(0.01, 0.3))
+    centre = np.clip(
+        (field.offset + field.stride * np.arange(count) + (field.size - 1) / 2).round(), 0, side - 1
+    )
+    knows = region[0][np.ix_(centre.astype(int), centre.astype(int))]
+    maps = rng.random((12, 40, count, count)) ** rng.uniform(0.2, 12, (1, 40, 1, 1))
+    maps = torch.from_numpy(maps * (0.02 + knows) * (0.05 + present[:, :, None, None])).float()
+    iou = region_iou(lambda: [maps], field, region, present, quantile=quantile)
+    assert iou.max() <= iou_ceiling(field, (count, count), region, present, quantile=quantile)[0] + 1e-9
+
+
+def test_the_ceiling_counts_units_and_the_pixels_that_they_reach():
+    # Centres at 2, 6, 10, 14: a unit reaches three pixels on either side, one at the border all beyond it.
+    field, region = Field(5, 4, 0), np.zeros((2, 17, 17))
+    region[0, 5:8, 5:8], region[1] = 1, 1
+    present = np.array([[1, 1], [0, 1], [0, 0], [0, 0]], float)
+    one = 1 / (4 * 16)  # of all units on four pictures
+    few = iou_ceiling(field, (4, 4), region, present, quantile=one + 1e-9)
+    assert few[0] == 1, "one unit covers the small region"
+    assert few[1] == pytest.approx(0.5 * 7 * 7 / 17**2), (
+        "one unit for two pictures, and an inner one reaches seven by seven"
+    )
+    assert iou_ceiling(field, (4, 4), region, present, quantile=0.999)[1] == 1
+    never = iou_ceiling(field, (4, 4), region, np.zeros((4, 2)))
+    assert np.isnan(never).all() and np.isnan(iou_ceiling(field, (4, 4), 0 * region, present)).all()

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib.claims import Verdict, judge
+from fer_lib.claims import CLAIMS, Decision, Verdict, judge
+from fer_lib.levels import rejection_rates
 from fer_lib.measures.comparisons import Comparison
 from fer_lib.plot import summaries
 from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
@@ -20,25 +21,173 @@ def verdict(value: float = 0.6123, difference: float = 0.1, p: float = 0.0002) -
     return Verdict("C3", value, 1, 20, comparisons, "not decided")
 
 
-def test_claims_in_a_table() -> None:
-    text = summaries.claims_table([verdict(), judge("C4", [], [], reason="no picture is coded")])
-    line = text.splitlines()[2]
-    assert (
-        ": 0.612" in line and "chance +0.100 [0.050, 0.150], p = 0.0002; untrained -0.050, p = 0.81" in line
-    )
-    assert "not tested" in text and "left out: no picture is coded" in text and "nan" not in text
-    assert [c.strip() for c in text.splitlines()[0].split("|")[1:-1]] == [
-        "claim",
-        "verdict",
-        "measure",
-        "above its controls by",
-        "matters from",
-    ]
+def cells(text: str, row: int) -> list[str]:
+    return [cell.strip() for cell in text.splitlines()[row].split("|")[1:-1]]
+
+
+def test_what_one_reads_stands_apart_from_what_one_looks_up() -> None:
+    verdicts = [verdict(), judge("C4", [], [], reason="no picture is coded")]
+    read, compared = summaries.verdicts_table(verdicts), summaries.comparisons_table(verdicts)
+    assert cells(read, 0) == ["claim", "verdict", "measure"]
+    assert cells(read, 2)[1:] == ["**not decided**", f"{verdict().measure}: 0.612"]
+    assert cells(read, 3)[1:] == ["**not decided**", "not tested"]
+    assert cells(compared, 0) == ["claim", "above", "by", "95 %", "p", "n", "seen from", "matters"]
+    assert cells(compared, 2) == ["C3", "chance", "+0.100", "0.050 to 0.150", "0.0002", "9", "0.063", "0.05"]
+    assert cells(compared, 3) == ["C3", "untrained", "-0.050", "—", "0.81", "9", "—", "0.05"]
+    assert compared.endswith("**C4** is left out: no picture is coded.")
+    assert summaries.claims_table(verdicts) == f"{read}\n\n{compared}"
+    assert summaries.comparisons_table(verdicts[1:]) == "**C4** is left out: no picture is coded."
 
 
 def test_what_could_not_be_measured_is_said_in_words() -> None:
     text = summaries.claims_table([verdict(np.nan, np.nan, np.nan)])
-    assert ": too few to say" in text and "chance: too few to say" in text and "nan" not in text
+    assert ": too few to say" in text and "| chance    | too few to say" in text and "nan" not in text
+
+
+def test_a_claim_that_opens_says_all_of_it() -> None:
+    text = summaries.claim_details(verdict())
+    assert text.startswith("<details") and text.endswith("</details>")
+    for words in (
+        "**The paper.**",
+        "0.612, in one trained and 20 untrained networks",
+        "+0.100",
+        "What CK+ would add",
+    ):
+        assert words in text
+    assert "does not lie above untrained at 5 %" in text and "nan" not in text
+    # A paragraph that follows HTML without an empty line would stay as it was written.
+    assert "</summary>\n\n" in text and "\n\n</details>" in text
+    untested = summaries.claim_details(judge("C2", [], [], reason="no unit can be rendered alone"))
+    assert "Not tested: no unit can be rendered alone." in untested and "| " not in untested
+
+
+@pytest.mark.parametrize(
+    ("decision", "comparison", "words"),
+    [
+        (
+            "holds",
+            Comparison("chance", 0.2, 0.1, 0.3, 0.01, 9),
+            "Holds: the measure lies above every control",
+        ),
+        (
+            "does not hold",
+            Comparison("chance", 0.0, -0.1, 0.01, 0.5, 9),
+            "above chance it surely does not lie by 0.05",
+        ),
+        ("not decided", Comparison("chance", 0.0, -0.1, 0.3, 0.5, 9), "does not lie above chance at 5 %"),
+    ],
+)
+def test_a_verdict_says_why(decision: Decision, comparison: Comparison, words: str) -> None:
+    assert words in summaries.because(Verdict("C3", 0.1, 1, 20, (comparison,), decision))
+
+
+def decided(**decisions: Decision) -> list[Verdict]:
+    return [Verdict(claim, 0.1, 1, 20, (), decision) for claim, decision in decisions.items()]
+
+
+def test_all_claims_in_a_sentence() -> None:
+    say = summaries.claims_in_a_sentence
+    mixed = decided(C1="holds", C2="does not hold", C3="does not hold", C4="not decided")
+    assert say(mixed) == "C1 holds, C2 and C3 do not hold, and C4 is not decided"
+    assert say(mixed[:3]) == "C1 holds and C2 and C3 do not hold"
+    assert say(mixed[3:]) == "C4 is not decided"
+
+
+def test_networks_in_a_sentence() -> None:
+    columns = [claim.column for claim in CLAIMS.values()]
+    untrained = pd.DataFrame(np.tile(np.linspace(0, 1, 20)[:, None], 4), columns=columns)
+    verdicts = decided(C1="holds", C2="holds", C3="holds", C4="holds")
+
+    def say(*own: float) -> str:
+        return summaries.networks_in_a_sentence(verdicts, pd.Series(own, columns), untrained)
+
+    assert say(2, 0.5, 2, np.nan).endswith("all 20 untrained ones for C1 and C3 alone")
+    assert say(2, 2, 2, 2).endswith("for each that could be tested") and say(0, 0, 1, 0).endswith(
+        "for none of them"
+    )
+
+
+def swapped() -> pd.DataFrame:
+    names = ("accuracy", "loss")
+    parts = {
+        "": 0.5,
+        "_random": 0.4,
+        "_effect": 0.1,
+        "_low": -0.1,
+        "_high": 0.2,
+        "_p": 0.2,
+        "_detectable": 0.3,
+    }
+    row = {f"{name}{part}": value for name in names for part, value in parts.items()}
+    row |= {"pictures": 20, "people": 5, "loudness": 1.0, "loudness_random": 1.1}
+    return pd.DataFrame([row, row | {"accuracy_p": 0.01}], index=["remove", "keep only"])
+
+
+def test_maps_swapped_in_words() -> None:
+    assert cells(summaries.swapped_table(swapped()), 2) == [
+        "remove",
+        "50.0 %",
+        "40.0 %",
+        "+10.0 [-10.0, 20.0]",
+        "0.2",
+        "0.2",
+        "30.0",
+    ]
+    text = summaries.swapped(swapped())
+    assert "On 20 pictures of 5 people" in text and text.endswith("at 5 % in keep only.")
+    assert "in none of the 1 ways" in summaries.swapped(swapped().iloc[:1])
+
+
+def test_criteria_in_words() -> None:
+    table = pd.DataFrame(
+        {
+            "units": ["12", "1, 2"],
+            "own": [1.0, 0.2],
+            "others": [np.nan, 0.1],
+            "first": [12, 4],
+            "named": [True, False],
+        },
+        index=["happy", "surprise"],
+    )
+    assert cells(summaries.criteria_table(table), 2) == ["happy", "12", "+1.00", "—", "12"]
+    text = summaries.criteria(Comparison("", 0.5, 0.1, 0.9, 0.01, 3), table)
+    assert "+0.50 standard deviations" in text and "Of 2 expressions, 1 is raised most" in text
+
+
+def test_units_in_words() -> None:
+    columns = "map,iou,best,mean,ceiling,above,hits,mean hits,responding,silent,mean silent,chance".split(",")
+    units = pd.DataFrame([[3, 0.05, 0.1, 0.02, 0.3, 0.1, np.nan, 0.2, 7, 1.0, 0.2, 0.0]], [12], columns)
+    assert cells(summaries.units_table(units), 2) == [
+        "12",
+        "3",
+        "0.050",
+        "0.100",
+        "0.300",
+        "100 %",
+        "—",
+        "0 %",
+    ]
+    assert "Of 1 action units, the matched map exceeds 0.04 for 1" in summaries.units_in_a_sentence(units)
+    assert "Too few" in summaries.units_in_a_sentence(units.iloc[:0])
+
+
+def test_levels_in_words() -> None:
+    simulations = {"fair": lambda rng: 0.5, "bold": lambda rng: 0.01}
+    rates = rejection_rates(simulations, runs=50)
+    assert cells(summaries.levels_table(rates), 3)[::4] == ["bold", "**no**"]
+    assert summaries.levels(rates) == "1 of 2 keep it, each in 50 simulations; too often reject: bold."
+    assert summaries.levels(rates.iloc[:1]).endswith("50 simulations.")
+
+
+def test_saliency_in_words() -> None:
+    rows = [
+        ("gradient", "none", "picture, high-passed", 0.4),
+        ("gradient", "conv1", "projection before", np.nan),
+    ]
+    table = pd.DataFrame(rows, columns=["rule", "randomised", "compared with", "rank correlation"])
+    table["rank correlation_low"], table["rank correlation_high"] = 0.3, 0.5
+    assert summaries.saliency(table).endswith("gradient too few to say and 0.40 [0.30, 0.50].")
+    assert "gradient not tested" in summaries.saliency(table.iloc[:1])
 
 
 def test_what_is_not_decided_says_what_could_have_been_seen() -> None:

@@ -22,6 +22,9 @@ from fer_lib.probe.responses import Responses
 
 BAR = 0.04
 """Intersection over union above which Network Dissection calls a map a detector."""
+_UNIT_COLUMNS = "map,iou,best,mean,ceiling,above,hits,mean hits,responding,silent,mean silent,chance".split(
+    ","
+)
 _PACK = 2  # pictures whose maps are upsampled at a time: small packs stay in the processor's cache
 
 
@@ -169,7 +172,7 @@ def pointing_game(
     return Pointing(hits, silent, chance)
 
 
-def dissect(
+def dissect_units(
     planes: Callable[[], Iterable[torch.Tensor]],
     responses: Responses,
     field: Field,
@@ -177,7 +180,7 @@ def dissect(
     present: ArrayLike,
     matched: ArrayLike,
 ) -> pd.DataFrame:
-    """Ask whether the maps that were matched to action units fire where the units move the face, beside maps at random (claim C2).
+    """Ask of each action unit whether the map that was matched to it, or any, fires where it moves the face (claim C2).
 
     Parameters
     ----------
@@ -185,44 +188,122 @@ def dissect(
         As `activations` of `region_iou`: the layer's maps on N pictures of people who did not choose the maps.
     responses
         Maximum and place of every map on the same pictures.
-    field, regions, present
+    field, present
         As in `region_iou`.
+    regions
+        Where the skin moves, shape (J, H, W).
     matched
         Map of each action unit, shape (J,); -1 for none: such a unit is left out.
 
     Returns
     -------
     DataFrame
-        Rows `chosen` (the matched maps) and `random map` (the mean over all maps). Columns: ``iou`` (intersection over union with the
-        unit's region, mean over units), ``above`` (share of them above `BAR`), ``hits`` (share of pictures with the unit on
-        which the map responds and its maximum lies in the region), ``silent`` (share of them on which it does not respond),
-        ``chance`` (hits of a place at random), ``aus`` (how many units). NaN where no unit has a map.
+        A row for each unit that has a map, by its place among the units: ``map``; ``iou`` of this map; ``best`` of all maps; ``mean``
+        over all maps; ``ceiling``, which no map can exceed (`iou_ceiling`); ``above``, the share of all maps above `BAR`; ``hits`` and
+        ``silent`` of this map, ``mean hits`` and ``mean silent`` over all maps, and ``chance``, see `Pointing`; ``responding``, the
+        maps that have hits.
     """
     best = check_maps(matched, np.shape(present)[1], responses.maximum.shape[1])
-    able = best >= 0
-    columns = ["iou", "above", "hits", "silent", "chance", "aus"]
-    rows = {"chosen": {"aus": 0.0}, "random map": {"aus": 0.0}}
-    if able.any():
-        labels = real_numbers("labels", present)[:, able]
-        areas = np.asarray(regions)[..., able, :, :]
-        height, width = next(iter(planes())).shape[2:]
-        iou = region_iou(planes, field, areas, labels)
-        pointing = pointing_game(
-            responses.maximum, responses.row, responses.column, (height, width), field, areas, labels
-        )
-        for name, maps in zip(rows, (best[able, None], np.arange(iou.shape[1])[None]), strict=True):
-            overlap, hits, silent = (
-                np.take_along_axis(values, maps, axis=1) for values in (iou, pointing.hits, pointing.silent)
-            )
+    able = np.flatnonzero(best >= 0)
+    if not len(able):
+        return pd.DataFrame(columns=_UNIT_COLUMNS, dtype=float)
+    labels, areas = real_numbers("labels", present)[:, able], np.asarray(regions)[able]
+    height, width = next(iter(planes())).shape[2:]
+    iou = region_iou(planes, field, areas, labels)
+    pointing = pointing_game(
+        responses.maximum, responses.row, responses.column, (height, width), field, areas, labels
+    )
+    own = (np.arange(len(able)), best[able])
+    respond = np.isfinite(pointing.hits)
+    count = respond.sum(axis=1).astype(float)
+    mean_hits = np.where(respond, pointing.hits, 0).sum(axis=1) / np.where(count > 0, count, np.nan)
+    values = {
+        "map": best[able],
+        "iou": iou[own],
+        "best": iou.max(axis=1),
+        "mean": iou.mean(axis=1),
+        "ceiling": iou_ceiling(field, (height, width), areas, labels),
+        "above": (iou > BAR).mean(axis=1),
+        "hits": pointing.hits[own],
+        "mean hits": mean_hits,
+        "responding": count,
+        "silent": pointing.silent[own],
+        "mean silent": pointing.silent.mean(axis=1),
+        "chance": pointing.chance,
+    }
+    return pd.DataFrame(values, index=able, columns=_UNIT_COLUMNS)
+
+
+def summarised(units: pd.DataFrame) -> pd.DataFrame:
+    """Return the means over action units of the table of `dissect_units`.
+
+    Returns
+    -------
+    DataFrame
+        Rows `chosen` (the matched maps) and `random map` (the mean over all maps). Columns: ``iou`` (intersection over union with the
+        unit's region), ``above`` (share of maps above `BAR`), ``hits`` (share of pictures with the unit on which the map responds and its
+        maximum lies in the region), ``silent`` (share of them on which it does not respond), ``chance`` (hits of a place at random),
+        ``aus`` (how many units). NaN where no unit has a map.
+    """
+    rows: dict[str, dict[str, float]] = {"chosen": {"aus": 0.0}, "random map": {"aus": 0.0}}
+    if len(units):
+        weight = units["responding"]  # a map that never responds has no hits
+        hits = (units["mean hits"] * weight).sum() / weight.sum() if weight.any() else np.nan
+        for name, prefix, iou, above, hit in (
+            ("chosen", "", "iou", (units["iou"] > BAR).mean(), units["hits"].mean()),
+            ("random map", "mean ", "mean", units["above"].mean(), hits),
+        ):
             rows[name] = {
-                "iou": float(overlap.mean()),
-                "above": float((overlap > BAR).mean()),
-                "hits": float(np.nanmean(hits)) if np.isfinite(hits).any() else np.nan,
-                "silent": float(silent.mean()),
-                "chance": float(pointing.chance.mean()),
-                "aus": float(able.sum()),
+                "iou": float(units[iou].mean()),
+                "above": float(above),
+                "hits": float(hit),
+                "silent": float(units[f"{prefix}silent"].mean()),
+                "chance": float(units["chance"].mean()),
+                "aus": float(len(units)),
             }
+    columns = ["iou", "above", "hits", "silent", "chance", "aus"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def iou_ceiling(
+    field: Field, shape: tuple[int, int], regions: ArrayLike, present: ArrayLike, *, quantile: float = 0.005
+) -> Floats:
+    """Return an intersection over union that no map can exceed: few of its units count as on, and each reaches few pixels.
+
+    A pixel is on only if a unit that is on takes part in its interpolation, and the share `quantile` of all units is on.
+
+    Parameters
+    ----------
+    field
+        Receptive field of the layer.
+    shape
+        Height and width of its maps.
+    regions, present, quantile
+        As in `region_iou`; regions of shape (J, H, W).
+
+    Returns
+    -------
+    ndarray
+        Shape (J,), 0 to 1; NaN where the unit is never present or its region is empty.
+    """
+    labels, inside = real_numbers("labels", present), np.asarray(regions) > 0
+    share("quantile", quantile)
+    reach = [
+        _between_centres(side, field, count) > 0 for side, count in zip(inside.shape[1:], shape, strict=True)
+    ]
+    covered = np.einsum(
+        "yi,jyx,xk->jik", reach[0].astype(float), inside.astype(float), reach[1].astype(float)
+    )
+    most = np.sort(covered.reshape(len(inside), -1), axis=1)[:, ::-1].cumsum(axis=1)
+    units = int(quantile * len(labels) * shape[0] * shape[1])
+    out = np.full(len(inside), np.nan)
+    for unit, area in enumerate(inside.sum(axis=(1, 2))):
+        shown = int((labels[:, unit] == 1).sum())
+        if shown and area:
+            # What more units add falls, so that the same number on every picture covers most.
+            each = np.interp(units / shown, np.arange(most.shape[1] + 1), np.concatenate([[0.0], most[unit]]))
+            out[unit] = min(1.0, each / area)
+    return out
 
 
 def _between_centres(side: int, field: Field, count: int) -> Floats:

@@ -15,7 +15,9 @@ from fer_lib import facs
 from fer_lib.claims import CLAIMS, Verdict
 from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import Ablation
+from fer_lib.measures.comparisons import LEVEL
 from fer_lib.measures.distance import best_maps
+from fer_lib.measures.saliency import INTACT
 from fer_lib.measures.sparse_probe import SINGLE, SPARSE
 from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
 
@@ -308,6 +310,158 @@ def ablation(result: Ablation) -> Figure:
         "accuracy on the test pictures; bars: without random maps, orange: without the chosen, dashed: all maps"
     )
     ax.set_ylabel("random sets")
+    return figure
+
+
+@styled
+def maps_swapped(table: pd.DataFrame) -> Figure:
+    """How much more the matched maps matter than random ones as loud, in each way of asking, with what could have been seen.
+
+    Parameters
+    ----------
+    table
+        From `fer_lib.measures.ablation.remove_keep_patch`.
+    """
+    figure, axes = panels(1, 2, 8, 0.42 * len(table) + 1.1, sharey=True)
+    labels = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
+    at = np.arange(len(table))[::-1]
+    for ax, (name, label) in zip(axes[0], labels.items(), strict=True):
+        low, effect, high = (table[f"{name}_{part}"].to_numpy(float) for part in ("low", "effect", "high"))
+        ax.axvline(0, color=INK, lw=1, ls="--")
+        ax.hlines(at, low, high, color=ACCENT, lw=1.6, label="95 % of draws of people")
+        ax.plot(effect, at, "D", ms=6, color=ACCENT, label="effect")
+        ax.plot(
+            table[f"{name}_detectable"], at, "|", ms=13, mew=1.6, color=SECOND, label="seen in 80 % from here"
+        )
+        ax.set_yticks(at, table.index)
+        ax.set_ylim(-0.6, len(table) - 0.4)
+        ax.set_xlabel(label)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3)
+    return figure
+
+
+@styled
+def logits_of_units(effect: pd.DataFrame, defined: pd.DataFrame) -> Figure:
+    """How far each action unit, switched on, raises each expression's logit; pairs that the criteria name are framed.
+
+    Parameters
+    ----------
+    effect
+        A row for each unit, a column for each expression, in standard deviations of the logit.
+    defined
+        From `fer_lib.measures.criteria.criteria_units`, of the same shape.
+    """
+    values, named = effect.to_numpy().T, defined.to_numpy(bool).T
+    figure, axes = panels(1, 1, 0.36 * len(effect) + 2.1, 0.33 * effect.shape[1] + 1.1)
+    ax = axes[0, 0]
+    limit = max(1e-9, float(np.abs(values).max()))
+    shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.argwhere(named):
+        ax.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor=INK, lw=1.4))
+    ax.set_xticks(range(len(effect)), [str(au) for au in effect.index])
+    ax.set_yticks(range(effect.shape[1]), list(effect.columns))
+    ax.set_xlabel("action unit switched on")
+    ax.spines[:].set_visible(False)
+    figure.colorbar(shown, ax=ax, label="change of the logit\n(standard deviations)")
+    return figure
+
+
+@styled
+def alignment_of_units(table: pd.DataFrame) -> Figure:
+    """Share of projected energy in each action unit's region: the matched map beside its controls.
+
+    Parameters
+    ----------
+    table
+        From `fer_lib.measures.alignment.region_alignment`.
+    """
+    figure, axes = panels(1, 1, 8, 2.9)
+    ax = axes[0, 0]
+    at = np.arange(len(table))
+    marks = {
+        "random place": ("random place", "_", INK, 90),
+        "other maps": ("all maps, mean", "o", PALE, 34),
+        "untrained": ("matched, untrained", "x", SECOND, 30),
+        "matched": ("matched", "D", ACCENT, 30),
+    }
+    for column, (label, marker, colour, size) in marks.items():
+        ax.scatter(at, table[column], marker=marker, color=colour, s=size, label=label, zorder=3)
+    ax.set_xticks(at, [str(au) for au in table.index])
+    ax.set_xlim(-0.6, len(table) - 0.4)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("action unit")
+    ax.set_ylabel("share of energy in its region")
+    ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+@styled
+def saliency_checks(table: pd.DataFrame) -> Figure:
+    """How alike projections stay to those before, and to the picture's edges, as weights are drawn anew from the top down.
+
+    Parameters
+    ----------
+    table
+        From `fer_lib.measures.saliency.saliency_checks`.
+    """
+    whats = ("projection before", "picture, high-passed")
+    stages = [INTACT, *(name for name in dict.fromkeys(table["randomised"]) if name != INTACT)]
+    labels = ["as trained" if name == INTACT else f"{name} and up" for name in stages]
+    measures = [name for name in ("rank correlation", "ssim") if table[name].notna().any()]
+    figure, axes = panels(
+        max(1, len(measures)), 2, 8, 2.3 * max(1, len(measures)) + 0.5, sharey="row", sharex=True
+    )
+    styles = zip(dict.fromkeys(table["rule"]), "oDs", (SECOND, ACCENT, "#777777"), strict=False)
+    for place, (rule, marker, colour) in enumerate(styles):
+        for row, measure in enumerate(measures):
+            for ax, what in zip(axes[row], whats, strict=True):
+                found = table[(table["rule"] == rule) & (table["compared with"] == what)].set_index(
+                    "randomised"
+                )
+                found = found.reindex([name for name in stages if name in found.index])
+                at = np.array([stages.index(name) for name in found.index]) + 0.1 * (place - 1)
+                ends = [found[measure] - found[f"{measure}_low"], found[f"{measure}_high"] - found[measure]]
+                ax.errorbar(
+                    at,
+                    found[measure],
+                    yerr=np.abs(ends),
+                    fmt=f"{marker}-",
+                    ms=5,
+                    lw=1,
+                    color=colour,
+                    label=rule,
+                )
+    for row, measure in enumerate(measures):
+        axes[row, 0].set_ylabel({"ssim": "structural similarity"}.get(measure, measure))
+        for ax in axes[row]:
+            ax.axhline(0, color=INK, lw=0.8, ls="--")
+            ax.set_xticks(range(len(stages)), labels)
+    for ax, what in zip(axes[0], whats, strict=True):
+        ax.set_title(f"with: {what}")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3)
+    return figure
+
+
+@styled
+def rejection_rates(table: pd.DataFrame) -> Figure:
+    """Share of simulations in which each p value rejects at 5 % where there is nothing to find, with its interval.
+
+    Parameters
+    ----------
+    table
+        From `fer_lib.levels.rejection_rates`.
+    """
+    figure, axes = panels(1, 1, 8, 0.24 * len(table) + 0.9)
+    ax, at = axes[0, 0], np.arange(len(table))[::-1]
+    colours = np.where(table["holds"], SECOND, ACCENT)
+    ax.hlines(at, table["low"], table["high"], colors=colours, lw=1.4)
+    ax.scatter(table["rejected"], at, color=colours, s=22, zorder=3)
+    ax.axvline(LEVEL, color=INK, lw=1, ls="--")
+    ax.set_yticks(at, table.index)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("share of simulations with p of at most 0.05; line: exact interval, dashed: 0.05")
     return figure
 
 

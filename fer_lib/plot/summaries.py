@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.claims import CLAIMS, Verdict
-from fer_lib.measures.comparisons import POWER, Comparison
+from fer_lib.measures.comparisons import LEVEL, POWER, Comparison
 from fer_lib.measures.detectors import LEAST
 from fer_lib.measures.dissection import BAR
+from fer_lib.measures.saliency import INTACT
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -23,24 +25,150 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def claims_table(verdicts: Sequence[Verdict]) -> str:
-    """Markdown of the verdicts: a row for each claim, with its measure and how far it lies above each control."""
+    """Markdown of the verdicts in two tables: what one reads, and the comparisons, which one looks up."""
+    return f"{verdicts_table(verdicts)}\n\n{comparisons_table(verdicts)}".rstrip()
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> str:
+    """Markdown of what one reads: a row for each claim with its verdict and its measure."""
+    rows = [
+        (f"**{name}** {what}", f"**{decision}**", measure)
+        for name, what, decision, measure in _verdicts(verdicts)
+    ]
+    return _markdown(rows, ["claim", "verdict", "measure"])
+
+
+def comparisons_table(verdicts: Sequence[Verdict]) -> str:
+    """Markdown of what one looks up: a row for each control of each claim; below it why a claim was not tested."""
+    parts = [_markdown(_comparisons(verdicts), _COMPARED)] if any(not v.reason for v in verdicts) else []
+    parts += [f"**{v.claim}** is left out: {v.reason}." for v in verdicts if v.reason]
+    return "\n\n".join(parts)
+
+
+def claims_text(verdicts: Sequence[Verdict]) -> str:
+    """The two tables of `claims_table` for a shell: no line is longer than 100 characters."""
+    read = _markdown(_verdicts(verdicts), ["", "claim", "verdict", "measure"], "simple", [2, 38, 13, 36])
+    parts = [read, "", *(f"{v.claim} is left out: {v.reason}." for v in verdicts if v.reason)]
+    if any(not v.reason for v in verdicts):
+        parts.append(_markdown(_comparisons(verdicts), _COMPARED, "simple", [5, 24, 10, 16, 8, 5, 9, 7]))
+    return "\n".join([*parts, "", power(verdicts)]).rstrip()
+
+
+_COMPARED = ["claim", "above", "by", "95 %", "p", "n", "seen from", "matters"]
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Sequence[tuple[str, ...]]:
+    return [
+        (v.claim, v.statement, v.decision, "not tested" if v.reason else f"{v.measure}: {number(v.value)}")
+        for v in verdicts
+    ]
+
+
+def _comparisons(verdicts: Sequence[Verdict]) -> Sequence[tuple[str, ...]]:
     rows = []
     for v in verdicts:
-        controls = "; ".join(map(comparison, v.comparisons)) if not v.reason else f"left out: {v.reason}"
-        measure = f"{v.measure}: {number(v.value)}" if not v.reason else "not tested"
-        margin = f"{CLAIMS[v.claim].margin:g}"
-        rows.append((f"**{v.claim}** {v.statement}", f"**{v.decision}**", measure, controls, margin))
-    columns = ["claim", "verdict", "measure", "above its controls by", "matters from"]
-    text: str = pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
+        for c in v.comparisons if not v.reason else ():
+            known, ends = math.isfinite(c.difference), math.isfinite(c.low)
+            rows.append(
+                (
+                    v.claim,
+                    c.name,
+                    f"{c.difference:+.3f}" if known else "too few to say",
+                    f"{c.low:.3f} to {c.high:.3f}" if ends else "—",
+                    f"{c.p:.2g}" if known else "—",
+                    str(c.n),
+                    f"{c.detectable:.3f}" if ends else "—",
+                    f"{CLAIMS[v.claim].margin:g}",
+                )
+            )
+    return rows
+
+
+def _markdown(
+    rows: Sequence[Sequence[object]],
+    columns: Sequence[str],
+    form: str = "pipe",
+    widths: Sequence[int] | None = None,
+) -> str:
+    text: str = pd.DataFrame(rows, columns=list(columns)).to_markdown(
+        index=False, disable_numparse=True, tablefmt=form, maxcolwidths=widths
+    )
     return text
 
 
-def comparison(found: Comparison) -> str:
-    """Say how far a measure lies above a control, with its interval and p, as in "chance +0.120 [0.050, 0.190], p = 0.003"."""
-    if not math.isfinite(found.difference):
-        return f"{found.name}: too few to say"
-    interval = f" [{found.low:.3f}, {found.high:.3f}]" if math.isfinite(found.low) else ""
-    return f"{found.name} {found.difference:+.3f}{interval}, p = {found.p:.2g}"
+def claim_details(verdict: Verdict) -> str:
+    """A part of a page that opens, for one claim: the paper's evidence, ours with controls and power, the verdict, what CK+ would add."""
+    claim = CLAIMS[verdict.claim]
+    networks = f"{verdict.trained} trained and {verdict.untrained} untrained networks"
+    ours = f"{verdict.measure[0].upper()}{verdict.measure[1:]}: {number(verdict.value)}, in {networks.replace('1 trained', 'one trained')}."
+    if verdict.reason:
+        ours = f"Not tested: {verdict.reason}."
+    parts = [
+        f'<details class="claim"><summary><b>{verdict.claim}</b> {html.escape(verdict.statement)} <b>{verdict.decision}</b></summary>',
+        f"**The paper.** {claim.paper}",
+        f"**Here.** {ours}",
+        comparisons_table([verdict]) if not verdict.reason else "",
+        f"**Verdict.** {because(verdict)}",
+        power([verdict]),
+        f"**What CK+ would add.** {claim.ckplus}",
+        "</details>",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def because(verdict: Verdict) -> str:
+    """Say in a sentence which comparisons a verdict follows from."""
+    margin = f"{CLAIMS[verdict.claim].margin:g}"
+    small = [c.name for c in verdict.comparisons if c.high < CLAIMS[verdict.claim].margin]
+    open_ones = [c.name for c in verdict.comparisons if not c.beaten]
+    if verdict.decision == "does not hold":
+        why = f"above {listed(small)} it surely does not lie by {margin}, which would matter"
+    elif verdict.decision == "holds":
+        why = "the measure lies above every control at 5 %"
+    elif verdict.reason:
+        why = "there was no test"
+    else:
+        why = f"the measure does not lie above {listed(open_ones)} at 5 %, but may do so by {margin}, which would matter"
+    return f"{verdict.decision.capitalize()}: {why}."
+
+
+def listed(names: Sequence[object]) -> str:
+    """Join names, as in "C1, C2 and C3"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def claims_in_a_sentence(verdicts: Sequence[Verdict]) -> str:
+    """Say of all claims what became of them, as in "C1 holds, C2 and C3 do not hold, and C4 is not decided."."""
+    words = {
+        "holds": ("holds", "hold"),
+        "does not hold": ("does not hold", "do not hold"),
+        "not decided": ("is not decided", "are not decided"),
+    }
+    parts = []
+    for decision, (one, several) in words.items():
+        names = [v.claim for v in verdicts if v.decision == decision]
+        if names:
+            parts.append(f"{listed(names)} {one if len(names) == 1 else several}")
+    return f"{', '.join(parts[:-1])}, and {parts[-1]}" if len(parts) > 2 else " and ".join(parts)
+
+
+def networks_in_a_sentence(verdicts: Sequence[Verdict], own: pd.Series, untrained: pd.DataFrame) -> str:
+    """Say for which claims the measure of one trained network lies above those of all untrained networks.
+
+    Parameters
+    ----------
+    verdicts, own, untrained
+        As for `fer_lib.plot.charts.networks_of_a_claim`.
+    """
+    columns = {v.claim: CLAIMS[v.claim].column for v in verdicts if not v.reason}
+    above = [name for name, column in columns.items() if (untrained[column].dropna() < own[column]).all()]
+    count = f"all {len(untrained)} untrained ones"
+    if not above:
+        return f"the trained network's measure lies above that of {count} for none of them"
+    if len(above) == len(columns):
+        return f"the trained network's measure lies above that of {count} for each that could be tested"
+    return f"the trained network's measure lies above that of {count} for {listed(above)} alone"
 
 
 def power(verdicts: Sequence[Verdict]) -> str:
@@ -171,3 +299,135 @@ def choices_table(choices: pd.DataFrame) -> str:
     shown.loc[choices["without"] == choices["units"], :] = "no single winner"
     text: str = shown.reset_index().to_markdown(index=False, disable_numparse=True)
     return text
+
+
+def swapped_table(table: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.measures.ablation.remove_keep_patch`: accuracy with matched and with random maps, and the difference."""
+    rows = [
+        (
+            way,
+            percent(row["accuracy"], 1),
+            percent(row["accuracy_random"], 1),
+            f"{100 * row['accuracy_effect']:+.1f} [{100 * row['accuracy_low']:.1f}, {100 * row['accuracy_high']:.1f}]",
+            f"{row['accuracy_p']:.2g}",
+            f"{row['loss_p']:.2g}",
+            f"{100 * row['accuracy_detectable']:.1f}",
+        )
+        for way, row in table.iterrows()
+    ]
+    columns = ["way", "matched", "random", "points [95 %]", "p", "p, cross-entropy", "seen from"]
+    return _markdown(rows, columns)
+
+
+def swapped(table: pd.DataFrame) -> str:
+    """Say how the four ways of asking came out."""
+    beaten = [way for way, p in table["accuracy_p"].items() if p <= LEVEL]
+    first = table.iloc[0]
+    who = f"{int(first['pictures'])} pictures of {int(first['people'])} people"
+    ways = f"in {listed(beaten)}" if beaten else f"in none of the {len(table)} ways"
+    return (
+        f"On {who}, the matched maps matter more for accuracy than random ones as loud (mean loudness {first['loudness']:.2f} and "
+        f"{first['loudness_random']:.2f}) at 5 % {ways}."
+    )
+
+
+def criteria(found: Comparison, by_expression: pd.DataFrame) -> str:
+    """Say whether units raise the expressions that they define, and for how many expressions the unit that does most is one of these."""
+    named = by_expression["named"]
+    return (
+        f"A unit raises the logit of an expression that it takes part in by {found.difference:+.2f} standard deviations more than units "
+        f"that are assigned at random (95 % [{found.low:.2f}, {found.high:.2f}], p = {found.p:.2g}, {found.n} units). Of {len(named)} "
+        f"expressions, {int(named.sum())} {'is' if named.sum() == 1 else 'are'} raised most by a unit of their own criterion."
+    )
+
+
+def criteria_table(by_expression: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.measures.criteria.by_expression`."""
+    rows = [
+        (
+            name,
+            row["units"],
+            f"{row['own']:+.2f}",
+            f"{row['others']:+.2f}" if math.isfinite(row["others"]) else "—",
+            str(row["first"]),
+        )
+        for name, row in by_expression.iterrows()
+    ]
+    return _markdown(
+        rows, ["expression", "its units", "they raise it by", "other units by", "raised most by"]
+    )
+
+
+def units_table(units: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.measures.dissection.dissect_units` by action unit (index)."""
+    rows = [
+        (
+            str(au),
+            f"{row['map']:.0f}",
+            *(f"{row[name]:.3f}" for name in ("iou", "best", "ceiling")),
+            *(percent(row[name]) for name in ("silent", "hits", "chance")),
+        )
+        for au, row in units.iterrows()
+    ]
+    columns = ["AU", "map", "IoU", "best of all", "ceiling", "silent", "in the region", "place at random"]
+    return _markdown(rows, columns)
+
+
+def units_in_a_sentence(units: pd.DataFrame) -> str:
+    """Say for how many action units the matched map, the best of all maps and any map could exceed the bar."""
+    if units.empty:
+        return "Too few of the test people show any action unit with a matched map here to say: run a larger preset."
+    over = {name: int((units[name] > BAR).sum()) for name in ("iou", "best", "ceiling")}
+    return (
+        f"Of {len(units)} action units, the matched map exceeds {BAR} for {over['iou']}, the best of all maps, chosen on these very "
+        f"pictures, for {over['best']}, and the ceiling for {over['ceiling']}: where the ceiling is below the bar no map could be called a "
+        f"detector. The mean ceiling is {units['ceiling'].mean():.2f}."
+    )
+
+
+def levels_table(rates: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.levels.rejection_rates`."""
+    rows = [
+        (
+            name,
+            percent(row["rejected"], 1),
+            f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
+            percent(row["bound"], 1),
+            "yes" if row["holds"] else "**no**",
+        )
+        for name, row in rates.iterrows()
+    ]
+    return _markdown(rows, ["p of", "rejects", "interval", "chance explains up to", "keeps 5 %"])
+
+
+def levels(rates: pd.DataFrame) -> str:
+    """Say how many p values keep their level."""
+    broken = list(rates.index[~rates["holds"]])
+    last = f"; too often reject: {listed(broken)}" if broken else ""
+    return f"{int(rates['holds'].sum())} of {len(rates)} keep it, each in {int(rates['runs'].iloc[0])} simulations{last}."
+
+
+def saliency(table: pd.DataFrame) -> str:
+    """Say for each rule how alike projections stay when all weights are drawn anew, and how alike they are to the picture's edges."""
+    parts = []
+    for rule, rows in table.groupby("rule", sort=False):
+        before, edges = (
+            rows[rows["compared with"] == what] for what in ("projection before", "picture, high-passed")
+        )
+        own = edges[edges["randomised"] == INTACT]
+        parts.append(
+            f"{rule} {_interval(before.iloc[-1])} and {_interval(own.iloc[0])}"
+            if len(before) and len(own)
+            else f"{rule} not tested"
+        )
+    return (
+        "The rank correlation of a projection with what it becomes when every layer is drawn anew, and that of the projection with the "
+        f"edges of the picture (95 % intervals over people): {'; '.join(parts)}."
+    )
+
+
+def _interval(row: pd.Series) -> str:
+    name = "rank correlation"
+    if not math.isfinite(row[name]):
+        return "too few to say"
+    return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"
