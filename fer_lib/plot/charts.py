@@ -326,11 +326,12 @@ def maps_swapped(table: pd.DataFrame) -> Figure:
     at = np.arange(len(table))[::-1]
     for ax, (name, label) in zip(axes[0], labels.items(), strict=True):
         low, effect, high = (table[f"{name}_{part}"].to_numpy(float) for part in ("low", "effect", "high"))
+        seen = table[f"{name}_detectable"]  # 0 where no set of maps changes a picture
         ax.axvline(0, color=INK, lw=1, ls="--")
         ax.hlines(at, low, high, color=ACCENT, lw=1.6, label="95 % of draws of people")
         ax.plot(effect, at, "D", ms=6, color=ACCENT, label="effect")
         ax.plot(
-            table[f"{name}_detectable"], at, "|", ms=13, mew=1.6, color=SECOND, label="seen in 80 % from here"
+            seen.where(seen > 1e-9), at, "|", ms=13, mew=1.6, color=SECOND, label="seen in 80 % from here"
         )
         ax.set_yticks(at, table.index)
         ax.set_ylim(-0.6, len(table) - 0.4)
