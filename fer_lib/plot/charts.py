@@ -336,6 +336,7 @@ def maps_swapped(table: pd.DataFrame) -> Figure:
         ax.set_yticks(at, table.index)
         ax.set_ylim(-0.6, len(table) - 0.4)
         ax.set_xlabel(label)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3)
     return figure
@@ -389,7 +390,7 @@ def alignment_of_units(table: pd.DataFrame) -> Figure:
         ax.scatter(at, table[column], marker=marker, color=colour, s=size, label=label, zorder=3)
     ax.set_xticks(at, [str(au) for au in table.index])
     ax.set_xlim(-0.6, len(table) - 0.4)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=-0.02)
     ax.set_xlabel("action unit")
     ax.set_ylabel("share of energy in its region")
     ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -407,7 +408,7 @@ def saliency_checks(table: pd.DataFrame) -> Figure:
     """
     whats = ("projection before", "picture, high-passed")
     stages = [INTACT, *(name for name in dict.fromkeys(table["randomised"]) if name != INTACT)]
-    labels = ["as trained" if name == INTACT else f"{name} and up" for name in stages]
+    labels = ["as trained" if name == INTACT else f"down to {name}" for name in stages]
     measures = [name for name in ("rank correlation", "ssim") if table[name].notna().any()]
     figure, axes = panels(
         max(1, len(measures)), 2, 8, 2.3 * max(1, len(measures)) + 0.5, sharey="row", sharex=True
