@@ -421,3 +421,60 @@ def test_style_is_the_books() -> None:
     with mpl.rc_context({"font.size": 30}):
         figure = charts.confusion(np.array([0]), np.array([0]), ["a"])
     assert figure.axes[0].xaxis.label.get_size() < 12
+
+
+def test_maps_swapped_show_each_way_and_no_power_where_nothing_changes() -> None:
+    parts = {"": 0.5, "_effect": 0.1, "_low": -0.1, "_high": 0.2, "_detectable": 0.3}
+    row = {f"{name}{part}": value for name in ("accuracy", "loss") for part, value in parts.items()}
+    never = row | {"accuracy_detectable": 2.8e-17}
+    figure = charts.maps_swapped(pd.DataFrame([row, never], index=["remove", "keep only"]))
+    assert len(drawn(figure)) and {"remove", "keep only", "accuracy"} <= set(words(figure))
+    (seen,) = (line for line in figure.axes[0].lines if line.get_label().startswith("seen"))
+    assert np.allclose(seen.get_xdata(), [0.3, np.nan], equal_nan=True)
+
+
+def test_logits_of_units_frame_what_the_criteria_name() -> None:
+    effect = pd.DataFrame([[1.0, -2.0], [0.5, 0.0], [0.0, 0.0]], [1, 2, 12], ["fear", "happy"])
+    named = pd.DataFrame([[True, False], [True, False], [False, True]], effect.index, effect.columns)
+    figure = charts.logits_of_units(effect, named)
+    assert len(drawn(figure)) and {"1", "12", "happy"} <= set(words(figure))
+    frames = [patch for patch in figure.axes[0].patches if isinstance(patch, mpl.patches.Rectangle)]
+    centres = {tuple(np.round(patch.get_center()).astype(int)) for patch in frames}
+    assert centres == {(0, 0), (1, 0), (2, 1)}
+
+
+def test_alignment_of_units_draws_a_unit_without_an_untrained_map() -> None:
+    columns = ["matched", "other maps", "untrained", "random place"]
+    table = pd.DataFrame([[0.1, 0.2, np.nan, 0.3], [0.4, 0.3, 0.2, 0.1]], [1, 12], columns)
+    figure = charts.alignment_of_units(table)
+    assert len(drawn(figure)) and {"1", "12"} <= set(words(figure))
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_saliency_checks_show_every_rule_and_stage(small: bool) -> None:
+    rows = [
+        (rule, stage, what)
+        for rule in ("gradient", "deconvnet")
+        for stage in ("none", "conv2", "conv1")
+        for what in ("projection before", "picture, high-passed")
+        if (stage, what) != ("none", "projection before")
+    ]
+    table = pd.DataFrame(rows, columns=["rule", "randomised", "compared with"])
+    for name, value in (("rank correlation", 0.5), ("ssim", np.nan if small else 0.4)):
+        table[name], table[f"{name}_low"], table[f"{name}_high"] = value, value - 0.1, value + 0.1
+    figure = charts.saliency_checks(table)
+    assert len(drawn(figure)) and {"gradient", "deconvnet", "as trained", "down to conv1"} <= set(
+        words(figure)
+    )
+    assert len(figure.axes) == (2 if small else 4), "patches may be too small for structural similarity"
+
+
+def test_rejection_rates_mark_the_test_that_is_too_bold() -> None:
+    table = pd.DataFrame(
+        {"rejected": [0.05, 0.4], "low": [0.01, 0.3], "high": [0.1, 0.5], "holds": [True, False]},
+        ["fair", "bold"],
+    )
+    figure = charts.rejection_rates(table)
+    assert len(drawn(figure)) and {"fair", "bold"} <= set(words(figure))
+    (dots,) = figure.axes[0].collections[1:]
+    assert len(np.unique(dots.get_facecolors(), axis=0)) == 2

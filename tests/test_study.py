@@ -79,6 +79,31 @@ def test_units_are_switched_on_in_faces_that_are_read_as_all_faces_are(tiny_stud
     assert table[["among maps", "among units"]].stack().between(0, 1).all()
 
 
+def test_the_decision_is_asked_in_four_ways_and_by_single_units(tiny_study: Any) -> None:
+    swapped = tiny_study.maps_swapped
+    assert len(swapped) == 4 and swapped["accuracy_p"].between(0, 1).all()
+    pictures, neutral = tiny_study._with_neutral(tiny_study.split.test)
+    table = tiny_study.table
+    assert len(pictures) == swapped["pictures"].iloc[0] and (table["position"].iloc[neutral] == 0).all()
+    for column in ("subject", "sequence"):
+        assert (table[column].to_numpy()[pictures] == table[column].to_numpy()[neutral]).all()
+    raised = tiny_study.logit_effects
+    assert tuple(raised.columns) == tiny_study.expressions and {1, 12, 25} <= set(raised.index)
+    assert (raised != 0).any(axis=None)
+
+
+def test_units_and_their_means_agree(tiny_study: Any) -> None:
+    units, chosen = tiny_study.dissected_units, tiny_study.dissection.loc["chosen by D"]
+    assert len(units) == chosen["aus"] and (units["best"] <= units["ceiling"]).all()
+    assert len(units) == 0 or np.isclose(units["iou"].mean(), chosen["iou"])
+
+
+def test_rules_are_checked_on_their_own_units(tiny_study: Any) -> None:
+    table = tiny_study.saliency
+    assert set(table["rule"]) == {"gradient", "deconvnet", "guided"}
+    assert table["rank correlation"].dropna().between(-1, 1).all() and (table["units"] > 0).any()
+
+
 def test_divisions_and_the_network_where_it_was_trained(tiny_study: Any) -> None:
     table = tiny_study.protocols
     assert table["network"].notna().tolist() == [True, False, False, False]

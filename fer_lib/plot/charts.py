@@ -327,15 +327,17 @@ def maps_swapped(table: pd.DataFrame) -> Figure:
     at = np.arange(len(table))[::-1]
     for ax, (name, label) in zip(axes[0], labels.items(), strict=True):
         low, effect, high = (table[f"{name}_{part}"].to_numpy(float) for part in ("low", "effect", "high"))
+        seen = table[f"{name}_detectable"]  # 0 where no set of maps changes a picture
         ax.axvline(0, color=INK, lw=1, ls="--")
         ax.hlines(at, low, high, color=ACCENT, lw=1.6, label="95 % of draws of people")
         ax.plot(effect, at, "D", ms=6, color=ACCENT, label="effect")
         ax.plot(
-            table[f"{name}_detectable"], at, "|", ms=13, mew=1.6, color=SECOND, label="seen in 80 % from here"
+            seen.where(seen > 1e-9), at, "|", ms=13, mew=1.6, color=SECOND, label="seen in 80 % from here"
         )
         ax.set_yticks(at, table.index)
         ax.set_ylim(-0.6, len(table) - 0.4)
         ax.set_xlabel(label)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3)
     return figure
@@ -389,7 +391,7 @@ def alignment_of_units(table: pd.DataFrame) -> Figure:
         ax.scatter(at, table[column], marker=marker, color=colour, s=size, label=label, zorder=3)
     ax.set_xticks(at, [str(au) for au in table.index])
     ax.set_xlim(-0.6, len(table) - 0.4)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=-0.02)
     ax.set_xlabel("action unit")
     ax.set_ylabel("share of energy in its region")
     ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -407,7 +409,7 @@ def saliency_checks(table: pd.DataFrame) -> Figure:
     """
     whats = ("projection before", "picture, high-passed")
     stages = [INTACT, *(name for name in dict.fromkeys(table["randomised"]) if name != INTACT)]
-    labels = ["as trained" if name == INTACT else f"{name} and up" for name in stages]
+    labels = ["as trained" if name == INTACT else f"down to {name}" for name in stages]
     measures = [name for name in ("rank correlation", "ssim") if table[name].notna().any()]
     figure, axes = panels(
         max(1, len(measures)), 2, 8, 2.3 * max(1, len(measures)) + 0.5, sharey="row", sharex=True

@@ -311,7 +311,8 @@ def swapped_table(table: pd.DataFrame) -> str:
             f"{100 * row['accuracy_effect']:+.1f} [{100 * row['accuracy_low']:.1f}, {100 * row['accuracy_high']:.1f}]",
             f"{row['accuracy_p']:.2g}",
             f"{row['loss_p']:.2g}",
-            f"{100 * row['accuracy_detectable']:.1f}",
+            # Where no set of maps changes a picture there is no spread to say what could have been seen.
+            f"{100 * row['accuracy_detectable']:.1f}" if row["accuracy_detectable"] > 1e-9 else "—",
         )
         for way, row in table.iterrows()
     ]
