@@ -135,7 +135,7 @@ def because(verdict: Verdict) -> str:
 def listed(names: Sequence[object]) -> str:
     """Join names, as in "C1, C2 and C3"."""
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(map(str, first))} and {last}" if first else str(last)
 
 
 def claims_in_a_sentence(verdicts: Sequence[Verdict]) -> str:
@@ -202,7 +202,7 @@ def movement(moved: pd.Series) -> str:
     """
     filters = moved[moved.index.str.startswith("conv")]
     *first, last = (f"{moved_share(share)} ({name})" for name, share in filters.items())
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(map(str, first))} and {last}" if first else str(last)
 
 
 def moved_share(share: float) -> str:
