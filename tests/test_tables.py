@@ -163,7 +163,7 @@ def test_checks_say_what_passes_and_how_sure_that_is() -> None:
         ["F1", "—", "**100 %** [100, 100]"],
     ]
     assert summaries.summarize_checks(checks) == (
-        "With maps, no measure passes both checks; AUC, F1 do not. With ideal maps, AUC, F1 pass both checks."
+        "With maps, no measure passes both checks, and AUC; F1 do not. With ideal maps, AUC; F1 pass both checks."
     )
 
 

@@ -249,11 +249,11 @@ def summarize_checks(checks: pd.DataFrame) -> str:
     for responses, of in checks.groupby("responses", sort=False):
         passed = of.groupby("measure", sort=False)["passes"].all()
         sides = {True: passed.index[passed], False: passed.index[~passed]}
-        said = [", ".join(map(str, sides[True])) or "no measure"]
+        said = ["; ".join(map(str, sides[True])) or "no measure"]  # some names have commas
         said.append("pass both checks" if len(sides[True]) > 1 else "passes both checks")
-        failed = ", ".join(map(str, sides[False]))
+        failed = "; ".join(map(str, sides[False]))
         does = "do not" if len(sides[False]) > 1 else "does not"
-        parts.append(f"With {responses}, {' '.join(said)}{f'; {failed} {does}' if failed else ''}.")
+        parts.append(f"With {responses}, {' '.join(said)}{f', and {failed} {does}' if failed else ''}.")
     return " ".join(parts)
 
 
