@@ -686,7 +686,7 @@ class Study:
             matched,
             self.table["subject"].to_numpy()[pictures],
             neutral=partial(self._pooled, neutral) if len(neutral) else None,
-            draws=200,
+            draws=99,
             seed=self.settings.seed,
         )
 

@@ -64,8 +64,8 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Sequence[tuple[str, ...]]:
     ]
 
 
-def _comparisons(verdicts: Sequence[Verdict]) -> Sequence[tuple[str, ...]]:
-    rows = []
+def _comparisons(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for v in verdicts:
         for c in v.comparisons if not v.reason else ():
             known, ends = math.isfinite(c.difference), math.isfinite(c.low)
@@ -305,7 +305,7 @@ def swapped_table(table: pd.DataFrame) -> str:
     """Markdown of `fer_lib.measures.ablation.remove_keep_patch`: accuracy with matched and with random maps, and the difference."""
     rows = [
         (
-            way,
+            str(way),
             percent(row["accuracy"], 1),
             percent(row["accuracy_random"], 1),
             f"{100 * row['accuracy_effect']:+.1f} [{100 * row['accuracy_low']:.1f}, {100 * row['accuracy_high']:.1f}]",
@@ -322,7 +322,7 @@ def swapped_table(table: pd.DataFrame) -> str:
 
 def swapped(table: pd.DataFrame) -> str:
     """Say how the four ways of asking came out."""
-    beaten = [way for way, p in table["accuracy_p"].items() if p <= LEVEL]
+    beaten = [str(way) for way, p in table["accuracy_p"].items() if p <= LEVEL]
     first = table.iloc[0]
     who = f"{int(first['pictures'])} pictures of {int(first['people'])} people"
     ways = f"in {listed(beaten)}" if beaten else f"in none of the {len(table)} ways"
@@ -346,7 +346,7 @@ def criteria_table(by_expression: pd.DataFrame) -> str:
     """Markdown of `fer_lib.measures.criteria.by_expression`."""
     rows = [
         (
-            name,
+            str(name),
             row["units"],
             f"{row['own']:+.2f}",
             f"{row['others']:+.2f}" if math.isfinite(row["others"]) else "—",
@@ -390,7 +390,7 @@ def levels_table(rates: pd.DataFrame) -> str:
     """Markdown of `fer_lib.levels.rejection_rates`."""
     rows = [
         (
-            name,
+            str(name),
             percent(row["rejected"], 1),
             f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
             percent(row["bound"], 1),
