@@ -139,7 +139,9 @@ def _likeness(count: int, folder: Path) -> None:
     found = Responses.load(folder / "responses")
     best, pictures = exemplars(found, 9), partial(_corners, Crops.load(folder))
     field = Field(_KERNEL, _STRIDE, 0)
-    exemplar_likeness(pictures, _subjects(count), np.arange(count), found, best, best, field, draws=2)
+    exemplar_likeness(
+        pictures, _subjects(count), np.arange(count), found, best, field, untrained=best, draws=2
+    )
 
 
 def _labels(count: int) -> np.ndarray:

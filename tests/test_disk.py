@@ -347,6 +347,15 @@ def test_members_written_to_a_stream_leave_no_gap(tmp_path):
         assert problems.table()["path"].tolist() == [f"a.zip!/{name}" for name in lost]
 
 
+def test_a_member_without_a_name_is_refused(tmp_path):
+    data = archive_of(tmp_path / "a.zip", ["a.png", "b.png"])
+    (tmp_path / "a.zip").write_bytes(data.replace(b"a.png", b"\0.png"))  # a name ends at a zero
+    problems = Problems()
+    with Disk(tmp_path) as opened:
+        assert list(opened.files("a.zip", problems)) == ["a.zip!/b.png"]
+    assert problems.table()["problem"].tolist() == ["archive member has no name"]
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=5),

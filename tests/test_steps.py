@@ -81,11 +81,17 @@ def test_the_renderer_does_not_shape_what_is_made_of_pictures():
         assert not [n for n in source_digests([STEPS[name].module], PACKAGE) if n.startswith("render")]
 
 
+RENDERING = {f"fer_lib.steps.{name}" for name in ("detection", "logits", "matching", "measures", "rendered")}
+"""Modules with a step that renders faces, or reads what was rendered as the atlas keeps it."""
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_libraries_that_a_step_computes_with_are_in_its_key_by_version(name, monkeypatch):
     found = library_versions([STEPS[name].module])
-    assert {"numpy", "pillow"} <= set(found) and "tqdm" not in found
-    assert ("anny" in found) is (STEPS[name].module in ("fer_lib.steps.rendered", "fer_lib.steps.matching"))
+    module = STEPS[name].module
+    assert "numpy" in found and "tqdm" not in found
+    assert ("pillow" in found) is (module != "fer_lib.steps.levels")
+    assert ("anny" in found) is (module in RENDERING)
     version = metadata.version
     monkeypatch.setattr(metadata, "version", lambda of: "0.0" if of == "numpy" else version(of))
     assert library_versions([STEPS[name].module]) == found | {"numpy": "0.0"}

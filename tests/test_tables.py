@@ -101,6 +101,14 @@ def test_slider_pictures_have_captions() -> None:
 def test_matches_print_gaps_as_dashes() -> None:
     row = {"au": 1, "map_d": 3, "auc_d": 0.5, "p_d": 0.31, "auc_untrained_d": 0.4, "auc_expression": 0.9}
     row |= {"map_auc": 4, "auc_auc": 0.75, "p_auc": np.nan, "auc_untrained_auc": 0.6}
+    row |= {
+        "precision_d": 0.55,
+        "hits_d": 0.8,
+        "alarms_d": 0.2,
+        "precision_auc": 0.65,
+        "hits_auc": 0.85,
+        "alarms_auc": 0.15,
+    }
     row |= {"p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
     matches = pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}])
     by_d, by_auc = tables.matches_table(matches, "d"), tables.matches_table(matches, "auc")

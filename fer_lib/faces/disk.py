@@ -242,6 +242,8 @@ def _unlisted(archive: zipfile.ZipFile) -> Iterator[str]:
 def _refusal(info: zipfile.ZipInfo) -> str:
     """Why an archive member is not read, or an empty string."""
     name = info.filename.replace("\\", "/")
+    if not name:
+        return "has no name"
     if name.startswith("/") or ".." in name.split("/") or name[1:2] == ":":
         return "points outside the archive"
     if stat.S_ISLNK(info.external_attr >> 16):
