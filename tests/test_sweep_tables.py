@@ -8,12 +8,14 @@ from typing import Any
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.utils.capture import capture_output
 from matplotlib.figure import Figure
 from planted_sweeps import plant, tables
 
 from fer_lib import published
+from fer_lib.claims import CLAIMS, judge
 from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
 from fer_lib.measures.stability import winning_maps
@@ -155,6 +157,17 @@ def test_measures_are_dots_beside_the_level_of_chance(tmp_path: Path) -> None:
     assert [sorted(line.get_ydata()) for line in dots] == [[0.6] * 3, [0.0, 0.01]]
     chance = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert chance == [0]
+
+
+def test_a_network_stands_beside_untrained_ones_with_its_verdict() -> None:
+    untrained = pd.DataFrame({claim.column: np.linspace(-0.05, 0.05, 20) for claim in CLAIMS.values()})
+    own = pd.Series({claim.column: 0.1 * place for place, claim in enumerate(CLAIMS.values())})
+    found = [judge(name, own[claim.column], untrained[claim.column]) for name, claim in CLAIMS.items()]
+    figure = charts.networks_of_a_claim(found, own, untrained)
+    for ax, verdict, value in zip(figure.axes, found, own, strict=True):
+        assert ax.get_yticklabels()[0].get_text() == f"{verdict.claim}: {verdict.decision}"
+        dots, diamond = (line for line in ax.lines if line.get_linestyle() == "None")
+        assert len(dots.get_xdata()) == 20 and list(diamond.get_xdata()) == [value]
 
 
 def run_page(name: str, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -289,9 +289,8 @@ def networks_of_a_claim(verdicts: Sequence[Verdict], own: pd.Series, untrained: 
         before = untrained[column].dropna().to_numpy(float)
         ax.plot(before, np.linspace(-0.3, 0.3, len(before)), "o", ms=4, color=SECOND, alpha=0.7)
         ax.plot([own[column]], [0], "D", ms=7, color=ACCENT)
-        ax.set_yticks([0], [verdict.claim])
+        ax.set_yticks([0], [f"{verdict.claim}: {verdict.decision}"])
         ax.set_ylim(-0.6, 0.6)
-        ax.text(0.995, 0.06, verdict.decision, transform=ax.transAxes, ha="right", va="bottom", fontsize=8)
     axes[-1, 0].set_xlabel(
         "measure of each claim; diamond: this network, dots: untrained networks, dashed: chance"
     )
