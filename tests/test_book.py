@@ -26,6 +26,18 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
 PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_title_holds_a_formula(name: str) -> None:
+    """Titles stand in the list of pages, also on pages that load no MathJax."""
+    for file in (ROOT / "book" / f"{name}.md", ROOT / "book" / f"{name}.ipynb"):
+        if file.is_file():
+            text = file.read_text("utf-8")
+            if file.suffix == ".ipynb":
+                text = "".join(json.loads(text)["cells"][0]["source"])
+            title = next(line for line in text.splitlines() if line.startswith("# "))
+            assert "$" not in title and "`" not in title, title
+
+
 def test_key_changes_with_everything_that_shapes_outputs(tmp_path: Path) -> None:
     library = tmp_path / "library"
     (library / "render").mkdir(parents=True)
