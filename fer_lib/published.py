@@ -34,8 +34,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 COLUMNS = ("run", "table", "item", "name", "value", "text")
 MODULES = ("render.dataset", "study")
 """Modules whose code, with that of what they import, shapes the numbers."""
-FOLDER = Path(__file__).resolve().parents[1] / "book" / "sweeps"
-"""Where the tables lie that the book ships."""
+FOLDER = Path(__file__).resolve().parents[1] / "book" / "sweeps"  # where the tables lie that the book ships
 
 _DIGITS = 6
 # What does not shape a number, or is part of what the faces are.
