@@ -143,6 +143,11 @@ class Training(_Config):
         bounds=Bounds(min(LEAST_CROP.values()), 512),
     )
 
+    architecture: str = _parameter(
+        "layers behind the convolutions: the paper's, or those of its predecessor (Breuer and Kimmel 2017), with half the hidden units",
+        "paper",
+        choices=("paper", "breuer_kimmel"),
+    )
     padding: int = _parameter(
         "zero padding of the 5x5 convolutions (paper: not stated)", 0, choices=tuple(LEAST_CROP)
     )
@@ -180,6 +185,10 @@ class Training(_Config):
         "nats by which the training loss has to fall in `patience` passes (paper: undefined)",
         0.01,
         bounds=Bounds(0, 100),
+    )
+    shuffled_labels: bool = _parameter(
+        "a control: expressions are dealt out anew among the training pictures, so that the filters move and learn no expression",
+        False,
     )
     precision: str = _parameter(
         "in what the network is trained: float32, bfloat16 (weights stay float32), or auto: bfloat16 where the hardware has it",

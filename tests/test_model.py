@@ -105,6 +105,7 @@ def test_damaged_files_are_named(tmp_path):
         (dict(dropout=1.0), "dropout=1.0"),
         (dict(size=30), "size=30 is too small"),
         (dict(initialisation="xavier"), "choose one of he, fan_in, small, paper"),
+        (dict(architecture="resnet"), "choose one of paper, breuer_kimmel"),
         (dict(std=0.0), "std=0.0"),
     ],
 )

@@ -13,7 +13,15 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 
 from fer_lib.errors import FerError
-from fer_lib.measures.stability import count_decisions, kendalls_w, overlap, winning_maps
+from fer_lib.measures.stability import (
+    by_movement,
+    count_decisions,
+    follows_movement,
+    kendalls_w,
+    overlap,
+    winning_maps,
+)
+from fer_lib.plot.regimes import PANELS, selectivity_against_movement
 
 
 def test_verdicts_are_counted_with_wilsons_interval() -> None:
@@ -82,3 +90,56 @@ def test_which_maps_win() -> None:
         {"AU": 2, "networks": 1, "maps": 1, "commonest": 3, "times": 1, "compared": 0, "before": 0},
     ]
     assert winning_maps(winners.iloc[:0], before).empty
+
+
+def networks() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Four networks as notebooks record them: one that took no step, two that moved, one that diverged."""
+    training = pd.DataFrame(
+        {
+            "run": ["still", "lazy", "rich", "gone"],
+            "ended": ["untrained", "converged", "epochs", "diverged"],
+            "initialisation": ["he", "he", "fan_in", "paper"],
+            "learning_rate": [np.nan, 0.001, 0.01, 0.01],
+            "moved_conv3": [0.0, 0.04, 0.2, np.nan],
+            "accuracy": [0.1, 0.8, 0.9, np.nan],
+        }
+    )
+    winners = pd.DataFrame(
+        {
+            "run": ["still", "still", "lazy", "rich"],
+            "auc_auc": [0.6, 0.8, 0.75, np.nan],
+            "auc_d": [0.5, 0.4, 0.3, 0.2],
+        }
+    )
+    selectivity = pd.DataFrame({"run": ["lazy", "rich", "rich"], "among units": [0.5, 0.6, 0.8]})
+    return training, winners, selectivity
+
+
+def test_networks_stand_beside_how_far_they_moved() -> None:
+    table = by_movement(*networks()).set_index("run")
+    assert list(table.index) == ["still", "lazy", "rich"], "one that diverged has moved nowhere in particular"
+    assert table["rate"].tolist() == [0, 0.001, 0.01] and table["moved"].tolist() == [0, 0.04, 0.2]
+    assert table.loc["still", ["auc", "auc_d"]].tolist() == pytest.approx([0.7, 0.45])
+    assert np.isnan(table.loc["rich", "auc"]) and np.isnan(table.loc["still", "selective"])
+    assert table.loc["rich", "selective"] == pytest.approx(0.7)
+
+
+def test_what_follows_movement() -> None:
+    table = by_movement(*networks())
+    assert follows_movement(table, "accuracy") == (pytest.approx(1), pytest.approx(0), 3)
+    assert follows_movement(table, "auc_d")[0] == pytest.approx(-1)
+    few = follows_movement(table, "auc")
+    assert math.isnan(few[0]) and math.isnan(few[1]) and few[2] == 2
+    alike = follows_movement(table.assign(accuracy=0.5), "accuracy")
+    assert math.isnan(alike[0]) and alike[2] == 3
+
+
+def test_every_network_is_drawn_once_in_each_panel() -> None:
+    table = by_movement(*networks())
+    figure = selectivity_against_movement(table)
+    for ax, column in zip(figure.axes, PANELS, strict=True):
+        drawn = np.concatenate([dots.get_offsets() for dots in ax.collections])
+        known = table[["moved", column]].dropna().to_numpy()
+        finite = drawn[np.isfinite(np.ma.filled(drawn, np.nan)).all(axis=1)]
+        assert sorted(map(tuple, finite.tolist())) == sorted(map(tuple, known.tolist()))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["he", "fan_in", "no step"]

@@ -17,7 +17,7 @@ from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network import checkpoint, training
-from fer_lib.network.batches import Loader
+from fer_lib.network.batches import Loader, shuffled
 from fer_lib.network.folds import cross_validate
 from fer_lib.network.repeatable import repeatable
 from fer_lib.network.splits import Split
@@ -295,6 +295,29 @@ def test_test_pictures_never_decide(finished, tmp_path):
     none = train(CROPS, labels, TRAIN, [], HP, classes=2, seed=3, folder=tmp_path / "b", progress=False)
     assert bits(tmp_path / "a")[0] == bits(finished)[0] == bits(tmp_path / "b")[0]
     assert none.predictions.shape == (0, 2) and none.history["test_loss"].isna().all()
+
+
+def test_shuffled_labels_are_those_of_the_training_pictures_in_another_order(finished, tmp_path):
+    dealt = shuffled(LABELS, TRAIN, seed=3)
+    assert sorted(dealt[TRAIN]) == sorted(LABELS[TRAIN]) and (dealt[TRAIN] != LABELS[TRAIN]).any()
+    assert (dealt[TEST] == LABELS[TEST]).all()
+    control = run(tmp_path / "control", replace(HP, shuffled_labels=True), seed=3)
+    by_hand = train(
+        CROPS, dealt, TRAIN, TEST, HP, classes=2, seed=3, folder=tmp_path / "by hand", progress=False
+    )
+    assert bits(tmp_path / "control")[:3] == bits(tmp_path / "by hand")[:3]
+    assert np.array_equal(control.test, by_hand.test), "tested on the labels that the pictures have"
+    assert bits(tmp_path / "control")[0] != bits(finished)[0]
+
+
+def test_the_predecessors_head_is_trained_and_comes_back(tmp_path):
+    hp = replace(HP, architecture="breuer_kimmel")
+    trained = run(tmp_path / "a", hp)
+    assert trained.model.classifier.fc1.out_features == 512
+    assert trained.model.classifier.dropout_maps.p == 0.25
+    run(tmp_path / "b", hp)
+    assert bits(tmp_path / "a") == bits(tmp_path / "b")
+    assert "dropout_maps" not in dict(run(tmp_path / "c").model.classifier.named_children())
 
 
 def test_stops_when_converged(tmp_path):

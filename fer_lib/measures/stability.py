@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, friedmanchisquare, rankdata
+from scipy.stats import binomtest, friedmanchisquare, rankdata, spearmanr
 
 from fer_lib.errors import FerError
 
@@ -143,3 +143,63 @@ def winning_maps(winners: pd.DataFrame, untrained: pd.DataFrame) -> pd.DataFrame
         )
     columns = ["AU", "networks", "maps", "commonest", "times", "compared", "before"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def by_movement(training: pd.DataFrame, winners: pd.DataFrame, selectivity: pd.DataFrame) -> pd.DataFrame:
+    """Put beside how far training moved the filters of each network what its maps then tell about action units.
+
+    Parameters
+    ----------
+    training, winners, selectivity
+        Tables that notebooks record (`fer_lib.published.Published.recorded`), of the same networks; those that diverged are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each network: ``run``, ``start`` (distribution of its first weights), ``rate`` (0 for one that takes no step), ``moved``
+        (relative change of conv3's weights, 0 without a step), ``accuracy``, and, means over action units, ``auc`` (of the map that AUC
+        chose on other people), ``auc_d`` (of that which D chose) and ``selective`` (share of the other units that move D's map less when
+        they are switched on). NaN where a network has no such number.
+    """
+    kept = training[training["ended"] != "diverged"]
+    units, effects = (
+        winners.groupby("run")[["auc_auc", "auc_d"]].mean(),
+        selectivity.groupby("run")["among units"].mean(),
+    )
+    rates = kept["learning_rate"] if "learning_rate" in kept else pd.Series(np.nan, kept.index)
+    stepped = kept["ended"] != "untrained"
+    return pd.DataFrame(
+        {
+            "run": kept["run"],
+            "start": kept["initialisation"],
+            "rate": rates.where(stepped, 0.0),
+            "moved": kept["moved_conv3"].where(stepped, 0.0),
+            "accuracy": kept["accuracy"],
+            "auc": kept["run"].map(units["auc_auc"]),
+            "auc_d": kept["run"].map(units["auc_d"]),
+            "selective": kept["run"].map(effects),
+        }
+    ).reset_index(drop=True)
+
+
+def follows_movement(networks: pd.DataFrame, measure: str) -> tuple[float, float, int]:
+    """Return whether a measure grows with movement: Spearman's rank correlation over networks, its p, and how many networks there are.
+
+    Parameters
+    ----------
+    networks
+        From `by_movement`; rows without a number are left out.
+    measure
+        One of its columns.
+
+    Returns
+    -------
+    tuple
+        Correlation and two-sided p are NaN with fewer than three networks, or where all have moved, or scored, alike. p takes networks for
+        independent draws.
+    """
+    known = networks[["moved", measure]].dropna()
+    if len(known) < 3 or (known.nunique() < 2).any():
+        return float("nan"), float("nan"), len(known)
+    found = spearmanr(known["moved"], known[measure])
+    return float(found.statistic), float(found.pvalue), len(known)

@@ -18,6 +18,7 @@ from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Augment, Evaluate, picture_generator
+from fer_lib.network.repeatable import SHUFFLE, stream
 
 
 def checked(
@@ -67,6 +68,13 @@ def _rows(name: str, rows: Any) -> np.ndarray:
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise FerError(f"{name} is {array.dtype} of shape {array.shape}; give the numbers of rows, (n,)")
     return array.astype(np.int64)
+
+
+def shuffled(labels: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return labels of which those of some rows are dealt out anew among these; each class keeps its number of pictures."""
+    dealt = labels.copy()
+    dealt[rows] = np.random.default_rng(stream(seed, 0, SHUFFLE)).permutation(labels[rows])
+    return dealt
 
 
 def digest_of(crops: Sequence[np.ndarray], *arrays: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """The paper's network: three blocks of 5x5 convolution, ReLU and 2x2 max pooling, then two linear layers.
 
-Section 2.2: the blocks have 64, 128 and 256 maps, the hidden linear layer 1,024 units.
+Section 2.2: the blocks have 64, 128 and 256 maps, the hidden linear layer 1,024 units. The network of Breuer and Kimmel (2017, section 3),
+whose experiment the paper varies, has the same blocks and another head.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -26,8 +27,17 @@ from fer_lib.network.stack import Field, field_of, read_stack
 __all__ = ["ExpressionNet", "describe", "initialise", "load", "save"]
 
 MAPS = (64, 128, 256)
-HIDDEN = 1024
 KERNEL = 5
+
+
+class Head(NamedTuple):
+    """What follows the convolutions."""
+
+    hidden: int  # units of the hidden linear layer
+    dropped: float  # share of the last maps' units that training drops
+
+
+ARCHITECTURES = {"paper": Head(1024, 0.0), "breuer_kimmel": Head(512, 0.25)}
 
 # Standard deviation of the Gaussian that the weights are drawn from, as a function of the layer's fan-in.
 INITIALISATIONS: dict[str, Callable[[int], float]] = {
@@ -60,6 +70,8 @@ class ExpressionNet(nn.Module):
         Standard deviation that replaces the one that ``initialisation`` gives, for all layers.
     generator
         Random generator of the weights; torch's global one if None.
+    architecture
+        ``paper``, or ``breuer_kimmel``: half as many hidden units, and dropout also before them.
 
     Raises
     ------
@@ -89,8 +101,14 @@ class ExpressionNet(nn.Module):
         initialisation: str = "he",
         std: float | None = None,
         generator: torch.Generator | None = None,
+        architecture: str = "paper",
     ) -> None:
         super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise FerError(
+                f"architecture {architecture!r} is unknown: choose one of {', '.join(ARCHITECTURES)}"
+            )
+        head = ARCHITECTURES[architecture]
         for name, value, least in (
             ("classes", classes, 2),
             ("padding", padding, 0),
@@ -109,6 +127,7 @@ class ExpressionNet(nn.Module):
             channels=channels,
             initialisation=initialisation,
             std=std,
+            architecture=architecture,
         )
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for i, (maps_in, maps_out) in enumerate(zip((channels, *MAPS), MAPS, strict=False), start=1):
@@ -116,15 +135,15 @@ class ExpressionNet(nn.Module):
             layers[f"relu{i}"] = nn.ReLU()
             layers[f"pool{i}"] = nn.MaxPool2d(2)
         self.features = nn.Sequential(layers)
-        self.classifier = nn.Sequential(
-            OrderedDict(
-                flatten=nn.Flatten(),
-                fc1=nn.Linear(MAPS[-1] * side * side, HIDDEN),
-                relu=nn.ReLU(),
-                dropout=nn.Dropout(dropout),
-                fc2=nn.Linear(HIDDEN, classes),
-            )
-        )
+        behind: OrderedDict[str, nn.Module] = OrderedDict()
+        if head.dropped:
+            behind["dropout_maps"] = nn.Dropout(head.dropped)
+        behind["flatten"] = nn.Flatten()
+        behind["fc1"] = nn.Linear(MAPS[-1] * side * side, head.hidden)
+        behind["relu"] = nn.ReLU()
+        behind["dropout"] = nn.Dropout(dropout)
+        behind["fc2"] = nn.Linear(head.hidden, classes)
+        self.classifier = nn.Sequential(behind)
         initialise(self, initialisation, generator, std)
 
     def forward(self, pictures: Tensor) -> Tensor:

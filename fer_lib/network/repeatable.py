@@ -14,6 +14,9 @@ import torch
 
 from fer_lib.errors import FerError
 
+INITIALISATION, ORDER, DROPOUT, SHUFFLE = range(4)
+"""Purposes of random numbers in training, see `stream`."""
+
 
 def usable_device(device: str | torch.device) -> torch.device:
     """Return the device of this name, or raise a FerError if nothing can be calculated on it here."""

@@ -18,9 +18,8 @@ from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.network.batches import Loader
 from fer_lib.network.model import ExpressionNet
-from fer_lib.network.repeatable import precision_of, stream
+from fer_lib.network.repeatable import DROPOUT, INITIALISATION, ORDER, precision_of, stream
 
-_INITIALISATION, _ORDER, _DROPOUT = range(3)
 _MOMENTUM = "momentum."
 
 
@@ -78,7 +77,8 @@ class Trainer:
                 dropout=hp.dropout,
                 size=hp.crop,
                 initialisation=hp.initialisation,
-                generator=torch.Generator().manual_seed(stream(seed, 0, _INITIALISATION)),
+                generator=torch.Generator().manual_seed(stream(seed, 0, INITIALISATION)),
+                architecture=hp.architecture,
             )
             self.model = built.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._start = {name: weight.detach().clone() for name, weight in _weights(self.model).items()}
@@ -127,8 +127,8 @@ class Trainer:
 
     def begin(self, epoch: int, rows: np.ndarray) -> list[np.ndarray]:
         """Begin an epoch (from 1) and return its batches: the rows in a new order."""
-        order = np.random.default_rng(stream(self.seed, epoch, _ORDER)).permutation(rows)
-        torch.manual_seed(stream(self.seed, epoch, _DROPOUT))
+        order = np.random.default_rng(stream(self.seed, epoch, ORDER)).permutation(rows)
+        torch.manual_seed(stream(self.seed, epoch, DROPOUT))
         self.model.train()
         return [
             order[start : start + self.hp.batch_size] for start in range(0, len(order), self.hp.batch_size)

@@ -19,7 +19,7 @@ from fer_lib.artifacts.files import write_aside
 from fer_lib.config import Training
 from fer_lib.errors import FerError
 from fer_lib.network import model as network
-from fer_lib.network.batches import Loader, checked, digest_of
+from fer_lib.network.batches import Loader, checked, digest_of, shuffled
 from fer_lib.network.checkpoint import (
     Checkpoint,
     check_request,
@@ -158,6 +158,7 @@ def train(
     """
     labels, train_idx, test_idx = checked(crops, labels, train_idx, test_idx, classes)
     seed, kind = whole_seed(seed), usable_device(device).type
+    learned = shuffled(labels, train_idx, seed) if hp.shuffled_labels else labels
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     request = {
@@ -165,7 +166,7 @@ def train(
         "precision": precision_of(hp.precision, device),
         "classes": classes,
         "seed": seed,
-        "data": digest_of(crops, labels, train_idx, test_idx),
+        "data": digest_of(crops, learned, train_idx, test_idx),
     }
     environment = {name: metadata.version(name) for name in ("torch", "torchvision", "numpy")}
     environment["device"] = kind
@@ -188,7 +189,7 @@ def train(
         )
         with bar:
             while len(history) < hp.epochs and not _ended(history, hp):
-                history.append(_epoch(trainer, loader, labels, train_idx, test_idx, history, bar))
+                history.append(_epoch(trainer, loader, learned, train_idx, test_idx, history, bar))
                 write_checkpoint(folder, Checkpoint(history, trainer.state(), threads), request, environment)
         predictions = predict(trainer.model, loader, test_idx).reshape(len(test_idx), classes)
     if not np.isfinite(predictions).all():
