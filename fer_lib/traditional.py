@@ -9,6 +9,7 @@ detectors that did not see the person, since scores on a detector's own training
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,16 @@ from torch.nn.functional import grid_sample
 from fer_lib.artifacts.files import save_array
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.hog import hog
+from fer_lib.measures.likeness import Pictures
 from fer_lib.measures.ranks import auc, average_precision
 
 Floats = NDArray[np.float64]
 
 RIGID = (36, 39, 42, 45, *range(27, 36))  # landmarks that no expression moves much: corners of the eyes, nose
+
+_PICTURES = 256  # that are described at a time
+_IN_MEMORY = 2**26  # descriptors' numbers that are kept there: 256 MiB
+_MOST = 20_000  # pictures that principal components are made of, and that are reduced to them at a time
 
 
 class Region(NamedTuple):
@@ -125,33 +131,79 @@ class Traditional:
 
 
 def descriptors(
-    frames: ArrayLike, landmarks: ArrayLike | None = None, reference: ArrayLike | None = None
+    frames: Pictures,
+    landmarks: ArrayLike | None = None,
+    reference: ArrayLike | None = None,
+    *,
+    count: int | None = None,
 ) -> tuple[NDArray[np.float32], Floats]:
     """Describe faces by HOG of the regions of `REGIONS`.
 
     Parameters
     ----------
     frames
-        Grey pictures, shape (N, h, w), as the network sees them.
+        Grey pictures, shape (N, h, w), as the network sees them, or a function that gives those of some numbers (n,), shape (n, h, w). It
+        is asked for each picture once, and for a few at a time.
     landmarks
         Their 68 landmarks in the same pixels, shape (N, 68, 2), x and y. Faces with an unknown one, or all
         faces without this argument, are taken as they are.
     reference
         Row numbers of the faces whose mean the others are aligned to, the training faces; all by default.
+    count
+        N, where `frames` is a function.
 
     Returns
     -------
     tuple of ndarray
-        Descriptors (N, d) and the regions' corners (N, regions, 4, 2), as in `Traditional`.
+        Descriptors (N, d), of large sets in a temporary file that vanishes with them, and the regions' corners (N, regions, 4, 2), as in
+        `Traditional`.
     """
-    grey = torch.as_tensor(np.asarray(frames, dtype=np.float32))
-    if grey.ndim != 3:
-        raise FerError(f"frames have shape {tuple(grey.shape)}; (N, height, width) is expected")
+    if callable(frames):
+        if count is None:
+            raise FerError("frames are given by a function: say how many there are with count=")
+        some, total = frames, count
+    else:
+        grey = np.asarray(frames, dtype=np.float32)
+        some, total = (lambda rows: grey[rows]), len(grey)
+    first = np.asarray(some(np.arange(min(total, 1))), np.float32)
+    if first.ndim != 3:
+        raise FerError(f"frames have shape {(total, *first.shape[1:])}; (N, height, width) is expected")
+    height, width = first.shape[1:]
+    template, turn, shift = _alignment(total, landmarks, reference)
+    boxes = [_box(region, template, height, width) for region in REGIONS.values()]
+    described: NDArray[np.float32] | None = None
+    corners = np.empty((total, len(boxes), 4, 2))
+    for start in range(0, total, _PICTURES):
+        part = slice(start, min(start + _PICTURES, total))
+        found, corners[part] = _describe(
+            np.asarray(some(np.arange(total)[part]), np.float32), boxes, turn[part], shift[part]
+        )
+        if described is None:
+            described = _table(total, found.shape[1])
+        described[part] = found
+    return (np.empty((0, 0), np.float32) if described is None else described), corners
+
+
+def _table(rows: int, columns: int) -> NDArray[np.float32]:
+    """Room for numbers: in memory if they are few, else in a file without a name."""
+    if rows * columns <= _IN_MEMORY:
+        return np.empty((rows, columns), np.float32)
+    # The map keeps the file alive after it is closed here, and it has no name that could be left over.
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float32, "w+", shape=(rows, columns))
+
+
+def _describe(
+    pictures: NDArray[np.float32],
+    boxes: Sequence[tuple[float, ...]],
+    turn: NDArray[np.complex128],
+    shift: NDArray[np.complex128],
+) -> tuple[NDArray[np.float32], Floats]:
+    """Descriptors and corners of some pictures, each turned and shifted onto the mean face; see `descriptors`."""
+    grey = torch.as_tensor(pictures)
     height, width = grey.shape[1:]
-    template, turn, shift = _alignment(len(grey), landmarks, reference)
     parts, corners = [], []
-    for region in REGIONS.values():
-        left, top, right, bottom = _box(region, template, height, width)
+    for region, (left, top, right, bottom) in zip(REGIONS.values(), boxes, strict=True):
         rows, columns = (np.arange(count) + 0.5 for count in region.size)
         x = left + columns / region.size[1] * (right - left)
         y = top + rows / region.size[0] * (bottom - top)
@@ -173,7 +225,7 @@ def descriptors(
 
 
 def fit(
-    frames: ArrayLike,
+    frames: Pictures,
     labels: ArrayLike,
     present: pd.DataFrame,
     people: ArrayLike,
@@ -206,7 +258,7 @@ def fit(
     folds
         Folds of people in which the scores that the decision learns from are made.
     components
-        Principal components kept at most.
+        Principal components kept at most. Of more than 20,000 training pictures they are those of that many, evenly chosen.
     penalty
         Inverse strength of the regressions' L2 penalty (scikit-learn's C).
     seed
@@ -230,7 +282,9 @@ def fit(
         )
     if len(np.unique(classes[train][classes[train] >= 0])) < 2:
         raise Lacking("the training pictures show fewer than two expressions; give more pictures")
-    described, corners = descriptors(frames, landmarks, train)
+    described, corners = descriptors(
+        frames, landmarks, train, count=len(classes) if callable(frames) else None
+    )
     # Imported where it is used: it takes longer to load than most notebooks need to run.
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
@@ -295,10 +349,16 @@ def _detect(
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
 
-    kept = min(components, len(learn) - 1, described.shape[1])
+    kept = min(components, min(len(learn), _MOST) - 1, described.shape[1])
     # scikit-learn's seeds have 32 bits.
-    reduce = PCA(kept, svd_solver="randomized", random_state=seed % 2**32).fit(described[learn])
-    seen, new = reduce.transform(described[learn]), reduce.transform(described[score])
+    few = learn if len(learn) <= _MOST else learn[np.linspace(0, len(learn) - 1, _MOST).astype(int)]
+    reduce = PCA(kept, svd_solver="randomized", random_state=seed % 2**32).fit(described[few])
+
+    def reduced(rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        parts = [rows[start : start + _MOST] for start in range(0, len(rows), _MOST)]
+        return np.concatenate([reduce.transform(described[part]) for part in parts])
+
+    seen, new = reduced(learn), reduced(score)
     # One common scale keeps the components' relative weight, which the penalty then respects.
     common = np.sqrt((seen**2).mean()) or 1.0
     out = np.empty((len(score), marks.shape[1]))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from fer_lib import traditional
 from fer_lib.errors import FerError
 from fer_lib.traditional import REGIONS, Traditional, descriptors, fit
 
@@ -50,6 +51,37 @@ def test_planted_units_and_expressions_are_found():
         row = result.detection.set_index("au").loc[au]
         assert row["auc"] == pytest.approx(roc_auc_score(present.loc[test, au], result.scores[au]))
         assert row["positives"] == present.loc[test, au].sum()
+
+
+def test_pictures_by_a_function_in_parts_and_in_a_file_give_the_same(monkeypatch):
+    frames, label, present, people = faces()
+    train, test = split(people)
+    whole = fit(frames, label, present, people, train, test)
+    asked = []
+
+    def given(rows):
+        asked.append(len(rows))
+        return frames[rows]
+
+    monkeypatch.setattr(traditional, "_PICTURES", 7)
+    monkeypatch.setattr(traditional, "_IN_MEMORY", 0)
+    parts = fit(given, label, present, people, train, test)
+    assert isinstance(descriptors(frames)[0], np.memmap) and max(asked) == 7
+    for name in ("detection", "scores", "pictures"):
+        pd.testing.assert_frame_equal(getattr(whole, name), getattr(parts, name))
+    np.testing.assert_array_equal(whole.corners, parts.corners)
+
+
+def test_components_of_some_of_many_pictures_detect_as_well(monkeypatch):
+    frames, label, present, people = faces()
+    train, test = split(people)
+    monkeypatch.setattr(traditional, "_MOST", 60)
+    assert (fit(frames, label, present, people, train, test).detection["auc"] > 0.95).all()
+
+
+def test_a_function_needs_the_number_of_pictures():
+    with pytest.raises(FerError, match="count="):
+        descriptors(lambda rows: np.zeros((len(rows), 96, 96)))
 
 
 def test_seeds_of_more_than_32_bits():

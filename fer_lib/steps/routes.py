@@ -35,7 +35,7 @@ def fit_on(
     landmarks = to_input(found.landmarks, table[list(frames.BOX)].to_numpy(float), resize=resize, crop=crop)
     last = (table["position"] == table["length"] - 1).to_numpy()
     return fit(
-        inputs_of(crops, np.arange(len(table)), size=resize, crop=crop)[:, 0].numpy(),
+        lambda rows: inputs_of(crops, rows, size=resize, crop=crop)[:, 0].numpy(),
         labels,
         frames.au_present(table)[list(aus)],
         table["subject"].to_numpy(),
