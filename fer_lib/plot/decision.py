@@ -38,7 +38,7 @@ def maps_swapped(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        From `fer_lib.measures.ablation.remove_keep_patch`.
+        From `fer_lib.measures.patching.remove_keep_patch`.
     """
     figure, axes = panels(1, 2, 8, 0.42 * len(table) + 1.1, sharey=True)
     labels = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
@@ -87,7 +87,7 @@ def logits_of_units(effect: pd.DataFrame, defined: pd.DataFrame) -> Figure:
 
 
 def swaps_table(table: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.measures.ablation.remove_keep_patch`: accuracy with matched and with random maps, and the difference."""
+    """Markdown of `fer_lib.measures.patching.remove_keep_patch`: accuracy with matched and with random maps, and the difference."""
     return describe_rows(
         table,
         "way",

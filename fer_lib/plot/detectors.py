@@ -172,7 +172,7 @@ def summarize_matches(matches: pd.DataFrame) -> str:
     Parameters
     ----------
     matches
-        From `fer_lib.measures.detectors.evaluate_matches`.
+        From `fer_lib.measures.matches.evaluate_matches`.
     """
     tested = matches.dropna(subset=["auc_d", "auc_auc"])
     if tested.empty:
