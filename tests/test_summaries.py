@@ -19,6 +19,7 @@ from fer_lib.plot import (
     saliency,
     training,
 )
+from fer_lib.plot.text import percent
 from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
 
 
@@ -212,7 +213,7 @@ def test_what_is_not_decided_says_what_could_have_been_seen() -> None:
     ("share", "digits", "text"), [(0.256, 0, "26 %"), (0.256, 1, "25.6 %"), (np.nan, 1, "—"), (1, 0, "100 %")]
 )
 def test_percent(share: float, digits: int, text: str) -> None:
-    assert text.percent(share, digits) == text
+    assert percent(share, digits) == text
 
 
 def test_matches_in_sentences() -> None:
