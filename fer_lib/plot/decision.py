@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fer_lib.measures.ablation import Ablation
 from fer_lib.measures.comparisons import LEVEL, Comparison
-from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, legend_above, panels, styled
+from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, legend_above, panels, show_signed, styled
 from fer_lib.plot.text import describe_rows, listed, percent
 
 
@@ -74,14 +74,12 @@ def logits_of_units(effect: pd.DataFrame, defined: pd.DataFrame) -> Figure:
     values, named = effect.to_numpy().T, defined.to_numpy(bool).T
     figure, axes = panels(1, 1, 0.36 * len(effect) + 2.1, 0.33 * effect.shape[1] + 1.1)
     ax = axes[0, 0]
-    limit = max(1e-9, float(np.abs(values).max()))
-    shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
+    shown = show_signed(ax, values, aspect="auto")
     for row, column in np.argwhere(named):
         ax.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor=INK, lw=1.4))
     ax.set_xticks(range(len(effect)), [str(au) for au in effect.index])
     ax.set_yticks(range(effect.shape[1]), list(effect.columns))
     ax.set_xlabel("action unit switched on")
-    ax.spines[:].set_visible(False)
     figure.colorbar(shown, ax=ax, label="change of the logit\n(standard deviations)")
     return figure
 

@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fer_lib.errors import Lacking
-from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, legend_above, panels, styled, unit_panels
+from fer_lib.plot.style import (
+    ACCENT,
+    INK,
+    PALE,
+    SECOND,
+    legend_above,
+    panels,
+    show_signed,
+    styled,
+    unit_panels,
+)
 from fer_lib.plot.text import markdown_table, two_digits, with_interval
 
 
@@ -36,15 +46,13 @@ def intervention_grid(effect: pd.DataFrame, chosen: pd.Series) -> Figure:
     values = effect.loc[aus, chosen.loc[aus]].to_numpy().T
     figure, axes = panels(1, 1, 6.4, 5.4)
     ax = axes[0, 0]
-    limit = max(1e-9, float(np.abs(values).max()))
-    shown = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    shown = show_signed(ax, values)
     for i in range(len(aus)):
         ax.add_patch(Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=INK, lw=1.2))
     ax.set_xticks(range(len(aus)), [str(au) for au in aus])
     ax.set_yticks(range(len(aus)), [f"{au}: map {chosen[au]}" for au in aus])
     ax.set_xlabel("action unit switched on")
     ax.set_ylabel("action unit and the map matched to it")
-    ax.spines[:].set_visible(False)
     figure.colorbar(shown, ax=ax, shrink=0.7, label="change of the map's maximum (standard deviations)")
     return figure
 

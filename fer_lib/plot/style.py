@@ -14,6 +14,7 @@ import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 INK, ACCENT, SECOND, PALE = "#222222", "#c1440e", "#1f6f8b", "#b8b8b8"
 STYLE: dict[str, object] = {
@@ -103,3 +104,10 @@ def legend_above(figure: Figure, ax: Axes, columns: int) -> None:
     """Put the legend of one panel above all panels, with entries side by side in this many columns."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def show_signed(ax: Axes, values: np.ndarray, **options: Any) -> AxesImage:
+    """Show a matrix in two colours that part at 0."""
+    limit = max(1e-9, float(np.abs(values).max()))
+    ax.spines[:].set_visible(False)
+    return ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, **options)
