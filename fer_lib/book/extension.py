@@ -53,7 +53,7 @@ REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issu
 
 
 _PLOT = Path(__file__).resolve().parents[1] / "plot"
-MAKERS = {file.stem: f"fer_lib.plot.{file.stem}" for file in _PLOT.glob("*.py")} | {
+MAKERS = {file.stem: f"fer_lib.plot.{file.stem}" for file in _PLOT.glob("[a-z]*.py")} | {
     "report": "fer_lib.judges.report",
     "speed": "fer_lib.book.speed",
 }
