@@ -2,7 +2,7 @@
 
 The rule is the same for all (`decide`): the measure has to lie above each control, first of all above that of untrained networks. What
 it is about is the network, for filters that learned nothing have strongest pictures, projections and largest distances too. Words for
-readers are made from the numbers elsewhere (`fer_lib.plot.summaries`).
+readers are made from the numbers elsewhere (`fer_lib.plot.conclusions`).
 """
 
 from __future__ import annotations

@@ -281,7 +281,7 @@ def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -
 def claims_command(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Print what became of the paper's four claims: verdicts, measures and controls, as the summary of the book has them."""
     settings = _settings(preset, faces, given)
-    from fer_lib.plot.summaries import claims_text
+    from fer_lib.plot.conclusions import claims_text
     from fer_lib.study import Study
 
     study = Study(settings).trainable()

@@ -16,17 +16,19 @@ from scipy.stats import binom, binomtest
 from torch import nn
 
 from fer_lib.errors import FerError
-from fer_lib.measures.ablation import ablate, remove_keep_patch
+from fer_lib.measures.ablation import ablate
 from fer_lib.measures.alignment import other_maps
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.comparisons import between_networks
 from fer_lib.measures.criteria import criteria_test
-from fer_lib.measures.detectors import detection_controls, within_expression
 from fer_lib.measures.distance import distances
 from fer_lib.measures.distance_null import distance_p_values, largest_distances
 from fer_lib.measures.dose_response import dose_response, dose_tests
+from fer_lib.measures.expression_controls import within_expression
 from fer_lib.measures.held_out import held_out_detectors
+from fer_lib.measures.matches import detection_controls
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
+from fer_lib.measures.patching import remove_keep_patch
 
 Generator = np.random.Generator
 Simulation = Callable[[Generator], float]

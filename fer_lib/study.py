@@ -27,7 +27,7 @@ from fer_lib.faces import table as frames
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.digest import MEMORY, digest_of_faces, record_of_faces
 from fer_lib.faces.disk import is_system_file
-from fer_lib.measures import ablation, choices, detectors, distance, distance_null
+from fer_lib.measures import ablation, choices, detectors, distance, distance_null, matches, patching
 from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.comparisons import Comparison, against_draws, between_networks
@@ -494,7 +494,7 @@ class Study:
 
     @cached_property
     def matches(self) -> pd.DataFrame:
-        """C3: the maps that D and AUC choose for each coded AU, tested on other people; see `fer_lib.measures.detectors.evaluate_matches`.
+        """C3: the maps that D and AUC choose for each coded AU, tested on other people; see `fer_lib.measures.matches.evaluate_matches`.
 
         ``p_within`` is the p of the best map on all people when units change places within an expression only.
         """
@@ -670,7 +670,7 @@ class Study:
 
     @cached_property
     def maps_swapped(self) -> pd.DataFrame:
-        """C4: the matched maps removed, kept alone, and patched; see `fer_lib.measures.ablation.remove_keep_patch`.
+        """C4: the matched maps removed, kept alone, and patched; see `fer_lib.measures.patching.remove_keep_patch`.
 
         On those labelled test pictures whose sequence begins with a neutral picture, which is what is patched; without any on all labelled
         test pictures, and nothing is patched. `Lacking` if no map was matched, or so many that none are left to compare with.
@@ -679,7 +679,7 @@ class Study:
         maps = len(self.exemplars.dead)
         if 2 * len(matched) > maps:
             raise Lacking(f"{len(matched)} of {maps} maps are matched, and too few are left to compare with")
-        return ablation.remove_keep_patch(
+        return patching.remove_keep_patch(
             self.network.classifier,
             partial(self._pooled, pictures),
             self.labels[pictures],
@@ -818,7 +818,7 @@ class Study:
     def _detection_controls(self) -> list[Comparison]:
         """C3: the matched maps on the test people against chance and against what the expression alone says."""
         people, aus = self.split_of_all, list(self.matchable())
-        return detectors.detection_controls(
+        return matches.detection_controls(
             self.responses.maximum,
             self.present[aus],
             self.apexes(people.train),

@@ -9,15 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from fer_lib.errors import FerError
-from fer_lib.measures.ablation import (
-    _effect,
-    ablate,
-    keep_only,
-    logits_without,
-    loudness,
-    matched_sets,
-    remove_keep_patch,
-)
+from fer_lib.measures.ablation import ablate
+from fer_lib.measures.map_removal import logits_without, loudness
+from fer_lib.measures.patching import compare_with_random_sets, remove_keep_patch
+from fer_lib.measures.random_sets import matched_sets
 
 
 def network(maps=12, side=3, hidden=20, classes=4, seed=0):
@@ -48,12 +43,13 @@ def test_equal_to_running_the_network_on_changed_planes(seed, baseline):
 def test_loudness_is_the_length_of_a_maps_contribution():
     classifier, pooled = network()
     pooled[:, 3] = 0
-    loud = loudness(classifier, pooled)
+    loud, pictures = loudness(classifier, pooled)
+    assert pictures == len(pooled)
     assert loud[3] == 0
     weight = classifier[1].weight.detach().reshape(20, 12, 9)
     expected = np.mean([float((weight[:, 5] @ picture[5].ravel()).norm()) for picture in pooled])
     assert loud[5] == pytest.approx(expected, rel=1e-5)
-    assert loudness(classifier, 3 * pooled) == pytest.approx(3 * loud, rel=1e-5)
+    assert loudness(classifier, 3 * pooled)[0] == pytest.approx(3 * loud, rel=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,16 +112,6 @@ def test_maps_that_carry_the_classes_are_missed_and_others_are_not():
         scores = classifier(torch.from_numpy(pooled))
     assert result.loss == pytest.approx(
         functional.cross_entropy(scores, torch.from_numpy(labels)).item(), rel=1e-5
-    )
-
-
-def test_keep_only_ends_at_chance_and_at_the_whole_network():
-    classifier, pooled, labels = planted()
-    curve = keep_only(classifier, pooled, labels, np.arange(40), [0, 2, 4, 40])
-    assert curve[0] < 0.4
-    assert curve[1] < 0.8
-    assert curve[2:] == pytest.approx(
-        [ablate(classifier, pooled, labels, [9], draws=1).accuracy] * 2, abs=0.02
     )
 
 
@@ -198,7 +184,9 @@ def test_more_people_see_smaller_effects():
     few, many = (
         np.mean(
             [
-                _effect(simulated(rng, 0, people=n), weights(rng, n), 0.05, 0.8)["detectable"]
+                compare_with_random_sets(simulated(rng, 0, people=n), weights(rng, n), 0.05, 0.8)[
+                    "detectable"
+                ]
                 for _ in range(20)
             ]
         )
@@ -212,12 +200,23 @@ def test_an_effect_as_large_as_detectable_is_found_as_often_as_promised():
     """A set whose pictures are lost a little more often than those of equally good random sets."""
     rng = np.random.default_rng(0)
     detectable = np.mean(
-        [_effect(simulated(rng, 0), weights(rng), 0.05, 0.8)["detectable"] for _ in range(30)]
+        [
+            compare_with_random_sets(simulated(rng, 0), weights(rng), 0.05, 0.8)["detectable"]
+            for _ in range(30)
+        ]
     )
     found = np.mean(
-        [_effect(simulated(rng, detectable), weights(rng), 0.05, 0.8)["p"] <= 0.05 for _ in range(200)]
+        [
+            compare_with_random_sets(simulated(rng, detectable), weights(rng), 0.05, 0.8)["p"] <= 0.05
+            for _ in range(200)
+        ]
     )
-    missed = np.mean([_effect(simulated(rng, 0), weights(rng), 0.05, 0.8)["p"] <= 0.05 for _ in range(200)])
+    missed = np.mean(
+        [
+            compare_with_random_sets(simulated(rng, 0), weights(rng), 0.05, 0.8)["p"] <= 0.05
+            for _ in range(200)
+        ]
+    )
     assert 0.65 < found < 0.95 and missed < 0.12
 
 

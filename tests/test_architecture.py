@@ -16,7 +16,7 @@ FLOORS = [
     {"facs", "artifacts"},
     {"config"},
     {"environment", "parameters", "render", "faces"},
-    {"judges", "network", "book"},
+    {"judges", "network"},
     {"probe"},
     {"measures"},
     {"traditional", "claims", "protocols"},

@@ -10,14 +10,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fer_lib.errors import FerError
 from fer_lib.measures import ranks
-from fer_lib.measures.detectors import (
-    LEAST,
-    by_sequence,
-    evaluate_matches,
-    expression_auc,
-    select_and_test,
-    within_expression,
-)
+from fer_lib.measures.detectors import LEAST, by_sequence, select_and_test
+from fer_lib.measures.expression_controls import expression_auc, within_expression
+from fer_lib.measures.matches import evaluate_matches
 from fer_lib.measures.nulls import Null, chosen_p_values, permutation_null
 from fer_lib.measures.ranks import auc, average_precision
 

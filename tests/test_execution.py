@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from fer_lib.book.execution import execute_ahead, make_impersonal
-from fer_lib.plot import charts
+from fer_lib.plot import training
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
@@ -91,8 +91,8 @@ backend: svg
 
 SHOW = """
 import numpy as np
-from fer_lib.plot import charts
-charts.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["happy", "fear"])
+from fer_lib.plot import training
+training.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["happy", "fear"])
 """
 
 
@@ -144,7 +144,7 @@ def test_a_figure_is_shown_with_any_backend_and_matplotlibrc(
     source = nbformat.read(notebook(personal, "a", SHOW), as_version=4)
     ran = NotebookClient(source, startup_timeout=600, extra_arguments=["--log-level=ERROR"]).execute()
     shown = io.BytesIO()
-    figure = charts.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["happy", "fear"])
+    figure = training.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["happy", "fear"])
     figure.savefig(shown, format="png", bbox_inches="tight")
     expected = png([{"data": {"image/png": base64.b64encode(shown.getvalue()), "text/plain": ""}}])
     assert np.array_equal(png(ran.cells[0].outputs), expected)

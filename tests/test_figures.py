@@ -1,4 +1,4 @@
-"""Figures and charts: they show the numbers they are given, and keep hidden faces hidden."""
+"""Figures: they show the numbers they are given, and keep hidden faces hidden."""
 
 from __future__ import annotations
 
@@ -22,7 +22,20 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network.model import ExpressionNet, describe
-from fer_lib.plot import charts, explorer, figures, pictures
+from fer_lib.plot import (
+    decision,
+    detectors,
+    distances,
+    explorer,
+    facial_units,
+    figures,
+    interventions,
+    levels,
+    pictures,
+    saliency,
+    traditional,
+    training,
+)
 from fer_lib.plot.pictures import HIDDEN, Gallery, gallery, grey, signed_grey, strip
 from fer_lib.probe.activations import record
 from fer_lib.probe.deconv import project
@@ -68,7 +81,7 @@ def test_curve_shows_every_epoch() -> None:
     layers = ("conv1", "conv2", "conv3", "fc1", "fc2")
     for number, layer in enumerate(layers, 1):
         history[f"moved_{layer}"] = [0.01 * number, 0.02 * number, 0.03 * number]
-    figure = charts.training_curve(history)
+    figure = training.training_curve(history)
     lines = figure.axes[1].lines
     assert list(lines[0].get_ydata()) == [0.1, 0.5, 0.9]
     assert list(lines[1].get_xdata()) == [2, 3], "epochs without a test leave no gap"
@@ -76,7 +89,7 @@ def test_curve_shows_every_epoch() -> None:
     assert list(moved) == list(layers) and moved["conv2"] == pytest.approx([2, 4, 6])
     assert not any(ax.patches for ax in figure.axes), "nothing converged, nothing is shaded"
     assert len(drawn(figure))
-    for ax in charts.training_curve(history, flat=2).axes:
+    for ax in training.training_curve(history, flat=2).axes:
         (shade,) = ax.patches
         assert (shade.get_x(), shade.get_width()) == (1, 2)
 
@@ -86,7 +99,7 @@ def test_each_network_has_its_curve() -> None:
         {"epoch": [1, 2, 3], "loss": [3.0, 1, 0.5], "test_accuracy": [0.1, 0.5, 0.9]},
         {"epoch": [1, 2], "loss": [2.0, 1.5], "test_accuracy": [0.2, 0.4]},
     ]
-    figure = charts.training_curves(curves)
+    figure = training.training_curves(curves)
     assert [list(line.get_ydata()) for line in figure.axes[0].lines if len(line.get_xdata()) > 1] == [
         curve["loss"] for curve in curves
     ]
@@ -98,7 +111,7 @@ def test_each_network_has_its_curve() -> None:
 
 def test_confusion_counts() -> None:
     truth, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 2, 0])
-    figure = charts.confusion(truth, predicted, ["a", "b", "c"])
+    figure = training.confusion(truth, predicted, ["a", "b", "c"])
     assert sorted(t.get_text() for t in figure.axes[0].texts) == ["1"] * 5
     np.testing.assert_allclose(figure.axes[0].images[0].get_array().sum(1), 1)
     assert len(drawn(figure))
@@ -107,7 +120,7 @@ def test_confusion_counts() -> None:
 def test_largest_distance_is_marked() -> None:
     values = np.linspace(0, 1, 256)
     values[200], values[7] = 5.0, np.nan
-    figure = charts.distance_over_maps(values, au=1, null=np.full(20, 2.5))
+    figure = distances.distance_over_maps(values, au=1, null=np.full(20, 2.5))
     found = words(figure)
     assert "map 200" in found and "largest by chance (90 %)" in found
     assert "AU 1: Inner brow raiser" in found
@@ -125,14 +138,14 @@ def test_largest_distance_is_marked() -> None:
     ],
 )
 def test_distances_without_a_finite_maximum(values: np.ndarray, said: str) -> None:
-    figure = charts.distance_over_maps(values, au=12)
+    figure = distances.distance_over_maps(values, au=12)
     assert said in words(figure)
     assert len(drawn(figure))
 
 
 def test_panels_say_which_unit_is_too_rare() -> None:
-    distances = pd.DataFrame(np.random.default_rng(0).random((2, 8)), index=[1, 4])
-    figure = charts.distance_panels(distances, (1, 4, 11, 27))
+    found = pd.DataFrame(np.random.default_rng(0).random((2, 8)), index=[1, 4])
+    figure = distances.distance_panels(found, (1, 4, 11, 27))
     assert words(figure).count("too few pictures with and without it") == 2
     assert len(drawn(figure))
 
@@ -142,17 +155,17 @@ def test_scores_and_likeness_and_ablation() -> None:
     columns = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
     matches = pd.DataFrame({"au": [1, 2, 4], **{name: rng.random(3) for name in columns}})
     matches.loc[1, "auc_d"] = np.nan
-    figure = charts.detector_scores(matches)
+    figure = detectors.detector_scores(matches)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1", "4"]
     table = pd.DataFrame({"trained": rng.random(9), "untrained": np.nan})
     removed: Any = SimpleNamespace(random=rng.random(20), without=0.4, accuracy=0.8)
-    for one in (figure, charts.likeness_over_maps(table), charts.ablation(removed)):
+    for one in (figure, facial_units.likeness_over_maps(table), decision.accuracy_without_maps(removed)):
         assert len(drawn(one))
 
 
 def test_grid_frames_each_map_under_its_own_unit() -> None:
     effect = pd.DataFrame([[2.0, 0, 0.5], [0, -4, 1]], index=[1, 2])
-    figure = charts.intervention_grid(effect, pd.Series({2: 1, 1: 0, 99: 2}))
+    figure = interventions.intervention_grid(effect, pd.Series({2: 1, 1: 0, 99: 2}))
     ax = figure.axes[0]
     assert np.asarray(ax.images[0].get_array()).tolist() == [[-4, 0], [0, 2]]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["2: map 1", "1: map 0"]
@@ -175,7 +188,7 @@ def test_one_map_or_many_has_a_panel_for_each_unit() -> None:
         for network in ("trained", "untrained")
         for probe, k in (("best map", 1), ("sparse", 1), ("sparse", 256))
     ]
-    figure = charts.one_or_many(pd.DataFrame(rows))
+    figure = detectors.one_or_many(pd.DataFrame(rows))
     titles = [ax.get_title(loc="left") for ax in figure.axes if ax.get_visible()]
     assert titles == [f"AU {au}" for au in (1, 4, 11, 12, 27, 9)]
     lines = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines}
@@ -187,14 +200,14 @@ def test_dose_curves_start_at_the_neutral_face() -> None:
     table = pd.DataFrame(
         {"au": 12, "dose": [1, 5], "change": [0.5, 2.0], "low": [0.0, 1.0], "high": [1.0, 3.0]}
     )
-    figure = charts.dose_curves({"by D": table, "by AUC": table.iloc[:0]})
+    figure = interventions.dose_curves({"by D": table, "by AUC": table.iloc[:0]})
     (ax,) = figure.axes
     line = next(line for line in ax.lines if line.get_label() == "by D")
     assert np.asarray(line.get_xdata()).tolist() == [0, 1, 5]
     assert np.asarray(line.get_ydata()).tolist() == [0, 0.5, 2]
     assert len(drawn(figure))
     with pytest.raises(Lacking, match="matched map"):
-        charts.dose_curves({"by D": table.iloc[:0]})
+        interventions.dose_curves({"by D": table.iloc[:0]})
 
 
 @dataclass(frozen=True)
@@ -318,10 +331,10 @@ def test_traditional_route_shows_the_last_labelled_picture_that_may_be_shown() -
     )
     images = probed().images
     for allowed, truth, decided in ((SHOWN, "surprise", "contempt"), (np.arange(5) == 1, "anger", "anger")):
-        figure = figures.traditional_route(result, images, NAMES, allowed=allowed)
+        figure = traditional.traditional_route(result, images, NAMES, allowed=allowed)
         assert {f"truth: {truth}", decided, "4", "12"} <= set(words(figure))
         assert len(np.unique(images_of(figure)[0])) > 9
-    figure = figures.traditional_route(result, images, NAMES, allowed=HIDE)
+    figure = traditional.traditional_route(result, images, NAMES, allowed=HIDE)
     assert f"truth: {NAMES[7]}" in words(figure) and (images_of(figure)[0] == HIDDEN).all()
 
 
@@ -419,7 +432,7 @@ def test_contact_sheet_has_a_row_per_person() -> None:
 
 def test_style_is_the_books() -> None:
     with mpl.rc_context({"font.size": 30}):
-        figure = charts.confusion(np.array([0]), np.array([0]), ["a"])
+        figure = training.confusion(np.array([0]), np.array([0]), ["a"])
     assert figure.axes[0].xaxis.label.get_size() < 12
 
 
@@ -427,7 +440,7 @@ def test_maps_swapped_show_each_way_and_no_power_where_nothing_changes() -> None
     parts = {"": 0.5, "_effect": 0.1, "_low": -0.1, "_high": 0.2, "_detectable": 0.3}
     row = {f"{name}{part}": value for name in ("accuracy", "loss") for part, value in parts.items()}
     never = row | {"accuracy_detectable": 2.8e-17}
-    figure = charts.maps_swapped(pd.DataFrame([row, never], index=["remove", "keep only"]))
+    figure = decision.maps_swapped(pd.DataFrame([row, never], index=["remove", "keep only"]))
     assert len(drawn(figure)) and {"remove", "keep only", "accuracy"} <= set(words(figure))
     (seen,) = (line for line in figure.axes[0].lines if line.get_label().startswith("seen"))
     assert np.allclose(seen.get_xdata(), [0.3, np.nan], equal_nan=True)
@@ -436,7 +449,7 @@ def test_maps_swapped_show_each_way_and_no_power_where_nothing_changes() -> None
 def test_logits_of_units_frame_what_the_criteria_name() -> None:
     effect = pd.DataFrame([[1.0, -2.0], [0.5, 0.0], [0.0, 0.0]], [1, 2, 12], ["fear", "happy"])
     named = pd.DataFrame([[True, False], [True, False], [False, True]], effect.index, effect.columns)
-    figure = charts.logits_of_units(effect, named)
+    figure = decision.logits_of_units(effect, named)
     assert len(drawn(figure)) and {"1", "12", "happy"} <= set(words(figure))
     frames = [patch for patch in figure.axes[0].patches if isinstance(patch, mpl.patches.Rectangle)]
     centres = {tuple(np.round(patch.get_center()).astype(int)) for patch in frames}
@@ -446,7 +459,7 @@ def test_logits_of_units_frame_what_the_criteria_name() -> None:
 def test_alignment_of_units_draws_a_unit_without_an_untrained_map() -> None:
     columns = ["matched", "other maps", "untrained", "random place"]
     table = pd.DataFrame([[0.1, 0.2, np.nan, 0.3], [0.4, 0.3, 0.2, 0.1]], [1, 12], columns)
-    figure = charts.alignment_of_units(table)
+    figure = facial_units.alignment_of_units(table)
     assert len(drawn(figure)) and {"1", "12"} <= set(words(figure))
 
 
@@ -462,7 +475,7 @@ def test_saliency_checks_show_every_rule_and_stage(small: bool) -> None:
     table = pd.DataFrame(rows, columns=["rule", "randomised", "compared with"])
     for name, value in (("rank correlation", 0.5), ("ssim", np.nan if small else 0.4)):
         table[name], table[f"{name}_low"], table[f"{name}_high"] = value, value - 0.1, value + 0.1
-    figure = charts.saliency_checks(table)
+    figure = saliency.saliency_checks(table)
     assert len(drawn(figure)) and {"gradient", "deconvnet", "as trained", "down to conv1"} <= set(
         words(figure)
     )
@@ -474,7 +487,7 @@ def test_rejection_rates_mark_the_test_that_is_too_bold() -> None:
         {"rejected": [0.05, 0.4], "low": [0.01, 0.3], "high": [0.1, 0.5], "holds": [True, False]},
         ["fair", "bold"],
     )
-    figure = charts.rejection_rates(table)
+    figure = levels.rejection_rates(table)
     assert len(drawn(figure)) and {"fair", "bold"} <= set(words(figure))
     (dots,) = figure.axes[0].collections[1:]
     assert len(np.unique(dots.get_facecolors(), axis=0)) == 2

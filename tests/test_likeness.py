@@ -9,7 +9,7 @@ from skimage.feature import hog
 from torch import nn
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.likeness import cut, exemplar_likeness, mean_similarity, similarity_at_place
+from fer_lib.measures.likeness import cut, exemplar_likeness, mean_similarity
 from fer_lib.network.stack import Field
 from fer_lib.probe import activations
 from fer_lib.probe.deconv import receptive_fields
@@ -68,16 +68,6 @@ def test_equal_patches_flat_patches_and_one_person():
         assert mean_similarity(same, similarity=measure) == pytest.approx(1, abs=1e-5)
         assert (mean_similarity(np.full((2, 3, 16, 16), 0.3), similarity=measure) == 0).all()
         assert np.isnan(mean_similarity(same, np.zeros((4, 5)), similarity=measure)).all()
-
-
-def test_place_level_is_high_where_all_pictures_agree():
-    rng = np.random.default_rng(1)
-    frames = rng.random((40, 64, 64))
-    frames[:, :32, :32] = rng.random((32, 32))  # what alignment does
-    level = similarity_at_place(frames, [[0] * 4, [32] * 4], [[0] * 4, [32] * 4], 32, np.arange(40), draws=3)
-    assert level.shape == (2, 3)
-    assert level[0] == pytest.approx(1, abs=1e-5)
-    assert (level[1] < 0.3).all()
 
 
 def measured(rows, detector):
@@ -146,10 +136,6 @@ def test_bad_input_is_refused_by_name():
         (lambda: mean_similarity(np.ones((3, 16, 16))), "is expected"),
         (lambda: mean_similarity(patches(), np.ones((4, 4))), "one person per patch"),
         (lambda: mean_similarity(patches(), similarity="ssim"), "unknown"),
-        (
-            lambda: similarity_at_place(np.ones((3, 32, 32)), [[0] * 9], [[0] * 9], 16, np.arange(3)),
-            "impossible",
-        ),
     ]:
         with pytest.raises(FerError, match=words):
             call()

@@ -14,7 +14,7 @@ from fer_lib.errors import FerError
 from fer_lib.faces.crops import Crops, load_crops, save_crops
 from fer_lib.faces.table import BOX, Faces
 from fer_lib.measures import arrays, distance, distance_null, likeness, nulls
-from fer_lib.measures.ablation import ablate, keep_only
+from fer_lib.measures.ablation import ablate
 from fer_lib.measures.ranks import auc
 from fer_lib.network.batches import checked, digest_of
 from fer_lib.probe import responses
@@ -148,12 +148,6 @@ def test_likeness_asks_for_each_picture_once(monkeypatch):
     small_parts(monkeypatch)
     np.testing.assert_array_equal(likeness.cut(given, *place, 16), whole)
     assert sorted(asked) == sorted({*place[0].ravel()} - {-1})
-    where = rng.integers(0, 14, (2, 4, 6))
-    arguments = (*where, 16, np.arange(40) // 2)
-    np.testing.assert_array_equal(
-        likeness.similarity_at_place(given, *arguments, draws=3),
-        likeness.similarity_at_place(pictures, *arguments, draws=3),
-    )
 
 
 @pytest.mark.parametrize("baseline", ["zero", "mean"])
@@ -167,10 +161,6 @@ def test_planes_may_come_in_batches_of_any_size(baseline):
     )
     for name, value in vars(whole).items():
         np.testing.assert_array_equal(value, getattr(parts, name), err_msg=name)
-    curves = [
-        keep_only(classifier, p, labels, np.arange(12), [0, 12], baseline=baseline) for p in (pooled, batches)
-    ]
-    np.testing.assert_array_equal(*curves)
 
 
 def test_a_recording_is_the_same_in_memory_and_in_a_folder(tmp_path):

@@ -9,7 +9,8 @@ from torch import nn
 
 from fer_lib.errors import Lacking
 from fer_lib.measures import network_measures as measures
-from fer_lib.measures.detectors import detection_controls, expression_auc, expression_scores, resampled_auc
+from fer_lib.measures.expression_controls import expression_auc, expression_scores
+from fer_lib.measures.matches import detection_controls, resampled_auc
 from fer_lib.network.stack import Field
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units

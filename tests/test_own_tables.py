@@ -20,7 +20,7 @@ from fer_lib import protocols
 from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
 from fer_lib.measures.distance_null import above_null
-from fer_lib.plot import summaries
+from fer_lib.plot import detectors, training
 from fer_lib.render.atlas import Atlas
 from fer_lib.study import Study
 from fer_lib.traditional import Traditional
@@ -167,7 +167,7 @@ def test_claims_without_action_units_are_not_decided(tmp_path: Path) -> None:
         assert verdict.reason == "no picture is coded for action units"
     division = study.protocols
     assert division["accuracy"].isna().all() and division["network"].notna().sum() == 1
-    text = summaries.protocols_table(division)
+    text = training.protocols_table(division)
     assert "**Left out**" in text and "nan" not in text
     with pytest.raises(Lacking, match="no picture is coded"):
         protocols.leak_gain(division)
@@ -181,7 +181,7 @@ def test_where_nothing_can_change_places_there_is_no_null(tmp_path: Path) -> Non
     tested = study.matches
     assert tested[["p", "p_joint"]].isna().all(axis=None)
     if tested["auc_d"].notna().any():
-        assert re.search("so there is no null", summaries.summarize_matches(tested))
+        assert re.search("so there is no null", detectors.summarize_matches(tested))
 
 
 def test_few_people_still_have_divisions(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_few_people_still_have_divisions(tmp_path: Path) -> None:
     division = study.protocols
     assert division.loc[protocols.IN_FOLDS, "trainings"] == 2
     assert "1 training people" in division.loc[protocols.BY_SUBJECT, "lacking"]
-    assert "2.0" not in summaries.protocols_table(division)
+    assert "2.0" not in training.protocols_table(division)
 
 
 def test_detectors_are_scored_on_enough_pictures_of_both_kinds() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from fer_lib.claims import DECISIONS, comparisons_table, verdicts_table
 from fer_lib.measures.interventions import selectivity
 from fer_lib.measures.scores import SCORES
-from fer_lib.plot import summaries, tables
+from fer_lib.plot import conclusions, detectors, training
 from fer_lib.study import Study
 
 
@@ -17,7 +17,7 @@ def test_every_claim_is_put_to_its_test(tiny_study: Any) -> None:
     table = verdicts_table(tiny_study.claims)
     assert table["claim"].tolist() == ["C1", "C2", "C3", "C4"]
     assert table["decision"].isin(DECISIONS).all() and (table["reason"] == "").all()
-    assert "not tested" not in summaries.claims_table(tiny_study.claims)
+    assert "not tested" not in conclusions.claims_table(tiny_study.claims)
     assert (table["trained"] == 1).all() and (table["untrained"] == 3).all()
     compared = comparisons_table(tiny_study.claims).dropna(subset=["low"])
     assert ((compared["low"] <= compared["difference"]) & (compared["difference"] <= compared["high"])).all()
@@ -108,7 +108,7 @@ def test_divisions_and_the_network_where_it_was_trained(tiny_study: Any) -> None
     table = tiny_study.protocols
     assert table["network"].notna().tolist() == [True, False, False, False]
     assert table["network"].iloc[0] == tiny_study.accuracy
-    assert "nan" not in summaries.protocols_table(table)
+    assert "nan" not in training.protocols_table(table)
 
 
 def test_each_kind_of_chance_moves_its_own_part_alone(tiny_study: Any) -> None:
@@ -151,7 +151,7 @@ def test_tests_of_detectors_hold_what_they_say(tiny_study: Any) -> None:
     }
     ideal = checks[checks["responses"] == "ideal maps"].set_index(["measure", "check"])
     assert ideal.loc["correlation", "passes"].all() and ideal["pairs"].eq(len(aus)).all()
-    assert "correlation" in tables.checks_table(checks)
+    assert "correlation" in detectors.checks_table(checks)
 
     sets = tiny_study.bootstrap_maps
     by_d = sets[sets["chosen_by"] == "D"].set_index("au")["map"]
@@ -160,7 +160,7 @@ def test_tests_of_detectors_hold_what_they_say(tiny_study: Any) -> None:
     tested = matches.dropna(subset=["auc_d"]).index
     areas = sets[sets["chosen_by"] == "D"].set_index("au")["auc"]
     assert np.allclose(areas[tested], matches.loc[tested, "auc_d"])
-    assert "nan" not in tables.bootstrap_table(sets)
+    assert "nan" not in detectors.bootstrap_table(sets)
 
     probes = tiny_study.one_or_many
     assert set(probes["au"]) == set(tiny_study.followed) <= set(aus)
@@ -174,4 +174,4 @@ def test_growing_units_are_shown_to_the_network_as_all_faces_are(tiny_study: Any
     found = tiny_study.built_in
     assert set(found["au"]) == set(tiny_study.followed) & set(effort.aus)
     assert found.groupby("au")["map"].nunique().eq(1).all() and found["where"].nunique() == 2
-    assert "nan" not in tables.built_in_table(found)
+    assert "nan" not in detectors.built_in_table(found)

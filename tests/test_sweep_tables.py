@@ -19,7 +19,7 @@ from fer_lib.claims import CLAIMS, judge
 from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
 from fer_lib.measures.stability import winning_maps
-from fer_lib.plot import charts, sweeps
+from fer_lib.plot import conclusions, sweeps
 from fer_lib.published import from_sweep
 
 SMOKE = make_settings("smoke")
@@ -146,7 +146,7 @@ def test_provenance_says_how_many_runs_and_whether_the_code_has_changed(tmp_path
 
 def test_measures_are_dots_beside_the_level_of_chance(tmp_path: Path) -> None:
     found = from_sweep(seeds(tmp_path))
-    figure = charts.measures_over_networks(found.recorded("measures"))
+    figure = conclusions.measures_over_networks(found.recorded("measures"))
     assert isinstance(figure, Figure) and [ax.get_title("left") for ax in figure.axes] == [
         "C1",
         "C2",
@@ -163,7 +163,7 @@ def test_a_network_stands_beside_untrained_ones_with_its_verdict() -> None:
     untrained = pd.DataFrame({claim.column: np.linspace(-0.05, 0.05, 20) for claim in CLAIMS.values()})
     own = pd.Series({claim.column: 0.1 * place for place, claim in enumerate(CLAIMS.values())})
     found = [judge(name, own[claim.column], untrained[claim.column]) for name, claim in CLAIMS.items()]
-    figure = charts.networks_of_a_claim(found, own, untrained)
+    figure = conclusions.networks_of_a_claim(found, own, untrained)
     for ax, verdict, value in zip(figure.axes, found, own, strict=True):
         assert ax.get_yticklabels()[0].get_text() == f"{verdict.claim}: {verdict.decision}"
         dots, diamond = (line for line in ax.lines if line.get_linestyle() == "None")
@@ -179,7 +179,7 @@ def run_page(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
             if cell.cell_type == "code":
                 *_, last = [*cell.source.splitlines(), ""][:-1]
                 exec(compile(cell.source, name, "exec"), namespace)
-                if re.match(r"(Markdown|charts)\b|\)", last):
+                if re.match(r"(Markdown|conclusions)\b|\)", last):
                     exec(compile(f"shown = {cell.source}", name, "exec"), namespace)
                     print(getattr(namespace["shown"], "data", type(namespace["shown"])))
     return str(shown.stdout)

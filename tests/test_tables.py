@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fer_lib.errors import Lacking
-from fer_lib.plot import summaries, tables
+from fer_lib.plot import detectors, facial_units, interventions, tables, traditional
 from fer_lib.plot.pictures import Gallery, grey, signed_grey, strip
 from fer_lib.render.atlas import Atlas
 
@@ -111,7 +111,7 @@ def test_matches_print_gaps_as_dashes() -> None:
     }
     row |= {"p": np.nan, "p_within": 0.25, "with_au": 5, "without": 7}
     matches = pd.DataFrame([row, {**row, "au": 2, "map_d": np.nan, "p_within": 0.0004}])
-    by_d, by_auc = tables.matches_table(matches, "d"), tables.matches_table(matches, "auc")
+    by_d, by_auc = detectors.matches_table(matches, "d"), detectors.matches_table(matches, "auc")
     assert by_d.count("—") == 1 and "0.31" in by_d and "0.40" in by_d and "3.0" not in by_d
     assert by_auc.count("—") == 4 and "0.75" in by_auc and "0.60" in by_auc and "0.40" not in by_auc
     assert by_auc.count("<\N{NO-BREAK SPACE}0.01") == 1 and "0.00" not in by_auc
@@ -126,7 +126,7 @@ def test_detectors_are_named_and_gaps_are_dashes() -> None:
         "auc": 0.987,
         "average_precision": np.nan,
     }
-    text = tables.detection_table(pd.DataFrame([row]))
+    text = traditional.detection_table(pd.DataFrame([row]))
     assert "Lip corner puller" in text and "0.99" in text and text.count("—") == 1 and "nan" not in text
 
 
@@ -134,7 +134,7 @@ def test_dissection_in_percent_and_gaps_as_dashes() -> None:
     rows = {
         "chosen by D": {"iou": 0.0123, "above": 0.5, "hits": np.nan, "silent": 0.1, "chance": 0.25, "aus": 4}
     }
-    text = tables.dissection_table(pd.DataFrame.from_dict(rows, orient="index"))
+    text = facial_units.dissection_table(pd.DataFrame.from_dict(rows, orient="index"))
     assert "0.012" in text and "50.0 %" in text and text.count("—") == 1 and "nan" not in text
 
 
@@ -165,12 +165,12 @@ def test_checks_say_what_passes_and_how_sure_that_is() -> None:
         ("F1", "ideal maps", "labels added", 1.0, 1.0, 1.0, True),
     ]
     checks = pd.DataFrame(rows, columns=["measure", "responses", "check", "falls", "low", "high", "passes"])
-    assert cells(tables.checks_table(checks)) == [
+    assert cells(detectors.checks_table(checks)) == [
         ["measure", "maps: labels added", "ideal maps: labels added"],
         ["AUC", "25 % [10, 40]", "**95 %** [90, 100]"],
         ["F1", "—", "**100 %** [100, 100]"],
     ]
-    assert summaries.summarize_checks(checks) == (
+    assert detectors.summarize_checks(checks) == (
         "With maps, no measure passes both checks, and AUC; F1 do not. With ideal maps, AUC; F1 pass both checks."
     )
 
@@ -180,7 +180,7 @@ def test_sets_of_maps_show_the_interval_with_and_without_the_choice() -> None:
     row |= {"auc_low": 0.6, "auc_high": 0.9, "auc_low_fixed": 0.7, "auc_high_fixed": 0.85}
     nothing = dict.fromkeys(row, np.nan) | {"au": 12, "map": -1, "size": 0}
     found = pd.DataFrame([row | {"chosen_by": "D"}, nothing | {"chosen_by": "AUC"}])
-    _, shown = cells(tables.bootstrap_table(found))
+    _, shown = cells(detectors.bootstrap_table(found))
     assert shown[:5] == ["12", "7 (50 %)", "3", "0.80 [0.60, 0.90]", "0.80 [0.70, 0.85]"]
     assert shown[5:] == ["—", "0", "—", "—"]
 
@@ -196,7 +196,7 @@ def test_a_built_detector_is_bold_where_it_is_found() -> None:
             "share": [0.75, 0.0, 0.0],
         }
     )
-    head, first, second = cells(tables.built_in_table(found))
+    head, first, second = cells(detectors.built_in_table(found))
     assert head == ["looked for on", "AU", "its AUC", "AUC", "F1"]
     assert first == ["single units", "12", "0.90", "**1** (75 %)", "3.5 (0 %)"]
     assert second[:4] == ["faces of this study", "27", "—", "—"]
@@ -208,7 +208,7 @@ def test_doses_name_the_map_that_answers_and_what_the_map_of_d_answers() -> None
         [[3, 0.5, 0.25, 0.75, 0.001, 0.02, 9], [-1, *[np.nan] * 5, 0]], index=[12, 27], columns=columns
     )
     first = pd.DataFrame({"au": [27], "share": [0.9]}, index=[8])
-    _, smile, jaw = cells(tables.doses_table(tests, tests, first, pd.Series({12: 8})))
+    _, smile, jaw = cells(interventions.doses_table(tests, tests, first, pd.Series({12: 8})))
     assert smile == [
         "12",
         "3",

@@ -52,14 +52,10 @@ PACKAGES = ("matplotlib", "numpy", "pandas", "scikit-image", "scikit-learn", "to
 REPOSITORY_BUTTONS = ("use_repository_button", "use_edit_page_button", "use_issues_button")
 
 
-MAKERS = {
-    "charts": "fer_lib.plot.charts",
-    "explorer": "fer_lib.plot.explorer",
-    "figures": "fer_lib.plot.figures",
+_PLOT = Path(__file__).resolve().parents[1] / "plot"
+MAKERS = {file.stem: f"fer_lib.plot.{file.stem}" for file in _PLOT.glob("[a-z]*.py")} | {
     "report": "fer_lib.judges.report",
     "speed": "fer_lib.book.speed",
-    "sweeps": "fer_lib.plot.sweeps",
-    "tables": "fer_lib.plot.tables",
 }
 """Modules whose functions make what pages show, by the name that notebooks call them by."""
 

@@ -19,8 +19,9 @@ from fer_lib.errors import FerError
 from fer_lib.faces.hog import hog
 from fer_lib.measures.arrays import Floats, check_responses
 from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
-from fer_lib.measures.detectors import LEAST, resampled_auc
+from fer_lib.measures.detectors import LEAST
 from fer_lib.measures.distance import Zero, best_maps, distances
+from fer_lib.measures.matches import resampled_auc
 from fer_lib.measures.ranks import auc
 
 CELL = 8

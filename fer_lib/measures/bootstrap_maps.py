@@ -13,6 +13,7 @@ from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats, check_table
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.ranks import auc, average_precision
+from fer_lib.measures.resampling import draw_people, percentile_interval
 from fer_lib.measures.scores import Score
 from fer_lib.probe.responses import group_numbers
 
@@ -140,7 +141,7 @@ def bootstrap_maps(
         for index, name in enumerate(("auc", "precision")):
             row[name] = observed[index, unit]
             for suffix, drawn in (("", with_choice), ("_fixed", fixed)):
-                row[f"{name}_low{suffix}"], row[f"{name}_high{suffix}"] = _bounds(
+                row[f"{name}_low{suffix}"], row[f"{name}_high{suffix}"] = percentile_interval(
                     drawn[:, index, unit], level
                 )
         rows.append(row)
@@ -150,7 +151,7 @@ def bootstrap_maps(
 def _drawn(who: NDArray[np.int64], rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Rows of as many people, drawn with replacement; who is drawn twice counts twice."""
     people = np.unique(who[rows])
-    times = rng.multinomial(len(people), np.full(len(people), 1 / len(people)))
+    times = draw_people(len(people), 1, rng)[0]
     return np.repeat(rows, times[np.searchsorted(people, who[rows])])
 
 
@@ -161,11 +162,3 @@ def _tested(values: Floats, labels: Floats, maps: NDArray[np.int64]) -> Floats:
         pair = values[:, [maps[unit]]], labels[:, [unit]]
         out[:, unit] = auc(*pair)[0, 0], average_precision(*pair)[0, 0]
     return out
-
-
-def _bounds(drawn: Floats, level: float) -> tuple[float, float]:
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
+from fer_lib.measures.resampling import draw_people
 from fer_lib.probe.responses import group_numbers
 
 
@@ -66,7 +67,7 @@ class DoseResponse:
             raise FerError(
                 f"maps {best.tolist()} do not fit {len(self.aus)} units and {self.change.shape[3]} maps; give one each, or -1"
             )
-        times = _times(len(self.change), draws, seed)
+        times = draw_people(len(self.change), draws, np.random.default_rng(seed)).astype(float)
         rows = []
         for j in np.flatnonzero(best >= 0):
             for t, dose in enumerate(self.doses):
@@ -172,7 +173,7 @@ def dose_tests(
     rng = np.random.default_rng(seed)
     dose = response.doses / float((response.doses**2).sum())
     weight = np.r_[-dose.sum(), dose]  # of the neutral picture and of each intensity, in a slope
-    times = _times(people, draws, seed)
+    times = draw_people(people, draws, np.random.default_rng(seed)).astype(float)
     observed, p = np.full((2, units, slopes.shape[2]), np.nan)
     alive, spread = np.zeros(observed.shape, bool), np.zeros(slopes.shape)
     for j in range(units):
@@ -234,7 +235,9 @@ def answers_first(response: DoseResponse, *, draws: int = 1000, seed: int = 0) -
     mean = slopes.mean(axis=0)  # (J, C)
     order = np.argsort(-mean, axis=0, kind="stable")
     first, maps = order[0], np.arange(mean.shape[1])
-    drawn = np.einsum("bp,pjc->bjc", _times(len(slopes), draws, seed), slopes).argmax(axis=1)
+    drawn = np.einsum(
+        "bp,pjc->bjc", draw_people(len(slopes), draws, np.random.default_rng(seed)).astype(float), slopes
+    ).argmax(axis=1)
     second = order[1] if len(order) > 1 else None
     table = pd.DataFrame(
         {
@@ -294,12 +297,6 @@ def _holm(p: Floats) -> Floats:
     out = np.empty(len(p))
     out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
     return out
-
-
-def _times(people: int, draws: int, seed: int) -> Floats:
-    """How often each person is drawn, (draws, people)."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(people, np.full(people, 1 / people), size=draws).astype(np.float64)
 
 
 def _bounds(drawn: Floats, level: float) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from fer_lib.measures.arrays import Floats, check_table
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import shuffles_within
 from fer_lib.measures.ranks import auc, weighted_wins
+from fer_lib.measures.resampling import draw_people
 
 _CHUNK = 2**24  # values of an array that is made in one go
 
@@ -171,7 +172,7 @@ def _intervals(
 ) -> Floats:
     """Percentiles (2, J) of the held-out area when whole groups are drawn anew."""
     count = int(group.max()) + 1
-    times = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)  # (draws, groups)
+    times = draw_people(count, draws, rng).astype(float)  # (draws, groups)
     bounds = np.full((2, labels.shape[1]), np.nan)
     for concept in range(labels.shape[1]):
         won, pairs = np.zeros(draws), np.zeros(draws)

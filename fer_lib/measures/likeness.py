@@ -112,48 +112,6 @@ def mean_similarity(
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
-def similarity_at_place(
-    pictures: Pictures,
-    top: ArrayLike,
-    left: ArrayLike,
-    size: int,
-    subject: ArrayLike,
-    *,
-    draws: int = 20,
-    seed: int = 0,
-    similarity: Similarity = "hog",
-) -> Floats:
-    """Return how alike patches of random pictures at the same places are, the level that alignment alone reaches.
-
-    Parameters
-    ----------
-    pictures
-        To draw from, as for `cut`; at least n.
-    top, left
-        Places of each set's patches, shape (M, n). Every draw puts n different random pictures at them.
-    size
-        Side in pixels.
-    subject
-        Person of every picture, whole numbers, shape (N,).
-    draws, seed
-        Random sets for each set, and their seed.
-    similarity
-        As in `mean_similarity`.
-
-    Returns
-    -------
-    ndarray
-        Shape (M, draws).
-    """
-    who, top, left = np.asarray(subject), np.asarray(top), np.asarray(left)
-    chosen = _at_random(top.shape, len(who), draws, seed)
-    squares = cut(pictures, chosen, top, left, size)
-    return np.stack(
-        [mean_similarity(*drawn, similarity=similarity) for drawn in zip(squares, who[chosen], strict=True)],
-        axis=1,
-    )
-
-
 def _at_random(shape: tuple[int, ...], count: int, draws: int, seed: int) -> NDArray[np.int64]:
     """Draw n different pictures out of some for each set, (draws, sets, n); the shape is (sets, n)."""
     sets, n = shape
@@ -206,7 +164,7 @@ def exemplar_likeness(
     untrained
         The exemplars of the same network before training, if they are to be measured too.
     similarity, draws, seed
-        As in `similarity_at_place`.
+        Measure, as for `mean_similarity`; random sets for each map, and their seed.
 
     Returns
     -------

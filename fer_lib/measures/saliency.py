@@ -20,6 +20,7 @@ from torch import nn
 
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
+from fer_lib.measures.resampling import draw_people
 from fer_lib.probe.deconv import RULES, project
 from fer_lib.probe.projections import Projections, crops
 from fer_lib.probe.responses import Units
@@ -96,7 +97,7 @@ def saliency_checks(
     edges = high_passed(pictures, sigma)
     person = who[units.picture]
     numbers, person = np.unique(person, return_inverse=True)
-    times = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), size=draws)[:, person]
+    times = draw_people(len(numbers), draws, rng)[:, person]
     rows: list[dict[str, object]] = []
     for rule in rules:
         before: Projections | None = None

@@ -15,6 +15,7 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_responses
 from fer_lib.measures.ranks import auc
+from fer_lib.measures.resampling import draw_people, percentile_interval
 from fer_lib.probe.responses import group_numbers
 
 PENALTIES = (0.01, 0.1, 1.0)
@@ -109,7 +110,7 @@ def one_or_many(
         raise Lacking("there is a single person, so that nobody is left to test on")
     rng = np.random.default_rng(seed)
     people = int(who.max()) + 1
-    times = rng.multinomial(people, np.full(people, 1 / people), size=draws).astype(np.float64)
+    times = draw_people(people, draws, rng).astype(np.float64)
     times = np.concatenate([np.ones((1, people)), times])  # the first is the set as it is
     rows = []
     for au, label in zip(aus, labels.T, strict=True):
@@ -126,7 +127,7 @@ def one_or_many(
             row: dict[str, object] = {"au": au, "probe": probe, "k": k}
             for name, drawn in (("auc", of_area), ("precision", of_precision), ("gain", of_area - area[0])):
                 row[name] = drawn[0]
-                row[f"{name}_low"], row[f"{name}_high"] = _bounds(drawn[1:], level)
+                row[f"{name}_low"], row[f"{name}_high"] = percentile_interval(drawn[1:], level)
             rows.append(
                 row
                 | {
@@ -225,11 +226,3 @@ def _drawn(
         np.divide(won, pairs, out=nothing.copy(), where=pairs > 0),
         np.divide(found, shown, out=nothing, where=shown > 0),
     )
-
-
-def _bounds(drawn: Floats, level: float) -> tuple[float, float]:
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

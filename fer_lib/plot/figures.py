@@ -1,4 +1,4 @@
-"""The paper's figures of faces, maps and networks; charts of numbers are in `fer_lib.plot.charts`.
+"""The paper's figures of faces, maps and networks; what else a page shows is in the module of its question.
 
 Every function returns a matplotlib figure. Those that show faces ask which of them may be published, and leave the others blank.
 """
@@ -19,19 +19,12 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Augment, picture_generator
 from fer_lib.plot.pictures import HIDDEN, Gallery, grey, signed_grey, strip
-from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
+from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, show_picture, styled
 from fer_lib.probe.inputs import Images, pictures_at
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units
-from fer_lib.traditional import Traditional
 
 MAIN_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 27)
-
-
-def _picture(axes: Axes, picture: np.ndarray, title: str = "") -> None:
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(title, loc="center", fontsize=8)
 
 
 def _square(crop: np.ndarray, side: int = 128) -> np.ndarray:
@@ -139,7 +132,7 @@ def expression_strip(
     """
     figure, axes = _expression_columns(1, expressions, width=1.25, height=1.6)
     for c, name in enumerate(expressions):
-        _picture(axes[0, c], _last(crops, np.flatnonzero((labels == c) & allowed), HIDDEN), name)
+        show_picture(axes[0, c], _last(crops, np.flatnonzero((labels == c) & allowed), HIDDEN), name)
     return figure
 
 
@@ -170,7 +163,7 @@ def contact_sheet(
     for r, person in enumerate(chosen):
         for c, name in enumerate(expressions):
             own = np.flatnonzero((subjects == person) & (labels == c) & allowed)
-            _picture(axes[r, c], _last(crops, own, 255), name if r == 0 else "")
+            show_picture(axes[r, c], _last(crops, own, 255), name if r == 0 else "")
     return figure
 
 
@@ -193,13 +186,13 @@ def preprocessing_steps(crops: Crops, augment: Augment, *, allowed: np.ndarray, 
     figure, axes = panels(1, 5, 8, 1.9)
     if not len(shown):
         for ax in axes[0]:
-            _picture(ax, np.full((96, 96), HIDDEN, np.uint8), "not published")
+            show_picture(ax, np.full((96, 96), HIDDEN, np.uint8), "not published")
         return figure
     crop = crops[int(shown[-1])]
-    _picture(axes[0, 0], crop, "face crop")
+    show_picture(axes[0, 0], crop, "face crop")
     for i, ax in enumerate(axes[0, 1:]):
         drawn = augment(crop, picture_generator(seed, i, 0))
-        _picture(ax, grey(drawn[0].numpy()), f"draw {i + 1}")
+        show_picture(ax, grey(drawn[0].numpy()), f"draw {i + 1}")
     return figure
 
 
@@ -233,7 +226,7 @@ def expression_coding(
     heights = shares.reindex(index=list(expressions), columns=aus).fillna(0.0).to_numpy(float)
     figure, axes = panels(len(expressions), 2, 9, 0.72 * len(expressions), width_ratios=(1, 12))
     for r, name in enumerate(expressions):
-        _picture(axes[r, 0], _last(crops, np.flatnonzero((labels == r) & allowed), HIDDEN))
+        show_picture(axes[r, 0], _last(crops, np.flatnonzero((labels == r) & allowed), HIDDEN))
         ax = axes[r, 1]
         ax.bar(range(len(aus)), heights[r], color=SECOND, width=0.7)
         ax.set_ylim(0, 1)
@@ -241,51 +234,6 @@ def expression_coding(
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
         ax.set_xticks(range(len(aus)), [str(au) for au in aus] if r == len(expressions) - 1 else [])
     axes[-1, 1].set_xlabel("action unit; bars: share of the expression's sequences that show it")
-    return figure
-
-
-@styled
-def traditional_route(
-    result: Traditional, images: Images, expressions: Sequence[str], *, allowed: np.ndarray
-) -> Figure:
-    """Figure 3: a test picture with its regions, the score of each AU detector, the decision beside the truth.
-
-    Parameters
-    ----------
-    result : Traditional
-        What the route found; of its labelled pictures the last that may be published is shown.
-    images : array, tensor or function
-        The grey pictures as the network sees them, (N, 1, side, side), or a function that gives those of some numbers.
-    expressions : sequence of str
-        Names of the classes.
-    allowed : (N,) bool array
-        Whether the face of each picture may be published.
-    """
-    known = result.pictures.index[result.pictures["label"] >= 0].to_numpy(np.int64)
-    shown = known[allowed[known]]
-    number = int(shown[-1] if len(shown) else known[-1])
-    row = result.pictures.index.get_loc(number)
-    picture = grey(pictures_at(images, np.array([number]))[0, 0].numpy())
-    if not allowed[number]:
-        picture = np.full_like(picture, HIDDEN)
-    figure, axes = panels(1, 3, 9.5, 3.2, width_ratios=(1, 1.8, 1.2))
-    ax = axes[0, 0]
-    _picture(ax, picture, "1. aligned regions")
-    for corners in result.corners[row]:
-        ax.plot(*np.vstack([corners, corners[:1]]).T, color=ACCENT, lw=1.2)
-    ax = axes[0, 1]
-    scores = result.scores.loc[number].sort_index()
-    ax.bar(range(len(scores)), scores, color=np.where(scores.to_numpy(float) > 0, ACCENT, PALE))
-    ax.axhline(0, color=INK, lw=0.6)
-    ax.set_xticks(range(len(scores)), [str(au) for au in scores.index], fontsize=7)
-    ax.set_xlabel("action unit")
-    ax.set_title("2. one detector per AU (log-odds)")
-    ax = axes[0, 2]
-    ax.set_axis_off()
-    ax.set_title("3. decision", loc="center")
-    decided, truth = (expressions[int(result.pictures[c].loc[number])] for c in ("predicted", "label"))
-    ax.text(0.5, 0.55, decided, ha="center", fontsize=15, weight="bold", transform=ax.transAxes)
-    ax.text(0.5, 0.4, f"truth: {truth}", ha="center", transform=ax.transAxes)
     return figure
 
 
@@ -317,7 +265,7 @@ def active_value(projection: Projections, images: Images, plane: ArrayLike, *, a
     if not allowed[number]:
         face = np.full_like(face, HIDDEN)
     figure, axes = panels(1, 4, 9.5, 2.8)
-    _picture(axes[0, 0], face, "picture, block a marked")
+    show_picture(axes[0, 0], face, "picture, block a marked")
     axes[0, 0].add_patch(Rectangle((left - 0.5, top - 0.5), k, k, fill=False, edgecolor=ACCENT, lw=1.8))
     axes[0, 1].imshow(plane, cmap="magma", interpolation="nearest")
     axes[0, 1].add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white", lw=1.8))
@@ -325,8 +273,8 @@ def active_value(projection: Projections, images: Images, plane: ArrayLike, *, a
     axes[0, 1].set_title(f"{layer} map {c}, unit marked", loc="center", fontsize=8)
     axes[0, 1].set_axis_off()
     square = face[max(top, 0) : top + k, max(left, 0) : left + k]
-    _picture(axes[0, 2], square, "block a: the pixels")
-    _picture(axes[0, 3], signed_grey(projection.patch[0, 0]), "block b: their projection")
+    show_picture(axes[0, 2], square, "block a: the pixels")
+    show_picture(axes[0, 3], signed_grey(projection.patch[0, 0]), "block b: their projection")
     return figure
 
 
@@ -344,9 +292,9 @@ def compare_rules(galleries: Mapping[str, Gallery], *, map: int) -> Figure:
     if not galleries:
         raise FerError("no gallery is given: give one for each rule")
     figure, axes = panels(len(galleries) + 1, 1, 8, 1.05 * (len(galleries) + 1))
-    _picture(axes[0, 0], strip(next(iter(galleries.values())).originals[map]), "pixels")
+    show_picture(axes[0, 0], strip(next(iter(galleries.values())).originals[map]), "pixels")
     for ax, (rule, one) in zip(axes[1:, 0], galleries.items(), strict=True):
-        _picture(ax, strip(one.projections[map]), rule)
+        show_picture(ax, strip(one.projections[map]), rule)
     return figure
 
 
@@ -368,7 +316,7 @@ def loudest_maps(galleries: Mapping[str, Gallery], *, maps: int = 3) -> Figure:
     ]
     figure, axes = panels(len(rows), 1, 8, 1.0 * len(rows))
     for ax, (title, picture) in zip(axes[:, 0], rows, strict=True):
-        _picture(ax, picture, title)
+        show_picture(ax, picture, title)
     return figure
 
 
@@ -377,6 +325,6 @@ def squares_above_projections(gallery: Gallery, maps: Sequence[int]) -> Figure:
     """Some maps side by side: the squares that excite them, above their projections."""
     figure, axes = panels(2, len(maps), 10, 3.6)
     for column, c in enumerate(maps):
-        _picture(axes[0, column], strip(gallery.originals[c], columns=3), f"map {c}")
-        _picture(axes[1, column], strip(gallery.projections[c], columns=3))
+        show_picture(axes[0, column], strip(gallery.originals[c], columns=3), f"map {c}")
+        show_picture(axes[1, column], strip(gallery.projections[c], columns=3))
     return figure

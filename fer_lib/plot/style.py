@@ -6,13 +6,15 @@ import base64
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 INK, ACCENT, SECOND, PALE = "#222222", "#c1440e", "#1f6f8b", "#b8b8b8"
 STYLE: dict[str, object] = {
@@ -79,3 +81,33 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
     # Without pyplot: it would ask for a backend, and show an open figure a second time.
     figure = _BookFigure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def show_picture(axes: Axes, picture: np.ndarray, title: str = "") -> None:
+    """Show a grey picture, uint8, pixel by pixel and without axes."""
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title, loc="center", fontsize=8)
+
+
+def unit_panels(aus: Sequence[int]) -> tuple[Figure, np.ndarray]:
+    """Make a figure with a small panel for each action unit, at most five in a row; further axes are hidden."""
+    columns = min(5, len(aus))
+    rows = -(-len(aus) // columns)
+    figure, axes = panels(rows, columns, max(4.0, 1.9 * columns), 2.3 * rows + 0.4, sharey=True)
+    for ax in axes.flat[len(aus) :]:
+        ax.set_visible(False)
+    return figure, axes
+
+
+def legend_above(figure: Figure, ax: Axes, columns: int) -> None:
+    """Put the legend of one panel above all panels, with entries side by side in this many columns."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+
+
+def show_signed(ax: Axes, values: np.ndarray, **options: Any) -> AxesImage:
+    """Show a matrix in two colours that part at 0."""
+    limit = max(1e-9, float(np.abs(values).max()))
+    ax.spines[:].set_visible(False)
+    return ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, **options)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from fer_lib.claims import DECISIONS
 from fer_lib.measures.stability import count_decisions
-from fer_lib.plot.summaries import moved_share, percent
+from fer_lib.plot.text import markdown_table, percent
+from fer_lib.plot.training import moved_share
 
 FILTERS = ("moved_conv1", "moved_conv2", "moved_conv3")
 ENDS = {"epochs": "limit of passes", "converged": "converged", "untrained": "—"}
@@ -62,8 +63,7 @@ def decisions_table(verdicts: pd.DataFrame, by: str = "set") -> str:
         ]
         cells.setdefault(str(group), {})[str(claim)] = "; ".join(lines)
     table = pd.DataFrame(cells).fillna("—").rename_axis("claim")
-    text: str = table.sort_index().reset_index().to_markdown(index=False, disable_numparse=True)
-    return text
+    return markdown_table(table.sort_index().reset_index())
 
 
 def networks_table(training: pd.DataFrame, by: str = "set") -> str:
@@ -88,8 +88,7 @@ def networks_table(training: pd.DataFrame, by: str = "set") -> str:
                 "moved: conv1 / conv2 / conv3": _moved(runs),
             }
         )
-    text: str = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return text
+    return markdown_table(pd.DataFrame(rows))
 
 
 def regimes_table(
@@ -124,8 +123,7 @@ def regimes_table(
         if (start, rate) == (initialisation, learning_rate):
             cells = {name: f"**{cell}**" for name, cell in cells.items()}
         rows.append(cells)
-    text: str = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return text
+    return markdown_table(pd.DataFrame(rows))
 
 
 def choices_table(
@@ -157,8 +155,7 @@ def choices_table(
             counts = decided.value_counts()
             row[str(claim)] = "; ".join(f"{name} {counts[name]}" for name in DECISIONS if name in counts)
         rows.append(row)
-    text: str = pd.DataFrame(rows).fillna("—").to_markdown(index=False, disable_numparse=True)
-    return text
+    return markdown_table(pd.DataFrame(rows).fillna("—"))
 
 
 def winning_maps_table(found: pd.DataFrame, winners: pd.DataFrame) -> str:
@@ -187,8 +184,7 @@ def winning_maps_table(found: pd.DataFrame, winners: pd.DataFrame) -> str:
                 "AUC of its map": _range(of_au["auc_d"], "{:.2f}"),
             }
         )
-    text: str = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return text
+    return markdown_table(pd.DataFrame(rows))
 
 
 def _below(p: pd.Series) -> str:

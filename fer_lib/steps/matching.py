@@ -14,7 +14,9 @@ from fer_lib.faces import table as frames
 from fer_lib.faces.crops import load_crops
 from fer_lib.faces.preprocess import inputs_of
 from fer_lib.faces.reader import read
-from fer_lib.measures import detectors, interventions
+from fer_lib.measures import interventions
+from fer_lib.measures.expression_controls import within_expression
+from fer_lib.measures.matches import evaluate_matches
 from fer_lib.network.splits import with_unlabelled
 from fer_lib.network.training import load_trained
 from fer_lib.probe.activations import record
@@ -52,7 +54,7 @@ def matches(
     expression = table["expression"].to_numpy()
     present = frames.au_present(table)[aus].to_numpy()
     maximum = Responses.load(responses.path).maximum
-    found = detectors.evaluate_matches(
+    found = evaluate_matches(
         maximum,
         Responses.load(untrained.path).maximum,
         present,
@@ -66,7 +68,7 @@ def matches(
         permutations=permutations,
         seed=seed,
     )
-    found["p_within"] = detectors.within_expression(
+    found["p_within"] = within_expression(
         maximum[last],
         present[last],
         expression[last],

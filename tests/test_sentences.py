@@ -9,7 +9,17 @@ import pytest
 from fer_lib.claims import CLAIMS, Decision, Verdict, judge
 from fer_lib.levels import rejection_rates
 from fer_lib.measures.comparisons import Comparison
-from fer_lib.plot import summaries
+from fer_lib.plot import (
+    conclusions,
+    decision,
+    detectors,
+    distances,
+    facial_units,
+    levels,
+    saliency,
+    training,
+)
+from fer_lib.plot.text import percent
 from fer_lib.protocols import BY_SUBJECT, IN_FOLDS, LEAK
 
 
@@ -27,7 +37,7 @@ def cells(text: str, row: int) -> list[str]:
 
 def test_what_one_reads_stands_apart_from_what_one_looks_up() -> None:
     verdicts = [verdict(), judge("C4", [], [], reason="no picture is coded")]
-    read, compared = summaries.verdicts_table(verdicts), summaries.comparisons_table(verdicts)
+    read, compared = conclusions.verdicts_table(verdicts), conclusions.comparisons_table(verdicts)
     assert cells(read, 0) == ["claim", "verdict", "measure"]
     assert cells(read, 2)[1:] == ["**not decided**", f"{verdict().measure}: 0.612"]
     assert cells(read, 3)[1:] == ["**not decided**", "not tested"]
@@ -35,17 +45,17 @@ def test_what_one_reads_stands_apart_from_what_one_looks_up() -> None:
     assert cells(compared, 2) == ["C3", "chance", "+0.100", "0.050 to 0.150", "0.0002", "9", "0.063", "0.05"]
     assert cells(compared, 3) == ["C3", "untrained", "-0.050", "—", "0.81", "9", "—", "0.05"]
     assert compared.endswith("**C4** is left out: no picture is coded.")
-    assert summaries.claims_table(verdicts) == f"{read}\n\n{compared}"
-    assert summaries.comparisons_table(verdicts[1:]) == "**C4** is left out: no picture is coded."
+    assert conclusions.claims_table(verdicts) == f"{read}\n\n{compared}"
+    assert conclusions.comparisons_table(verdicts[1:]) == "**C4** is left out: no picture is coded."
 
 
 def test_what_could_not_be_measured_is_said_in_words() -> None:
-    text = summaries.claims_table([verdict(np.nan, np.nan, np.nan)])
+    text = conclusions.claims_table([verdict(np.nan, np.nan, np.nan)])
     assert ": too few to say" in text and "| chance    | too few to say" in text and "nan" not in text
 
 
 def test_a_claim_that_opens_says_all_of_it() -> None:
-    text = summaries.claim_details(verdict())
+    text = conclusions.claim_details(verdict())
     assert text.startswith("<details") and text.endswith("</details>")
     for words in (
         "**The paper.**",
@@ -57,12 +67,12 @@ def test_a_claim_that_opens_says_all_of_it() -> None:
     assert "does not lie above untrained at 5 %" in text and "nan" not in text
     # A paragraph that follows HTML without an empty line would stay as it was written.
     assert "</summary>\n\n" in text and "\n\n</details>" in text
-    untested = summaries.claim_details(judge("C2", [], [], reason="no unit can be rendered alone"))
+    untested = conclusions.claim_details(judge("C2", [], [], reason="no unit can be rendered alone"))
     assert "Not tested: no unit can be rendered alone." in untested and "| " not in untested
 
 
 @pytest.mark.parametrize(
-    ("decision", "comparison", "words"),
+    ("reached", "comparison", "words"),
     [
         (
             "holds",
@@ -77,16 +87,16 @@ def test_a_claim_that_opens_says_all_of_it() -> None:
         ("not decided", Comparison("chance", 0.0, -0.1, 0.3, 0.5, 9), "does not lie above chance at 5 %"),
     ],
 )
-def test_a_verdict_says_why(decision: Decision, comparison: Comparison, words: str) -> None:
-    assert words in summaries.because(Verdict("C3", 0.1, 1, 20, (comparison,), decision))
+def test_a_verdict_says_why(reached: Decision, comparison: Comparison, words: str) -> None:
+    assert words in conclusions.because(Verdict("C3", 0.1, 1, 20, (comparison,), reached))
 
 
 def decided(**decisions: Decision) -> list[Verdict]:
-    return [Verdict(claim, 0.1, 1, 20, (), decision) for claim, decision in decisions.items()]
+    return [Verdict(claim, 0.1, 1, 20, (), reached) for claim, reached in decisions.items()]
 
 
 def test_all_claims_in_a_sentence() -> None:
-    say = summaries.claims_in_a_sentence
+    say = conclusions.claims_in_a_sentence
     mixed = decided(C1="holds", C2="does not hold", C3="does not hold", C4="not decided")
     assert say(mixed) == "C1 holds, C2 and C3 do not hold, and C4 is not decided"
     assert say(mixed[:3]) == "C1 holds and C2 and C3 do not hold"
@@ -99,7 +109,7 @@ def test_networks_in_a_sentence() -> None:
     verdicts = decided(C1="holds", C2="holds", C3="holds", C4="holds")
 
     def say(*own: float) -> str:
-        return summaries.networks_in_a_sentence(verdicts, pd.Series(own, columns), untrained)
+        return conclusions.networks_in_a_sentence(verdicts, pd.Series(own, columns), untrained)
 
     assert say(2, 0.5, 2, np.nan).endswith("all 20 untrained ones for C1 and C3 alone")
     assert say(2, 2, 2, 2).endswith("for each that could be tested") and say(0, 0, 1, 0).endswith(
@@ -124,7 +134,7 @@ def swapped() -> pd.DataFrame:
 
 
 def test_maps_swapped_in_words() -> None:
-    assert cells(summaries.swapped_table(swapped()), 2) == [
+    assert cells(decision.swaps_table(swapped()), 2) == [
         "remove",
         "50.0 %",
         "40.0 %",
@@ -133,9 +143,9 @@ def test_maps_swapped_in_words() -> None:
         "0.2",
         "30.0",
     ]
-    text = summaries.swapped(swapped())
+    text = decision.swaps_in_a_sentence(swapped())
     assert "On 20 pictures of 5 people" in text and text.endswith("at 5 % in keep only.")
-    assert "in none of the 1 ways" in summaries.swapped(swapped().iloc[:1])
+    assert "in none of the 1 ways" in decision.swaps_in_a_sentence(swapped().iloc[:1])
 
 
 def test_criteria_in_words() -> None:
@@ -149,15 +159,15 @@ def test_criteria_in_words() -> None:
         },
         index=["happy", "surprise"],
     )
-    assert cells(summaries.criteria_table(table), 2) == ["happy", "12", "+1.00", "—", "12"]
-    text = summaries.criteria(Comparison("", 0.5, 0.1, 0.9, 0.01, 3), table)
+    assert cells(decision.criteria_table(table), 2) == ["happy", "12", "+1.00", "—", "12"]
+    text = decision.criteria_in_a_sentence(Comparison("", 0.5, 0.1, 0.9, 0.01, 3), table)
     assert "+0.50 standard deviations" in text and "Of 2 expressions, 1 is raised most" in text
 
 
 def test_units_in_words() -> None:
     columns = "map,iou,best,mean,ceiling,above,hits,mean hits,responding,silent,mean silent,chance".split(",")
     units = pd.DataFrame([[3, 0.05, 0.1, 0.02, 0.3, 0.1, np.nan, 0.2, 7, 1.0, 0.2, 0.0]], [12], columns)
-    assert cells(summaries.units_table(units), 2) == [
+    assert cells(facial_units.units_table(units), 2) == [
         "12",
         "3",
         "0.050",
@@ -167,16 +177,18 @@ def test_units_in_words() -> None:
         "—",
         "0 %",
     ]
-    assert "Of 1 action units, the matched map exceeds 0.04 for 1" in summaries.units_in_a_sentence(units)
-    assert "Too few" in summaries.units_in_a_sentence(units.iloc[:0])
+    assert "Of 1 action units, the matched map exceeds 0.04 for 1" in facial_units.units_in_a_sentence(units)
+    assert "Too few" in facial_units.units_in_a_sentence(units.iloc[:0])
 
 
 def test_levels_in_words() -> None:
     simulations = {"fair": lambda rng: 0.5, "bold": lambda rng: 0.01}
     rates = rejection_rates(simulations, runs=50)
-    assert cells(summaries.levels_table(rates), 3)[::4] == ["bold", "**no**"]
-    assert summaries.levels(rates) == "1 of 2 keep it, each in 50 simulations; too often reject: bold."
-    assert summaries.levels(rates.iloc[:1]).endswith("50 simulations.")
+    assert cells(levels.rates_table(rates), 3)[::4] == ["bold", "**no**"]
+    assert (
+        levels.rates_in_a_sentence(rates) == "1 of 2 keep it, each in 50 simulations; too often reject: bold."
+    )
+    assert levels.rates_in_a_sentence(rates.iloc[:1]).endswith("50 simulations.")
 
 
 def test_saliency_in_words() -> None:
@@ -186,45 +198,45 @@ def test_saliency_in_words() -> None:
     ]
     table = pd.DataFrame(rows, columns=["rule", "randomised", "compared with", "rank correlation"])
     table["rank correlation_low"], table["rank correlation_high"] = 0.3, 0.5
-    assert summaries.saliency(table).endswith("gradient too few to say and 0.40 [0.30, 0.50].")
-    assert "gradient not tested" in summaries.saliency(table.iloc[:1])
+    assert saliency.saliency_in_a_sentence(table).endswith("gradient too few to say and 0.40 [0.30, 0.50].")
+    assert "gradient not tested" in saliency.saliency_in_a_sentence(table.iloc[:1])
 
 
 def test_what_is_not_decided_says_what_could_have_been_seen() -> None:
     open_one = Verdict("C3", 0.1, 1, 20, (Comparison("chance", 0.05, -0.05, 0.15, 0.2, 25),), "not decided")
-    text = summaries.power([open_one, verdict()])
+    text = conclusions.power([open_one, verdict()])
     assert "C3 (0.13 above chance; what matters is 0.05)" in text and "80 %" in text
-    assert summaries.power([judge("C4", [], [], reason="because")]) == ""
+    assert conclusions.power([judge("C4", [], [], reason="because")]) == ""
 
 
 @pytest.mark.parametrize(
     ("share", "digits", "text"), [(0.256, 0, "26 %"), (0.256, 1, "25.6 %"), (np.nan, 1, "—"), (1, 0, "100 %")]
 )
 def test_percent(share: float, digits: int, text: str) -> None:
-    assert summaries.percent(share, digits) == text
+    assert percent(share, digits) == text
 
 
 def test_matches_in_sentences() -> None:
     names = ("auc_d", "auc_auc", "auc_untrained_d", "auc_untrained_auc", "auc_expression")
     names += ("p", "p_d", "p_joint")
     matches = pd.DataFrame({name: [0.6, np.nan] for name in names})
-    assert "0.60" in summaries.summarize_matches(matches) and "nan" not in summaries.summarize_matches(
+    assert "0.60" in detectors.summarize_matches(matches) and "nan" not in detectors.summarize_matches(
         matches
     )
-    assert "for 0 of 1" in summaries.summarize_matches(matches)
-    assert "for 1 of 1" in summaries.summarize_matches(matches.assign(p_d=0.01))
-    assert "so there is no null" in summaries.summarize_matches(matches.assign(p=np.nan))
-    assert "Too few" in summaries.summarize_matches(matches.iloc[1:])
+    assert "for 0 of 1" in detectors.summarize_matches(matches)
+    assert "for 1 of 1" in detectors.summarize_matches(matches.assign(p_d=0.01))
+    assert "so there is no null" in detectors.summarize_matches(matches.assign(p=np.nan))
+    assert "Too few" in detectors.summarize_matches(matches.iloc[1:])
 
 
 def test_dissection_in_sentences() -> None:
     columns = ("iou", "above", "hits", "silent", "chance", "aus")
     rows = ("chosen by D", "random map", "chosen by D, untrained")
     table = pd.DataFrame(0.25, index=rows, columns=columns)
-    assert "25 %" in summaries.summarize_dissection(table.assign(aus=3))
+    assert "25 %" in facial_units.summarize_dissection(table.assign(aus=3))
     silent = table.assign(aus=3, hits=np.nan)
-    assert "nan" not in summaries.summarize_dissection(silent)
-    assert "Too few" in summaries.summarize_dissection(table.assign(aus=0))
+    assert "nan" not in facial_units.summarize_dissection(silent)
+    assert "Too few" in facial_units.summarize_dissection(table.assign(aus=0))
 
 
 def test_protocols_in_a_table() -> None:
@@ -235,7 +247,7 @@ def test_protocols_in_a_table() -> None:
     }
     columns = ["trainings", "test", "same person", "same sequence", "same picture", "accuracy", "lacking"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "network"]).rename_axis("test on")
-    text = summaries.protocols_table(table)
+    text = training.protocols_table(table)
     assert "100.0 %" in text and "50.0 %" in text and "nan" not in text and "12.0" not in text
     assert f"**Left out** ({LEAK}): too few pictures." in text and text.splitlines()[4].count("—") == 7
 
@@ -245,7 +257,7 @@ def test_choices_in_a_table() -> None:
         {"changed": [0, 2, 3], "units": [3, 3, 3], "without": [0, 0, 3], "auc": [0.75, np.nan, np.nan]},
         index=pd.Index(["own", "n = 3", "infinite"], name="choice"),
     )
-    lines = summaries.choices_table(table).splitlines()
+    lines = distances.choices_table(table).splitlines()
     assert "0 of 3" in lines[2] and "0.75" in lines[2]
     assert "2 of 3" in lines[3] and "too few to say" in lines[3]
     assert lines[4].count("no single winner") == 2
@@ -253,6 +265,6 @@ def test_choices_in_a_table() -> None:
 
 def test_movement_in_words() -> None:
     moved = pd.Series({"conv1": 0.0704, "conv2": 0.176, "conv3": 0.161, "fc1": 0.15, "fc2": 0.7})
-    assert summaries.movement(moved) == "7.0 % (conv1), 17.6 % (conv2) and 16.1 % (conv3)"
-    assert summaries.movement(moved * 0).startswith("0.0 % (conv1)")
-    assert summaries.movement(moved * 1e6).startswith("70,400 times (conv1)"), "an explosion"
+    assert training.movement(moved) == "7.0 % (conv1), 17.6 % (conv2) and 16.1 % (conv3)"
+    assert training.movement(moved * 0).startswith("0.0 % (conv1)")
+    assert training.movement(moved * 1e6).startswith("70,400 times (conv1)"), "an explosion"

@@ -1,0 +1,121 @@
+"""What pages show of the question whether maps stand for facial units: likeness, dissection, regions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fer_lib.measures.dissection import BAR
+from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
+from fer_lib.plot.text import describe_rows, markdown_table, percent
+
+
+@styled
+def likeness_over_maps(table: pd.DataFrame) -> Figure:
+    """Likeness of the maps' strongest squares: one dot a map, one row for each column of the table."""
+    figure, axes = panels(1, 1, 7, 0.55 * table.shape[1] + 0.9)
+    ax = axes[0, 0]
+    rng = np.random.default_rng(0)
+    for r, column in enumerate(table.columns[::-1]):
+        values = table[column].dropna().to_numpy()
+        colour = ACCENT if column == "trained" else "#777777"
+        ax.scatter(values, r + rng.uniform(-0.16, 0.16, len(values)), s=5, color=colour, alpha=0.45, lw=0)
+        if len(values):
+            ax.plot([values.mean()] * 2, [r - 0.32, r + 0.32], color=INK, lw=1.6)
+    ax.set_yticks(range(table.shape[1]), table.columns[::-1])
+    ax.set_xlabel("mean likeness of the pairs of squares (correlation of HOG); one dot a map, bar: mean")
+    return figure
+
+
+@styled
+def alignment_of_units(table: pd.DataFrame) -> Figure:
+    """Share of projected energy in each action unit's region: the matched map beside its controls.
+
+    Parameters
+    ----------
+    table
+        From `fer_lib.measures.alignment.region_alignment`.
+    """
+    figure, axes = panels(1, 1, 8, 2.9)
+    ax = axes[0, 0]
+    at = np.arange(len(table))
+    marks = {
+        "random place": ("random place", "_", INK, 90),
+        "other maps": ("all maps, mean", "o", PALE, 34),
+        "untrained": ("matched, untrained", "x", SECOND, 30),
+        "matched": ("matched", "D", ACCENT, 30),
+    }
+    for column, (label, marker, colour, size) in marks.items():
+        ax.scatter(at, table[column], marker=marker, color=colour, s=size, label=label, zorder=3)
+    ax.set_xticks(at, [str(au) for au in table.index])
+    ax.set_xlim(-0.6, len(table) - 0.4)
+    ax.set_ylim(bottom=-0.02)
+    ax.set_xlabel("action unit")
+    ax.set_ylabel("share of energy in its region")
+    ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def dissection_table(dissected: pd.DataFrame) -> str:
+    """Markdown of a dissection: a row for each choice of maps, columns `iou`, `above`, `silent`, `hits` and `chance`."""
+    head = {
+        "iou": "mean IoU",
+        "above": "IoU above 0.04",
+        "silent": "silent",
+        "hits": "maximum in the region",
+        "chance": "place at random",
+    }
+    shown = pd.DataFrame({"map": dissected.index})
+    for column, title in head.items():
+        form = "{:.3f}" if column == "iou" else "{:.1%}"
+        shown[title] = [
+            form.format(v).replace("%", " %") if math.isfinite(v) else "—" for v in dissected[column]
+        ]
+    return markdown_table(shown)
+
+
+def summarize_dissection(dissection: pd.DataFrame) -> str:
+    """Say what the table of `fer_lib.study.Study.dissection` shows, or that too few test people show any AU."""
+    rows: dict[str, dict[str, float]] = dissection.to_dict(orient="index")  # type: ignore[assignment]
+    chosen, random, before = (rows[name] for name in ("chosen by D", "random map", "chosen by D, untrained"))
+    if not chosen["aus"]:
+        return "Too few of the test people show any action unit with a matched map here to say: run a larger preset."
+    return (
+        f"Over {int(chosen['aus'])} action units, the maps that $D$ chose have a mean IoU of {chosen['iou']:.3f}, a random map "
+        f"{random['iou']:.3f}, and the maps that $D$ chooses before training {before['iou']:.3f}; {percent(chosen['above'])} of the "
+        f"chosen ones exceed {BAR}. They are silent on {percent(chosen['silent'])} of the pictures with the unit and point nowhere there; "
+        f"on the others their strongest place lies in the region in {percent(chosen['hits'])}, that of a random map in "
+        f"{percent(random['hits'])}, and a place at random in {percent(chosen['chance'])}."
+    )
+
+
+def units_table(units: pd.DataFrame) -> str:
+    """Markdown of `fer_lib.measures.dissection.dissect_units` by action unit (index)."""
+    return describe_rows(
+        units,
+        "AU",
+        {
+            "map": lambda row: f"{row['map']:.0f}",
+            "IoU": lambda row: f"{row['iou']:.3f}",
+            "best of all": lambda row: f"{row['best']:.3f}",
+            "ceiling": lambda row: f"{row['ceiling']:.3f}",
+            "silent": lambda row: percent(row["silent"]),
+            "in the region": lambda row: percent(row["hits"]),
+            "place at random": lambda row: percent(row["chance"]),
+        },
+    )
+
+
+def units_in_a_sentence(units: pd.DataFrame) -> str:
+    """Say for how many action units the matched map, the best of all maps and any map could exceed the bar."""
+    if units.empty:
+        return "Too few of the test people show any action unit with a matched map here to say: run a larger preset."
+    over = {name: int((units[name] > BAR).sum()) for name in ("iou", "best", "ceiling")}
+    return (
+        f"Of {len(units)} action units, the matched map exceeds {BAR} for {over['iou']}, the best of all maps, chosen on these very "
+        f"pictures, for {over['best']}, and the ceiling for {over['ceiling']}: where the ceiling is below the bar no map could be called a "
+        f"detector. The mean ceiling is {units['ceiling'].mean():.2f}."
+    )
