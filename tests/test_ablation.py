@@ -28,9 +28,11 @@ def network(maps=12, side=3, hidden=20, classes=4, seed=0):
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 999), baseline=st.sampled_from(["zero", "mean"]))
-def test_equal_to_running_the_network_on_changed_planes(seed, baseline):
+@given(seed=st.integers(0, 999), baseline=st.sampled_from(["zero", "mean"]), dropout=st.booleans())
+def test_equal_to_running_the_network_on_changed_planes(seed, baseline, dropout):
     classifier, pooled = network(seed=seed)
+    if dropout:  # before the first linear layer, as in Breuer and Kimmel's network
+        classifier = nn.Sequential(nn.Dropout(0.25), *classifier).eval()
     sets = np.random.default_rng(seed).random((5, 12)) < 0.3
     result = logits_without(classifier, pooled, sets, baseline=baseline)
     for removed, scores in zip(sets, result, strict=True):
