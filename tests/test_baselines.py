@@ -15,6 +15,7 @@ from fer_lib.measures.baselines import (
     inside_window,
     places_of_maps,
 )
+from fer_lib.plot.detectors import chosen_elsewhere, elsewhere_in_a_sentence
 
 
 def faces(seed=0, people=24, sequences=8, strength=3.0):
@@ -130,3 +131,26 @@ def test_the_place_of_a_map_is_the_middle_of_where_it_answers():
 
 def test_a_sequence_without_an_expression_is_no_class():
     assert expression_features(["fear", "", "happy", "fear"]).tolist() == [[1, 0], [0, 0], [0, 1], [1, 0]]
+
+
+def test_what_is_drawn_and_said_of_baselines():
+    subject, present, knows, deaf, train, test = faces()
+    options = {"subject": subject, "draws": 200}
+    table = choose_elsewhere(
+        {"maps": Features(knows), "noise": Features(deaf), "again": Features(knows)},
+        present,
+        train,
+        train,
+        test,
+        **options,
+    )
+    figure = chosen_elsewhere(table)
+    for ax, way in zip(figure.axes, ("D", "AUC"), strict=True):
+        drawn = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
+        assert drawn == table.loc[table["chosen_by"] == way, "auc"].tolist()
+    said = elsewhere_in_a_sentence(table, "D")
+    assert "above that of *noise*" in said and "not shown to be above that of *again*" in said
+    nobody = choose_elsewhere({"maps": Features(knows)}, present * 0, train, train, test, **options)
+    assert "No action unit could be tested" in elsewhere_in_a_sentence(nobody, "D")
+    alone = choose_elsewhere({"maps": Features(knows)}, present, train, train, test, **options)
+    assert elsewhere_in_a_sentence(alone, "AUC").endswith("].")

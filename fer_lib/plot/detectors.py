@@ -10,10 +10,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from fer_lib.measures.comparisons import LEVEL
 from fer_lib.measures.detectors import LEAST
 from fer_lib.measures.sparse_probe import SINGLE, SPARSE
 from fer_lib.plot.style import ACCENT, INK, SECOND, legend_above, panels, styled, unit_panels
-from fer_lib.plot.text import markdown_table, two_digits, with_interval
+from fer_lib.plot.text import listed, markdown_table, two_digits, with_interval
 
 
 @styled
@@ -47,6 +48,48 @@ def detector_scores(matches: pd.DataFrame) -> Figure:
     ax.set_ylim(0, 1.02)
     ax.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.16))
     return figure
+
+
+@styled
+def chosen_elsewhere(found: pd.DataFrame) -> Figure:
+    """Mean AUC on unseen people of what D and AUC choose among several kinds of features, with 95 % intervals; dotted is chance.
+
+    Parameters
+    ----------
+    found
+        `fer_lib.measures.baselines.choose_elsewhere`.
+    """
+    ways = list(dict.fromkeys(found["chosen_by"]))
+    kinds = list(dict.fromkeys(found["features"]))
+    figure, axes = panels(1, len(ways), 8, 0.32 * len(kinds) + 0.9, sharex=True, sharey=True)
+    at = np.arange(len(kinds))
+    for ax, way in zip(axes[0], ways, strict=True):
+        of = found[found["chosen_by"] == way].set_index("features").loc[kinds]
+        for place, (_, row) in zip(at, of.iterrows(), strict=True):
+            colour = ACCENT if place == 0 else SECOND
+            ax.plot([row["low"], row["high"]], [place, place], color=colour, lw=1.6)
+            ax.plot([row["auc"]], [place], "D" if place == 0 else "o", ms=5, color=colour)
+        ax.axvline(0.5, color=INK, lw=0.7, ls=":")
+        ax.set_title(f"chosen by {way}")
+        ax.set_xlabel("AUC on unseen people")
+    axes[0, 0].set_yticks(at, kinds)
+    axes[0, 0].invert_yaxis()
+    return figure
+
+
+def elsewhere_in_a_sentence(found: pd.DataFrame, way: str) -> str:
+    """Say which baselines the claim's features beat at 5 % and which not, when `way` chooses among both."""
+    first, *others = [row for _, row in found[found["chosen_by"] == way].iterrows()]
+    if not first["units"]:
+        return f"No action unit could be tested on what {way} chooses."
+    parts = {
+        "is above that of": [row["features"] for row in others if row["p"] <= LEVEL],
+        "is not shown to be above that of": [row["features"] for row in others if row["p"] > LEVEL],
+    }
+    said = [f"{verb} {listed([f'*{name}*' for name in names])}" for verb, names in parts.items() if names]
+    value = with_interval(first["auc"], first["low"], first["high"])
+    end = f", which {', and '.join(said)}" if said else ""
+    return f"Chosen by {way}, *{first['features']}* reach {value}{end}."
 
 
 @styled
