@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from fer_lib.checks import real_numbers, row_numbers
+from fer_lib.checks import at_least, generator, group_numbers, named, row_numbers
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
+from fer_lib.measures.arrays import Floats, check_labels, check_maps, check_responses, check_table
 from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.nulls import chosen_p_values, permutation_null
@@ -45,16 +45,15 @@ def by_sequence(
         first picture, in the order of the pictures: ``table.iloc[first]`` tells subject and expression.
     """
     values, labels = check_table(scores, present)
-    _, first, inverse = np.unique(np.asarray(sequence), return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    row = np.argsort(order)[inverse.ravel()]  # of every picture in the result
+    row = group_numbers(sequence, len(values), "sequence")  # of every picture in the result
+    first = np.unique(row, return_index=True)[1]
     member = csr_array((np.ones(len(row)), (row, np.arange(len(row)))))  # (M, N)
     coded, any_present, total = (
         np.asarray(member @ table)
         for table in ((~np.isnan(labels)).astype(float), (labels == 1).astype(float), values)
     )
     reduced = np.where(coded > 0, (any_present > 0).astype(np.float64), np.nan)
-    return total / np.bincount(row)[:, None], reduced, first[order]
+    return total / np.bincount(row)[:, None], reduced, first
 
 
 def select_and_test(
@@ -101,8 +100,7 @@ def select_and_test(
     """
     values, labels = check_responses(scores, present)
     train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
-    if len(units) != labels.shape[1]:
-        raise FerError(f"{len(units)} unit numbers for {labels.shape[1]} columns of labels")
+    units = named("units", units, labels.shape[1])
     if np.intersect1d(train, test).size:
         raise FerError("training and test rows overlap; choose disjoint ones")
     train_auc = auc(values[train], labels[train])
@@ -112,7 +110,8 @@ def select_and_test(
         label_train, label_test = labels[train, column], labels[test, column]
         record: dict[str, float] = {"au": unit, "map": chosen_map, "train_with": (label_train == 1).sum()}
         record |= {"test_with": (label_test == 1).sum(), "test_without": (label_test == 0).sum()}
-        record["prevalence"] = record["test_with"] / max(record["test_with"] + record["test_without"], 1)
+        tested = record["test_with"] + record["test_without"]
+        record["prevalence"] = record["test_with"] / tested if tested else np.nan
         if chosen_map >= 0:
             score_train, score_test = values[train, chosen_map], values[test, chosen_map]
             hits, alarms = _rates(score_test, label_test, _threshold(score_train, label_train))
@@ -187,7 +186,8 @@ def evaluate_matches(
     values, labels = check_responses(maximum, present)
     before, _ = check_responses(untrained_maximum, present)
     train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
-    who = np.asarray(subject)[test]
+    who = group_numbers(subject, len(values), "subject")[test]
+    aus = named("aus", aus, labels.shape[1])
     chosen = {
         "d": select_and_test(values, labels, train, test, units=aus, chosen=matched),
         "auc": select_and_test(values, labels, train, test, units=aus),
@@ -259,7 +259,7 @@ def within_expression(
     maximum, present
         Shapes (N, C) and (N, J), one row for each sequence.
     expression
-        Expression of each sequence, shape (N,); empty where it has none: such rows take no part.
+        Expression of each sequence, shape (N,); empty or missing where it has none: such rows take no part.
     subject
         Person of each sequence, shape (N,).
     permutations, seed
@@ -276,18 +276,13 @@ def within_expression(
     Hemerik, Goeman and Finos (2020), Robust testing in generalized linear models by sign flipping score contributions. JRSS B.
     """
     values, labels = check_table(maximum, present)
-    names, people = np.asarray(expression), np.asarray(subject)
-    if names.shape != (len(values),) or people.shape != names.shape:
-        raise FerError(
-            f"expressions {names.shape} and people {people.shape} do not fit {len(values)} rows; give one each"
-        )
-    if permutations < 1:
-        raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    named, who = names != "", pd.factorize(people)[0]
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations, int(who.max(initial=-1)) + 1))
+    names, stated = _expressions(expression, len(values))
+    who = group_numbers(subject, len(values), "subject")
+    at_least("permutations", permutations)
+    signs = generator(seed).choice([-1.0, 1.0], size=(permutations, int(who.max(initial=-1)) + 1))
     p = np.full(labels.shape[1], np.nan)
     for unit, label in enumerate(labels.T):
-        known = named & ~np.isnan(label)
+        known = stated & ~np.isnan(label)
         added = np.zeros((signs.shape[1], values.shape[1]))  # by each person to each map's rank sum
         takes_part = np.zeros(signs.shape[1], bool)
         for name in np.unique(names[known]):
@@ -311,7 +306,7 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
     Parameters
     ----------
     expression
-        Expression of each row's sequence, shape (N,).
+        Expression of each row's sequence, shape (N,); rows without one are taken together.
     present
         Labels 1, 0 or NaN, shape (N, J).
     train, test
@@ -322,10 +317,14 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
     ndarray
         Shape (len(test), J), 0 to 1.
     """
-    labels = real_numbers("labels", present)
+    labels = check_labels(present)
+    if labels.ndim != 2:
+        raise FerError(f"labels have shape {labels.shape}; both give a row per picture: (N, J)")
     train, test = (row_numbers("rows", rows, len(labels)) for rows in (train, test))
-    names, code = np.unique(np.asarray(expression), return_inverse=True)
-    member = (code[train][None] == np.arange(len(names))[:, None]).astype(float)  # (expressions, train)
+    code = _expressions(expression, len(labels))[0]
+    member = (code[train][None] == np.arange(code.max(initial=-1) + 1)[:, None]).astype(
+        float
+    )  # (expressions, train)
     coded = ~np.isnan(labels[train])  # counted as numbers: a product of two truth values would be one
     share = (member @ np.nan_to_num(labels[train])) / np.maximum(member @ coded, 1)
     return np.asarray(share[code[test]])
@@ -333,10 +332,9 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
 
 def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floats:
     """Return the AUC of `expression_scores`, shape (J,); NaN for a unit that is present or absent in all test rows."""
-    scores, labels = (
-        expression_scores(expression, present, train, test),
-        np.asarray(present)[np.asarray(test)],
-    )
+    scores = expression_scores(expression, present, train, test)
+    labels = check_labels(present)
+    labels = labels[row_numbers("rows", test, len(labels))]
     return np.array([auc(scores[:, [j]], labels[:, [j]])[0, 0] for j in range(labels.shape[1])])
 
 
@@ -359,11 +357,16 @@ def resampled_auc(
     ndarray
         Shape (draws, J); NaN where a resample has no row with the unit, or none without.
     """
-    values, labels = np.asarray(scores, dtype=np.float64), np.asarray(present, dtype=np.float64)
-    people, who = np.unique(np.asarray(subject), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    weight = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)[:, who].astype(
-        float
+    values, labels = check_table(scores, present)
+    if values.shape != labels.shape:
+        raise FerError(
+            f"scores {values.shape} and labels {labels.shape} do not fit; give one score for each label, (M, J)"
+        )
+    who = group_numbers(subject, len(values), "subject", sort=True)
+    people = int(who.max(initial=-1)) + 1
+    at_least("draws", draws)
+    weight = (
+        generator(seed).multinomial(people, np.full(people, 1 / people), size=draws)[:, who].astype(float)
     )
     out = np.full((draws, labels.shape[1]), np.nan)
     for unit in range(labels.shape[1]):
@@ -402,8 +405,8 @@ def detection_controls(
         Intervals and p from resampled test people; units with fewer than `LEAST` test rows on a side are left out.
     """
     values, labels = check_responses(maximum, present)
-    rows, best = np.asarray(test), check_maps(matched, labels.shape[1], values.shape[1])
-    truth, who = labels[rows], np.asarray(subject)[rows]
+    rows, best = row_numbers("rows", test, len(values)), check_maps(matched, labels.shape[1], values.shape[1])
+    truth, who = labels[rows], group_numbers(subject, len(values), "subject", sort=True)[rows]
     enough = np.minimum((truth == 1).sum(axis=0), (truth == 0).sum(axis=0)) >= LEAST
     kept, people = np.flatnonzero(enough & (best >= 0)), len(np.unique(who))
     names = ("chance", "expression alone")
@@ -425,6 +428,13 @@ def detection_controls(
             from_bootstrap(name, float(point.mean()), np.nanmean(drawn, axis=1), people)
             for name, (point, drawn) in zip(names, differences, strict=True)
         ]
+
+
+def _expressions(expression: ArrayLike, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the number of each row's expression, and whether it has one; one number stands for all that have none."""
+    given = np.asarray(expression, dtype=object)
+    names = np.where(pd.isna(given), "", given)
+    return group_numbers(names, count, "expression", sort=True), names != ""
 
 
 def _threshold(score: Floats, label: Floats) -> float:
