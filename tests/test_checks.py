@@ -150,5 +150,5 @@ def test_names_come_in_any_sequence(names):
 
 @pytest.mark.parametrize("path", [None, 5, "", "a\0b", b"a", ["a"]])
 def test_what_is_no_path_is_refused(path):
-    with pytest.raises(FerError, match="folder=.* is no path"):
+    with pytest.raises(FerError, match=r"folder=.* is no path"):
         checks.given_path("folder", path)

@@ -148,7 +148,7 @@ def test_labels_of_one_unit_may_be_masked():
 def test_a_code_for_missing_is_asked_about(name, wrong):
     labels = LABELS.copy()
     labels[7] = wrong
-    with pytest.raises(FerError, match="label .* is neither"):
+    with pytest.raises(FerError, match=r"label .* is neither"):
         MEASURES[name](labels, PEOPLE)
 
 
