@@ -6,7 +6,10 @@ mask, stays missing.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from numbers import Real
+from os import PathLike
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -50,6 +53,13 @@ def check_choice(name: str, value: str, choices: Any) -> None:
         raise FerError(f"{name} {value!r} is unknown; choose one of {', '.join(get_args(choices))}")
 
 
+def given_path(name: str, value: Any) -> Path:
+    """Return an option that names a file or folder; a FerError if it is no path."""
+    if not isinstance(value, str | PathLike) or not str(value) or "\0" in str(value):
+        raise FerError(f"{name}={value!r} is no path: give text or a Path, '.' for the current folder")
+    return Path(value)
+
+
 def plain(values: Any) -> Any:
     """Return a tensor as an array; anything else as it is."""
     if not hasattr(values, "detach"):  # torch is not loaded for those who have no tensor
@@ -74,18 +84,22 @@ def real_numbers(what: str, values: Any) -> NDArray[np.floating]:
         If they are no real numbers, or rows differ in length.
     """
     values = plain(values)
+    if isinstance(values, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in values):
+        values = np.ma.array(values)  # numpy would show what lies behind the masks of rows
     try:
         array = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
     except ValueError as error:
         raise FerError(f"{what} have rows of differing lengths: give one number in each place") from error
-    if array.dtype == object and not isinstance(array, np.ma.MaskedArray):
+    if array.dtype == object:
+        array = array.filled(np.nan) if isinstance(array, np.ma.MaskedArray) else array
         array = np.where(pd.isna(array), np.nan, array)
         if all(isinstance(value, Real) for value in array.flat):
             array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
-        raise FerError(
-            f"{what} are {type(values).__name__ if array.dtype == object else array.dtype}: give numbers"
-        )
+        kind = str(array.dtype)
+        if array.dtype == object:
+            kind = next(type(value).__name__ for value in array.flat if not isinstance(value, Real))
+        raise FerError(f"{what} are {kind}: give numbers")
     numbers = array if array.dtype.kind == "f" else array.astype(np.float64)
     return numbers.filled(np.nan) if isinstance(numbers, np.ma.MaskedArray) else numbers
 
@@ -95,6 +109,8 @@ def whole_numbers(what: str, values: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(plain(values))
     if array.size and array.dtype.kind not in "iu":
         raise FerError(f"{what} given as {array.dtype}: give integers")
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise FerError(f"{what} hold {array.max()}: give integers below 2**63")
     return array.astype(np.int64)
 
 
@@ -111,7 +127,21 @@ def row_numbers(what: str, rows: ArrayLike, count: int) -> NDArray[np.int64]:
     return np.arange(count)[index]
 
 
-def group_numbers(groups: Any, count: int, name: str = "groups") -> NDArray[np.int64]:
+def named(option: str, names: Any, count: int) -> list[Any]:
+    """Return names or numbers of the ``count`` columns of labels as a list; a FerError that names the option if they are none."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise FerError(
+            f"{option}={names!r} is not possible: give a list, one for each of {count} columns of labels"
+        )
+    listed = list(names)
+    if len(listed) != count:
+        raise FerError(f"{option}: {len(listed)} are given for {count} columns of labels; give one for each")
+    if wrong := [name for name in listed if not isinstance(name, Hashable)]:
+        raise FerError(f"{option}: {wrong[0]!r} is no name; give text or numbers")
+    return listed
+
+
+def group_numbers(groups: Any, count: int, name: str = "groups", *, sort: bool = False) -> NDArray[np.int64]:
     """Return the group of each of ``count`` rows as a number, from 0 in the order in which groups come.
 
     Parameters
@@ -122,6 +152,8 @@ def group_numbers(groups: Any, count: int, name: str = "groups") -> NDArray[np.i
         How many rows there are.
     name
         Of the option, for the message.
+    sort
+        Number groups in their own order, by size or alphabet, instead.
 
     Raises
     ------
@@ -142,7 +174,7 @@ def group_numbers(groups: Any, count: int, name: str = "groups") -> NDArray[np.i
     if given.shape != (count,):
         raise FerError(f"{name} have shape {given.shape}: give one for each of the {count} rows, ({count},)")
     try:
-        numbers = np.asarray(pd.factorize(given)[0], dtype=np.int64)
+        numbers = np.asarray(pd.factorize(given, sort=sort)[0], dtype=np.int64)
     except TypeError as error:
         raise FerError(f"{name} cannot be told apart ({error}): give numbers or text") from error
     if (numbers < 0).any():

@@ -310,6 +310,8 @@ def sweep(
     from fer_lib.sweeps.run import run_sweep, why_not
     from fer_lib.sweeps.specification import read_sweep
 
+    if out is not None and out.exists() and not out.is_dir():
+        raise FerError(f"--out {out}: this is a file; give a folder to write")
     fixed = {**_assignments(given)}
     fixed |= {name: value for name, value in {"preset": preset, "faces": faces}.items() if value}
     asked = read_sweep(file, fixed)
@@ -416,6 +418,8 @@ def app() -> None:
     except FerError as error:
         _fail(error, 2)
     except _UsageError as error:
+        if not error.format_message():  # without a command, help was all
+            sys.exit(2)
         _fail(FerError(error.format_message()), 2)
     except typer.Abort:
         _fail(FerError("stopped"), 1)

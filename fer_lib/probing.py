@@ -210,9 +210,11 @@ class ProbeResponses(Responses, _Recorded):
 
 def _concepts(labels: Any, count: int) -> pd.DataFrame:
     """Labels as a table of floats with a column for each concept."""
-    labels = plain(labels)
+    labels = given = plain(labels)
     if isinstance(labels, Mapping):
-        labels = pd.DataFrame({name: np.asarray(plain(column)) for name, column in labels.items()})
+        columns = [_column(name, column, count) for name, column in labels.items()]
+        labels = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(count))
+        labels.columns = pd.Index(list(given), tupleize_cols=False)
     if isinstance(labels, np.ma.MaskedArray):
         labels = real_numbers("labels", labels)
     if isinstance(labels, pd.Series):
@@ -241,6 +243,22 @@ def _concepts(labels: Any, count: int) -> pd.DataFrame:
             )
     known = labels.astype(object).to_numpy(dtype=object)
     return pd.DataFrame(real_numbers("labels", known), columns=labels.columns)
+
+
+def _column(name: Any, given: Any, count: int) -> pd.Series:
+    """Labels of one concept by their rows; masked ones are missing."""
+    given = plain(given)
+    # numpy would show what lies behind a mask.
+    column = (
+        np.ma.filled(given.astype(object), np.nan)
+        if isinstance(given, np.ma.MaskedArray)
+        else np.asarray(given)
+    )
+    if column.shape != (count,):
+        raise FerError(
+            f"labels of {name!r} have shape {column.shape}: give one for each of the {count} pictures, ({count},)"
+        )
+    return pd.Series(column)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -129,7 +129,7 @@ def test_responses_survive_the_disk(small, tmp_path):
         ([np.zeros((2, 1, 24, 24), np.complex64)], r"torch\.complex64: convert"),
         ([np.zeros((2, 1, 24, 24), object)], "pictures are object"),
         ([None], "pictures are object"),
-        (["faces.png"], "pictures are <U9"),
+        (["faces.png"], "a picture is given as 'faces.png': open it"),
         ([(torch.zeros(2, 1, 24, 24), torch.zeros(2, 1, 24, 24))], "tuple with 2 arrays"),
         ([[torch.zeros(1, 24, 24)] * 2], "list with 0 arrays"),
         ([{"label": torch.zeros(2)}], "dict with 0 arrays"),

@@ -41,10 +41,10 @@ def test_floating_types_are_kept_and_not_copied(kind):
         ([[1, 2], [3]], "differing lengths"),
         (["1", "0"], "labels are <U1: give numbers"),
         ([1, "0"], "give numbers"),
-        (np.array(["1", 0.5], dtype=object), "ndarray: give numbers"),
+        (np.array(["1", 0.5], dtype=object), "labels are str: give numbers"),
         (np.ones(2) * 1j, "complex128"),
         (iter([1, 0]), "labels are list_iterator"),
-        ([{}], "labels are list"),
+        ([{}], "labels are dict"),
         (np.zeros(2, "m8[s]"), "timedelta"),
     ],
 )
@@ -117,3 +117,38 @@ def test_shares_lie_between_0_and_1(value):
 def test_seeds_are_numpys(seed):
     with pytest.raises(FerError, match=r"seed=.* give an integer"):
         checks.generator(seed)
+
+
+def test_rows_with_masks_keep_them():
+    rows = [np.ma.masked_array([1, 0], [False, True]), np.ma.masked_array([0, 1], [True, False])]
+    expected = [[1, np.nan], [np.nan, 1]]
+    assert np.array_equal(checks.real_numbers("labels", rows), expected, equal_nan=True)
+    hidden = np.ma.masked_array(np.array([1, "x"], dtype=object), [False, True])
+    assert np.array_equal(checks.real_numbers("labels", hidden), [1, np.nan], equal_nan=True)
+
+
+def test_integers_that_are_too_large_do_not_become_negative():
+    with pytest.raises(FerError, match="rows hold 18446744073709551615"):
+        checks.row_numbers("rows", np.array([2**64 - 1], np.uint64), 30)
+
+
+def test_sorted_groups_are_numbered_in_their_order():
+    assert checks.group_numbers(["b", "a", "b"], 3).tolist() == [0, 1, 0]
+    assert checks.group_numbers(["b", "a", "b"], 3, sort=True).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("names", [5, "ab", None, ["a"], ["a", ["b"]]])
+def test_names_that_are_none_are_refused_by_their_option(names):
+    with pytest.raises(FerError, match="units"):
+        checks.named("units", names, 2)
+
+
+@pytest.mark.parametrize("names", [[1, 2], np.array([1, 2]), pd.Series([1, 2], index=[5, 5]), iter([1, 2])])
+def test_names_come_in_any_sequence(names):
+    assert checks.named("units", names, 2) == [1, 2]
+
+
+@pytest.mark.parametrize("path", [None, 5, "", "a\0b", b"a", ["a"]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(FerError, match=r"folder=.* is no path"):
+        checks.given_path("folder", path)

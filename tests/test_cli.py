@@ -288,3 +288,17 @@ def test_claims_of_faces_without_expressions_end_in_one_line(monkeypatch, capsys
     assert run(monkeypatch, "claims", "--preset", "smoke", "--faces", str(table)) == 2
     said = capsys.readouterr().err
     assert "no picture has an expression label" in said.splitlines()[-1] and "Traceback" not in said
+
+
+def test_without_a_command_there_is_help_and_no_empty_error(monkeypatch, capsys):
+    assert run(monkeypatch) == 2
+    said = capsys.readouterr()
+    assert "Usage" in said.out and not said.err
+
+
+def test_a_file_as_a_sweeps_folder_is_refused(monkeypatch, capsys, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    smoke = Path(__file__).parents[1] / "sweeps" / "smoke.yaml"
+    assert run(monkeypatch, "sweep", str(smoke), "--out", str(tmp_path / "taken")) == 2
+    assert "this is a file" in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text() == "mine"

@@ -395,3 +395,18 @@ def test_a_refused_member_is_not_read_under_its_path_either(tmp_path, monkeypatc
 def test_names_are_shown_on_one_line_of_valid_text(name, line):
     assert printable(name) == line
     assert printable(name).encode("utf-8")
+
+
+def test_values_of_no_known_range_are_refused_when_faces_are_read_and_not_clipped():
+    wide = np.array([[0, 300], [65_535, 70_000]], np.int32)
+    for values, message in (
+        (wide, "grey values from 0 to 70000"),
+        (-wide, "grey values from -70000"),
+        (wide.astype(np.float32), "floating-point"),
+    ):
+        file = encoded(Image.fromarray(values), "TIFF")
+        for read in (inspect_picture, decode_picture):
+            with pytest.raises(FerError, match=message):
+                read(file)
+    fits = encoded(Image.fromarray(wide.clip(0, 65_535)), "TIFF")
+    assert decode_picture(fits).tolist() == [[0, 1], [255, 255]]

@@ -239,7 +239,7 @@ def test_bad_input_is_refused_by_name():
         (lambda: permutation_null(scores, present, within, statistic="t"), "unknown"),
         (lambda: permutation_null(scores, present, within, alternative="less"), "unknown"),
         (lambda: select_and_test(scores, present, [0, 1], [1, 2], units=range(5)), "overlap"),
-        (lambda: select_and_test(scores, present, [0], [1], units=[1]), "unit numbers"),
+        (lambda: select_and_test(scores, present, [0], [1], units=[1]), "1 are given for 5 columns"),
         (lambda: select_and_test(scores, present, [0], [1], units=range(5), chosen=[0]), "one for each"),
         (lambda: select_and_test(scores, present, [0], [1], units=range(5), chosen=[6] * 5), "map 6 is none"),
         (lambda: chosen_p_values(scores, present, within, [0.5] * 5), "map 0.5 is none"),

@@ -43,8 +43,10 @@ def test_neutral_pictures_alone_say_nothing() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(FerError, match="do not fit"):
+    with pytest.raises(FerError, match="one for each of the 3 rows"):
         effects(np.ones((3, 2)), np.array([0, 1]), np.array([0, 0, 0]))
+    with pytest.raises(FerError, match="do not fit"):
+        effects(np.ones((3, 2)), np.array([0, 1, 2]), np.array([0, 0]))
 
 
 def test_selectivity_by_hand() -> None:

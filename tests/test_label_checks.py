@@ -146,7 +146,7 @@ def test_maps_and_units_that_cannot_be_judged_are_left_out_or_refused():
     for changed, words in [
         ({"concept": [0]}, "column of one for each"),
         ({"relabellings": 0}, "give at least 1"),
-        ({"sequence": [0, 1]}, "give one each"),
+        ({"sequence": [0, 1]}, "sequence have shape"),
     ]:
         with pytest.raises(FerError, match=words):
             label_checks(values, present, subject, **changed)

@@ -761,3 +761,45 @@ def test_pictures_in_bfloat16_are_cut_out():
     pictures = torch.randn(2, 1, 8, 8).bfloat16()
     found = project(model, pictures, Units([1], [0], [0], [0]), "2", "gradient")
     assert np.array_equal(crops(pictures, found), pictures[1:].float().numpy())
+
+
+class Counting(nn.Module):
+    """Writes to its buffers in evaluation too: in place, and by another tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU()
+        self.register_buffer("seen", torch.zeros(1))
+        self.register_buffer("last", torch.full((1,), torch.nan))
+
+    def forward(self, x):
+        self.seen += len(x)
+        self.last = x.mean()[None].detach()
+        return self.relu(self.conv(x))
+
+
+def test_what_a_network_writes_to_its_buffers_is_put_back():
+    network, pictures = Counting(), torch.rand(5, 3, 8, 8)
+    seen, last = network.seen, network.last
+    units = exemplars(record(network, pictures, "relu"), n=1).units()
+    project(network, pictures, units, "relu", "guided")
+    assert network.seen is seen and network.last is last
+    assert seen.item() == 0 and last.isnan().item()
+    with pytest.raises(FerError, match="fails on pictures"):
+        record(network, pictures[:, :1], "relu")
+    assert seen.item() == 0
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_hook_on_the_way_back_counts_in_stacks_as_in_any_network(inside):
+    stack = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    network, pictures = nn.Sequential(stack, nn.Flatten()), torch.rand(5, 3, 8, 8)
+    units = exemplars(record(network, pictures, "0.3"), n=1).units()
+    assert project(network, pictures, units, "0.3", "gradient").way == "windowed"
+    hooked = stack[0] if inside else network
+    hooked.register_full_backward_hook(
+        lambda module, given, back: None if given[0] is None else (given[0] * 0,)
+    )
+    found = project(network, pictures, units, "0.3", "gradient")
+    assert found.way == "whole frame"
+    assert inside is False or not found.patch.any()

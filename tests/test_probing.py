@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from torch import nn
@@ -501,6 +502,8 @@ def test_a_masked_label_is_not_known(pictures):
         [None if gone else label for label, gone in zip(labels, hidden, strict=True)],
         [pd.NA if gone else label for label, gone in zip(labels, hidden, strict=True)],
         {0: pd.Series(labels).mask(hidden)},
+        {0: np.ma.masked_array(labels, mask=hidden)},
+        {0: np.ma.masked_array(np.where(hidden, 9, labels), mask=hidden)},
     ):
         pd.testing.assert_frame_equal(responses.detectors(known, **options), expected)
     assert expected["with"].item() + expected["without"].item() == 32
@@ -577,3 +580,93 @@ def test_a_file_where_a_folder_is_wanted_is_left_alone(tmp_path, pictures):
         with pytest.raises(FerError, match="give another folder"):
             write()
     assert taken.read_text() == "mine"
+
+
+@pytest.mark.parametrize("labels", [{"a": [1, 0]}, {"a": 1}, {"a": None}, {"a": np.zeros((40, 2))}])
+def test_columns_of_labels_that_do_not_fit_are_named(labels, pictures):
+    responses = fer.Probe(network(), "4").record(pictures)
+    with pytest.raises(FerError, match="labels of 'a' have shape"):
+        responses.detectors(labels)
+
+
+@pytest.mark.parametrize("names", [5, "a", [["a"]]])
+def test_names_of_concepts_are_a_list(names):
+    scores, labels = np.random.default_rng(0).random((20, 3)), np.arange(20)[:, None] % 2
+    with pytest.raises(FerError, match="names"):
+        held_out_detectors(scores, labels, names=names)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ("faces", "images are str"),
+        (pd.DataFrame({"image": [1]}), "images are DataFrame"),
+        (["a.png", "b.png"], "'a.png': open it"),
+        ([Path("a.png")], "'a.png': open it"),
+        ([Image.new("RGB", (8, 8))], "PIL image"),
+        ([(Image.new("RGB", (8, 8)), 1)], "PIL images"),
+        (Image.new("RGB", (8, 8)), "images are Image"),
+        (torch.zeros(3, 8, 8), re.escape("of a single one picture[None]")),
+    ],
+)
+def test_what_is_no_array_of_pictures_is_refused_with_the_remedy(images, message):
+    with pytest.raises(FerError, match=message):
+        fer.Probe(network(), "4").record(images)
+
+
+def test_no_projections_are_selected_by_an_empty_list(pictures):
+    projections = fer.Probe(network(), "4").record(pictures).exemplars(n=2).project()
+    assert len(projections[[]]) == len(projections[np.zeros(len(projections), bool)]) == 0
+    for wrong in (
+        lambda: projections.of_map("a"),
+        lambda: projections.energy(1, 12, 10),
+        lambda: projections.frame(0, -1, 4),
+    ):
+        with pytest.raises(FerError, match="is not possible"):
+            wrong()
+
+
+def test_the_default_device_of_torch_changes_nothing(pictures):
+    """As `torch.set_default_device("cuda")`, which people set; "meta" shows the same without a GPU."""
+    stack, other = network(), nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+
+    def patches():
+        return [
+            fer.Probe(model, layer).record(pictures).exemplars(n=2).project("guided").patch
+            for model, layer in ((stack, "4"), (other, "2"))
+        ]
+
+    expected = patches()
+    torch.set_default_device("meta")
+    try:
+        found = patches()
+    finally:
+        torch.set_default_device(None)
+    for one, same in zip(found, expected, strict=True):
+        assert np.array_equal(one, same)
+
+
+def test_areas_that_are_equal_but_for_rounding_reach_each_other():
+    """Of the 2 ** 4 ways to exchange two labels within each of four pairs; p is counted by exact arithmetic."""
+    rng = np.random.default_rng(2)
+    groups, labels = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
+    scores = rng.integers(0, 3, (8, 1)).astype(float)
+    table = held_out_detectors(scores, labels[:, None], groups, folds=4, permutations=4000, draws=1)
+
+    def area(labels):
+        return sum(
+            (
+                scores[2 * g + labels[2 * g : 2 * g + 2].argmax(), 0]
+                > scores[2 * g + labels[2 * g : 2 * g + 2].argmin(), 0]
+            )
+            * 2
+            + (scores[2 * g, 0] == scores[2 * g + 1, 0])
+            for g in range(4)
+        )
+
+    ways = [
+        np.concatenate([(0, 1) if keep else (1, 0) for keep in way])
+        for way in itertools.product([0, 1], repeat=4)
+    ]
+    share = np.mean([area(np.array(way)) >= area(labels) for way in ways])
+    assert table["p"].item() == pytest.approx(share, abs=0.04)

@@ -182,7 +182,7 @@ def test_hooks_that_may_change_values_are_refused(where, how, pictures):
     assert_as_torch_runs_it(features, pictures)
 
 
-def test_hooks_on_all_modules_are_refused_and_those_on_the_way_back_are_not_used(pictures):
+def test_hooks_on_all_modules_and_on_the_way_back_are_refused(pictures):
     features = nn.Sequential(conv(1), nn.ReLU())
     handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: 2 * output)
     try:
@@ -190,8 +190,10 @@ def test_hooks_on_all_modules_are_refused_and_those_on_the_way_back_are_not_used
             read_stack(features, "1")
     finally:
         handle.remove()
-    features[0].register_full_backward_hook(lambda module, *gradients: None)
     assert_as_torch_runs_it(features, pictures)
+    features[0].register_full_backward_hook(lambda module, *gradients: None)
+    with pytest.raises(FerError, match="layer '0' has the backward hook"):
+        read_stack(features, "1")
 
 
 def normalised(features):

@@ -329,3 +329,38 @@ def test_two_runs_are_compared_notebook_by_notebook(tmp_path):
     (tmp_path / "a+seed=1" / "08_summary.json").rename(tmp_path / "a+seed=0" / "mixed.json")
     with pytest.raises(FerError, match=r"notebooks of several runs \(seed differ\)"):
         results.read_run(tmp_path / "a+seed=0")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("sets: &a\n  a: *a\n", None, "an anchor stands within itself"),
+        ("sets:\n  a: &b\n    seed: *b\n", None, "an anchor stands within itself"),
+        ("sets:\n  a:\n    seed: &s [1, *s]\n", 3, "int expected, list given"),
+        ("sets:\n  a:\n    seed: 010\n", 3, "010 stands for 8"),
+        ("sets:\n  a:\n    seed: [1, 1:30]\n", 3, "1:30 stands for 90"),
+        ("sets:\n  1: {seed: 1}\n  01: {seed: 2}\n", 3, "'01' stands there twice"),
+        (
+            "notebooks: [02_training, 02_training]\nsets: {a: {seed: 1}}\n",
+            1,
+            "'02_training' stands there twice",
+        ),
+        ("notebooks: []\nsets: {a: {seed: 1}}\n", 1, "a list of names is expected"),
+        ("fixed: 0\nsets: {a: {seed: 1}}\n", 1, "parameters with their values are expected"),
+        (
+            "sets:\n  a+seed=1: {preset: smoke}\n  a: {seed: 1, preset: smoke}\n",
+            3,
+            "two runs are called a+seed=1+preset=smoke",
+        ),
+    ],
+)
+def test_what_yaml_makes_of_a_text_is_not_run_unseen(tmp_path, text, line, why):
+    with pytest.raises(FerError) as refused:
+        read_sweep(written(tmp_path, text))
+    assert why in str(refused.value)
+    assert line is None or f", line {line}: " in str(refused.value)
+
+
+def test_anchors_and_plain_zeros_are_taken_as_they_stand(tmp_path):
+    text = "fixed: &all {preset: smoke, seed: 0}\nsets:\n  a:\n    <<: *all\n    learning_rate: [0.5, 00.25]\n  b: {seed: 2}\n"
+    assert len(read_sweep(written(tmp_path, text)).runs) == 3

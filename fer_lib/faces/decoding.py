@@ -23,6 +23,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "PPM", "WEBP")
 """Formats of pictures that are read, as Pillow names them (PPM: also PGM and PBM); nothing else is given to a decoder."""
 
 _SIXTEEN_TO_EIGHT_BITS = 257
+_LARGEST = 2**16 - 1
 _MAY_TURN = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 """What a PNG that says how it is to be turned holds somewhere."""
 
@@ -55,6 +56,7 @@ def inspect_picture(data: bytes) -> PictureFacts:
             picture.verify()
         else:
             upright = _upright(picture)
+            _check_values(upright)
             facts = PictureFacts(upright.width, upright.height, picture.mode, form)
     return facts
 
@@ -76,11 +78,10 @@ def decode_picture(data: bytes) -> np.ndarray:
     """
     with _opened(data) as opened:
         picture = _upright(opened)
+        _check_values(picture)
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.int64)
-            return (np.clip(wide, 0, 65535) // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
-        if picture.mode == "F":
-            raise FerError("picture of floating-point numbers, whose range is unknown")
+            return (wide // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8)
         # A transparent pixel still has a colour; dropping alpha keeps it, where compositing would invent a background.
         flat = picture.convert("RGBA").convert("RGB") if picture.mode in ("P", "PA") else picture
         return np.asarray(flat.convert("L"), dtype=np.uint8)
@@ -141,6 +142,17 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     # On damaged bytes decoders raise OSError, SyntaxError, ValueError, struct.error, EOFError, KeyError, MemoryError and more.
     except Exception as error:
         raise FerError(f"damaged picture ({one_line(error)})") from None
+
+
+def _check_values(picture: Image.Image) -> None:
+    """Refuse a picture whose values have no known range."""
+    if picture.mode == "F":
+        raise FerError("picture of floating-point numbers, whose range is unknown; save it with 8 or 16 bits")
+    if picture.mode == "I":
+        values = np.asarray(picture)
+        low, high = int(values.min(initial=0)), int(values.max(initial=0))
+        if low < 0 or high > _LARGEST:
+            raise FerError(f"grey values from {low} to {high}; save it with 8 or 16 bits")
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
+from fer_lib.checks import given_path
 from fer_lib.errors import FerError
 from fer_lib.faces.problems import Problems, one_line
 
@@ -170,10 +171,10 @@ def expanded(path: Path | str) -> Path:
     Raises
     ------
     FerError
-        If there is no such user.
+        If there is no such user, or it is no path.
     """
     try:
-        return Path(path).expanduser()
+        return given_path("path", path).expanduser()
     except RuntimeError:
         raise FerError(f"{path}: no such user's home folder; write the path in full") from None
 

@@ -127,7 +127,9 @@ def _numbers(path: Path, given: dict[str, list[str]], name: str, rows: int) -> n
     for row, word in enumerate(given.get(name, ())):
         if word:
             if not NUMBER.fullmatch(word):
-                raise FerError(f"{path}: row {row + 1}, column {name}: {word[:20]!r} is not a number")
+                raise FerError(
+                    f"{path}: row {row + 1}, column {name}: {word[:20]!r} is not a number; write such as 2.5, or leave it empty"
+                )
             values[row] = float(word)
             if np.isinf(values[row]):
                 raise FerError(
@@ -194,7 +196,7 @@ def _check_names(path: Path, table: pd.DataFrame) -> None:
     for row, name in enumerate(table["expression"], 1):
         if name and name not in EXPRESSIONS:
             raise FerError(f"{path}: row {row}: expression {name!r} is not one of {', '.join(EXPRESSIONS)}")
-    twice = np.flatnonzero(table["path"].map(os.path.normpath).duplicated())
+    twice = np.flatnonzero(table["path"].map(lambda name: os.path.normpath(path.parent / name)).duplicated())
     if len(twice):
         raise FerError(
             f"{path}: row {twice[0] + 1} repeats the picture {printable(table['path'][twice[0]])}; keep one row"

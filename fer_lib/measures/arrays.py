@@ -38,8 +38,7 @@ def check_responses(scores: ArrayLike, present: ArrayLike) -> tuple[NDArray[np.f
 
     Responses that are not in a floating type become float64.
     """
-    values = real_numbers("responses", scores)
-    labels = real_numbers("labels", present).astype(np.float64, copy=False)
+    values, labels = real_numbers("responses", scores), check_labels(present)
     if values.ndim != 2 or labels.ndim != 2 or len(values) != len(labels):
         raise FerError(
             f"responses {values.shape} and labels {labels.shape} do not fit; both need a row per picture: (N, C), (N, J)"
@@ -49,12 +48,18 @@ def check_responses(scores: ArrayLike, present: ArrayLike) -> tuple[NDArray[np.f
     undefined = sum(int((~np.isfinite(values[part])).sum()) for part in row_blocks(values))
     if undefined:
         raise FerError(f"{undefined} responses are not finite; drop those pictures or train again")
+    return values, labels
+
+
+def check_labels(present: ArrayLike) -> Floats:
+    """Return labels as float64; a FerError if one is neither 1, 0 nor missing, which becomes NaN."""
+    labels = real_numbers("labels", present).astype(np.float64, copy=False)
     wrong = labels[~(np.isnan(labels) | (labels == 0) | (labels == 1))]
     if wrong.size:
         raise FerError(
             f"label {wrong[0]:g} is neither 1 (present), 0 (absent) nor NaN (not coded); use au_present"
         )
-    return values, labels
+    return labels
 
 
 def row_blocks(values: NDArray[Any]) -> Iterator[slice]:

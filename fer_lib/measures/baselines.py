@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fer_lib.checks import row_numbers
+from fer_lib.checks import group_numbers, row_numbers
 from fer_lib.errors import FerError
 from fer_lib.faces.hog import hog
 from fer_lib.measures.arrays import Floats, check_responses
@@ -138,7 +138,7 @@ def choose_elsewhere(
         raise FerError("no features were given: give at least those that the claim is about")
     rows = len(np.asarray(present))
     pictures, train, test = (row_numbers("rows", part, rows) for part in (pictures, train, test))
-    who = np.asarray(subject)[test]
+    who = group_numbers(subject, rows, "subject", sort=True)[test]
     records = []
     ways: dict[str, Callable[[NDArray[np.floating], Floats], Floats]] = {
         "D": lambda values, labels: distances(values[pictures], labels[pictures], n=n, zero=zero),

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats, check_table
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.ranks import auc, average_precision
 from fer_lib.measures.resampling import draw_people, percentile_interval
 from fer_lib.measures.scores import Score
-from fer_lib.probe.responses import group_numbers
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError
-from fer_lib.measures.arrays import Floats, check_maps, check_table
+from fer_lib.measures.arrays import Floats, check_labels, check_maps, check_table
 from fer_lib.measures.distance import best_maps
 from fer_lib.measures.scores import SCORES, Score
-from fer_lib.probe.responses import group_numbers
 
 _BATCH = 32
 
@@ -186,7 +186,7 @@ def found_by(
         in which the detector is chosen) and ``percentile`` (of the chosen map's spread of responses among all, in percent: near 100 for
         a measure that follows the gain).
     """
-    given = np.asarray(present, dtype=np.float64)
+    given = check_labels(present)
     values, labels = check_table(maximum, given[:, None] if given.ndim == 1 else given)
     if labels.shape[1] != 1:
         raise FerError(f"labels have shape {given.shape}; give those of one action unit, (N,)")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fer_lib.checks import row_numbers
+from fer_lib.checks import group_numbers, row_numbers
 from fer_lib.measures.arrays import Floats, check_responses, check_table
 from fer_lib.measures.detectors import LEAST, by_sequence
 from fer_lib.measures.distance import Zero, best_maps, distances
@@ -58,7 +58,8 @@ def distance_choices(
     peak = np.asarray(apex, dtype=bool)
     seen, marks = values[rows], labels[rows]
     last, moving = peak[rows], np.asarray(moves, dtype=bool)[rows]
-    who, film = np.asarray(subject)[rows], np.asarray(sequence)[rows]
+    who = group_numbers(subject, len(values), "subject")[rows]
+    film = group_numbers(sequence, len(values), "sequence")[rows]
 
     def by_d(some: NDArray[np.bool_] | slice = slice(None), **other: Any) -> Floats:
         return distances(seen[some], marks[some], **({"n": n, "zero": zero} | other))
@@ -121,7 +122,7 @@ def one_per_person(
         Shape (J, C).
     """
     values, labels = check_table(maximum, present)
-    who = np.asarray(subject)
+    who = group_numbers(subject, len(values), "subject", sort=True)
     rows = []
     for label in labels.T:
         sides = [
@@ -133,7 +134,13 @@ def one_per_person(
 
 
 def difference_of_means(scores: ArrayLike, present: ArrayLike) -> Floats:
-    """Return by how much every map's mean response is larger with an action unit than without, shape (J, C); see `auc`."""
+    """Return by how much every map's mean response is larger with an action unit than without, shape (J, C); see `auc`.
+
+    NaN for a unit that is present or absent throughout.
+    """
     values, labels = check_table(scores, present)
-    with_au, without = (np.stack([values[label == k].mean(axis=0) for label in labels.T]) for k in (1, 0))
-    return np.asarray(with_au - without)
+    out = np.full((labels.shape[1], values.shape[1]), np.nan)
+    for unit, label in enumerate(labels.T):
+        if (label == 1).any() and (label == 0).any():
+            out[unit] = values[label == 1].mean(axis=0) - values[label == 0].mean(axis=0)
+    return out

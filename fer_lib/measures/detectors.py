@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from fer_lib.checks import row_numbers
+from fer_lib.checks import group_numbers, named, row_numbers
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
 from fer_lib.measures.distance import best_maps
@@ -42,16 +42,15 @@ def by_sequence(
         first picture, in the order of the pictures: ``table.iloc[first]`` tells subject and expression.
     """
     values, labels = check_table(scores, present)
-    _, first, inverse = np.unique(np.asarray(sequence), return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    row = np.argsort(order)[inverse.ravel()]  # of every picture in the result
+    row = group_numbers(sequence, len(values), "sequence")  # of every picture in the result
+    first = np.unique(row, return_index=True)[1]
     member = csr_array((np.ones(len(row)), (row, np.arange(len(row)))))  # (M, N)
     coded, any_present, total = (
         np.asarray(member @ table)
         for table in ((~np.isnan(labels)).astype(float), (labels == 1).astype(float), values)
     )
     reduced = np.where(coded > 0, (any_present > 0).astype(np.float64), np.nan)
-    return total / np.bincount(row)[:, None], reduced, first[order]
+    return total / np.bincount(row)[:, None], reduced, first
 
 
 def select_and_test(
@@ -98,8 +97,7 @@ def select_and_test(
     """
     values, labels = check_responses(scores, present)
     train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
-    if len(units) != labels.shape[1]:
-        raise FerError(f"{len(units)} unit numbers for {labels.shape[1]} columns of labels")
+    units = named("units", units, labels.shape[1])
     if np.intersect1d(train, test).size:
         raise FerError("training and test rows overlap; choose disjoint ones")
     train_auc = auc(values[train], labels[train])
@@ -109,7 +107,8 @@ def select_and_test(
         label_train, label_test = labels[train, column], labels[test, column]
         record: dict[str, float] = {"au": unit, "map": chosen_map, "train_with": (label_train == 1).sum()}
         record |= {"test_with": (label_test == 1).sum(), "test_without": (label_test == 0).sum()}
-        record["prevalence"] = record["test_with"] / max(record["test_with"] + record["test_without"], 1)
+        tested = record["test_with"] + record["test_without"]
+        record["prevalence"] = record["test_with"] / tested if tested else np.nan
         if chosen_map >= 0:
             score_train, score_test = values[train, chosen_map], values[test, chosen_map]
             hits, alarms = _rates(score_test, label_test, _threshold(score_train, label_train))

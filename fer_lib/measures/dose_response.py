@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.resampling import draw_people
-from fer_lib.probe.responses import group_numbers
 
 
 @dataclass(frozen=True)

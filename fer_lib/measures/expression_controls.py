@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from fer_lib.checks import real_numbers, row_numbers
+from fer_lib.checks import at_least, generator, group_numbers, row_numbers
 from fer_lib.errors import FerError
-from fer_lib.measures.arrays import Floats, check_table
+from fer_lib.measures.arrays import Floats, check_labels, check_table
 from fer_lib.measures.ranks import auc, centred_ranks
 
 
@@ -18,7 +18,7 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
     Parameters
     ----------
     expression
-        Expression of each row's sequence, shape (N,).
+        Expression of each row's sequence, shape (N,); rows without one are taken together.
     present
         Labels 1, 0 or NaN, shape (N, J).
     train, test
@@ -29,10 +29,13 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
     ndarray
         Shape (len(test), J), 0 to 1.
     """
-    labels = real_numbers("labels", present)
+    labels = check_labels(present)
+    if labels.ndim != 2:
+        raise FerError(f"labels have shape {labels.shape}; give a row for each picture: (N, J)")
     train, test = (row_numbers("rows", rows, len(labels)) for rows in (train, test))
-    names, code = np.unique(np.asarray(expression), return_inverse=True)
-    member = (code[train][None] == np.arange(len(names))[:, None]).astype(float)  # (expressions, train)
+    code = _expressions(expression, len(labels))[0]
+    numbers = np.arange(code.max(initial=-1) + 1)
+    member = (code[train][None] == numbers[:, None]).astype(float)  # (expressions, train)
     coded = ~np.isnan(labels[train])  # counted as numbers: a product of two truth values would be one
     share = (member @ np.nan_to_num(labels[train])) / np.maximum(member @ coded, 1)
     return np.asarray(share[code[test]])
@@ -40,10 +43,9 @@ def expression_scores(expression: ArrayLike, present: ArrayLike, train: ArrayLik
 
 def expression_auc(expression: ArrayLike, present: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floats:
     """Return the AUC of `expression_scores`, shape (J,); NaN for a unit that is present or absent in all test rows."""
-    scores, labels = (
-        expression_scores(expression, present, train, test),
-        np.asarray(present)[np.asarray(test)],
-    )
+    scores = expression_scores(expression, present, train, test)
+    labels = check_labels(present)
+    labels = labels[row_numbers("rows", test, len(labels))]
     return np.array([auc(scores[:, [j]], labels[:, [j]])[0, 0] for j in range(labels.shape[1])])
 
 
@@ -68,7 +70,7 @@ def within_expression(
     maximum, present
         Shapes (N, C) and (N, J), one row for each sequence.
     expression
-        Expression of each sequence, shape (N,); empty where it has none: such rows take no part.
+        Expression of each sequence, shape (N,); empty or missing where it has none: such rows take no part.
     subject
         Person of each sequence, shape (N,).
     permutations, seed
@@ -85,18 +87,13 @@ def within_expression(
     Hemerik, Goeman and Finos (2020), Robust testing in generalized linear models by sign flipping score contributions. JRSS B.
     """
     values, labels = check_table(maximum, present)
-    names, people = np.asarray(expression), np.asarray(subject)
-    if names.shape != (len(values),) or people.shape != names.shape:
-        raise FerError(
-            f"expressions {names.shape} and people {people.shape} do not fit {len(values)} rows; give one each"
-        )
-    if permutations < 1:
-        raise FerError(f"{permutations} permutations give no null; take at least 1, better 5000")
-    named, who = names != "", pd.factorize(people)[0]
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations, int(who.max(initial=-1)) + 1))
+    names, stated = _expressions(expression, len(values))
+    who = group_numbers(subject, len(values), "subject")
+    at_least("permutations", permutations)
+    signs = generator(seed).choice([-1.0, 1.0], size=(permutations, int(who.max(initial=-1)) + 1))
     p = np.full(labels.shape[1], np.nan)
     for unit, label in enumerate(labels.T):
-        known = named & ~np.isnan(label)
+        known = stated & ~np.isnan(label)
         added = np.zeros((signs.shape[1], values.shape[1]))  # by each person to each map's rank sum
         takes_part = np.zeros(signs.shape[1], bool)
         for name in np.unique(names[known]):
@@ -112,3 +109,10 @@ def within_expression(
         reached = (signs @ added).max(axis=1) >= added.sum(axis=0).max() - 1e-9
         p[unit] = (1 + reached.sum()) / (permutations + 1)
     return p
+
+
+def _expressions(expression: ArrayLike, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the number of each row's expression, and whether it has one; one number stands for all that have none."""
+    given = np.asarray(expression, dtype=object)
+    names = np.where(pd.isna(given), "", given)
+    return group_numbers(names, count, "expression", sort=True), names != ""

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupKFold
 
-from fer_lib.checks import at_least, generator, group_numbers, share
+from fer_lib.checks import at_least, generator, group_numbers, named, share
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_table
 from fer_lib.measures.distance import best_maps
@@ -86,11 +86,9 @@ def held_out_detectors(
     """
     values, labels = check_table(scores, present)
     number = labels.shape[1]
-    names = range(number) if names is None else names
     if not number:
         raise FerError("labels have no column: give one for each concept")
-    if len(names) != number:
-        raise FerError(f"{len(names)} names are given for {number} concepts: give one each")
+    names = named("names", range(number) if names is None else names, number)
     for name, option, least in (("folds", folds, 2), ("permutations", permutations, 1), ("draws", draws, 1)):
         at_least(name, option, least)
     rng, level = generator(seed), share("level", level)
@@ -114,7 +112,7 @@ def held_out_detectors(
         "without": (labels == 0).sum(axis=0),
     }
     # Names may be tuples, of which pandas would make several levels.
-    return pd.DataFrame(table, index=pd.Index(list(names), name="concept", tupleize_cols=False))
+    return pd.DataFrame(table, index=pd.Index(names, name="concept", tupleize_cols=False))
 
 
 Parts = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -153,7 +151,8 @@ def _p_values(
         rows = shuffles_within(key, min(step, permutations - start), rng)
         permuted = labels[rows].transpose(1, 0, 2).reshape(len(values), -1)  # (N, draws * J)
         null = _cross_fitted(values, permuted, parts)[0].reshape(-1, number)
-        reached += (null >= observed).sum(axis=0)
+        # Equal areas may be added up in another order, and so be rounded otherwise.
+        reached += (null >= observed - 1e-9).sum(axis=0)
     exchangeable = np.zeros(number, bool)
     for rows in (key == one for one in np.unique(key)):
         exchangeable |= (labels[rows] == 1).any(axis=0) & (labels[rows] == 0).any(axis=0)

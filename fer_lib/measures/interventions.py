@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from fer_lib.checks import group_numbers, plain, real_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats
 
@@ -37,16 +38,17 @@ def effects(maximum: ArrayLike, subject: ArrayLike, au: ArrayLike) -> pd.DataFra
     FerError
         If someone has no neutral picture or several, there is nothing but neutral pictures, or shapes do not fit.
     """
-    values, unit = np.asarray(maximum), np.asarray(au)
-    names, who = np.unique(np.asarray(subject), return_inverse=True)
-    if values.ndim != 2 or unit.shape != (len(values),) or who.shape != unit.shape:
+    values, unit = real_numbers("responses", maximum), np.asarray(plain(au))
+    if values.ndim != 2 or unit.shape != (len(values),):
         raise FerError(
-            f"interventions: responses {values.shape}, people {who.shape} and units {unit.shape} do not fit; (N, C), (N,), (N,) expected"
+            f"interventions: responses {values.shape} and units {unit.shape} do not fit; (N, C), (N,) expected"
         )
+    who = group_numbers(subject, len(values), "subject", sort=True)
+    people = int(who.max(initial=-1)) + 1
     neutral = np.flatnonzero(unit == 0)
-    if not np.array_equal(np.sort(who[neutral]), np.arange(len(names))):
+    if not np.array_equal(np.sort(who[neutral]), np.arange(people)):
         raise FerError("interventions: every person needs exactly one neutral picture (AU 0) to compare with")
-    before = np.empty((len(names), values.shape[1]))
+    before = np.empty((people, values.shape[1]), values.dtype)
     before[who[neutral]] = values[neutral]
     spread = values.std(axis=0)
     change = (values - before[who]) / np.where(spread > 0, spread, 1)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_maps, check_table
 from fer_lib.measures.scores import SCORES, Score, top_iou
@@ -88,12 +89,8 @@ def label_checks(
     Oikarinen, Yan and Weng (2025), Evaluating Neuron Explanations: A Unified Framework with Sanity Checks. ICML; arXiv 2506.05774.
     """
     values, labels = check_table(maximum, present)
-    who = pd.factorize(np.asarray(subject))[0]
-    films = np.arange(len(values)) if sequence is None else pd.factorize(np.asarray(sequence))[0]
-    if who.shape != (len(values),) or films.shape != who.shape:
-        raise FerError(
-            f"people {who.shape} and sequences {films.shape} do not fit {len(values)} pictures; give one each"
-        )
+    who = group_numbers(subject, len(values), "subject")
+    films = np.arange(len(values)) if sequence is None else group_numbers(sequence, len(values), "sequence")
     if relabellings < 1 or draws < 0 or not 0 < level < 1:
         raise FerError(
             f"relabellings={relabellings}, draws={draws}, level={level}: give at least 1, at least 0 and a share between 0 and 1"

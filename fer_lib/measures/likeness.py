@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fer_lib.checks import check_choice, generator
+from fer_lib.checks import check_choice, generator, group_numbers, row_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.hog import hog
 from fer_lib.measures.arrays import BLOCK, Floats, map_blocks
@@ -178,7 +178,8 @@ def exemplar_likeness(
     Lacking
         If there is no such map.
     """
-    rows, who = np.asarray(train), pd.factorize(np.asarray(subject))[0]
+    who = group_numbers(subject, len(responses), "subject")
+    rows = row_numbers("train", train, len(responses))
     last = min(100, len(rows))
     ranks = np.unique(np.linspace(min(10, last), last, exemplars.picture.shape[1]).astype(int)) - 1
     order = [

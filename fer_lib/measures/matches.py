@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from fer_lib.checks import row_numbers
-from fer_lib.errors import Lacking
-from fer_lib.measures.arrays import Floats, check_maps, check_responses
+from fer_lib.checks import at_least, generator, group_numbers, named, row_numbers
+from fer_lib.errors import FerError, Lacking
+from fer_lib.measures.arrays import Floats, check_maps, check_responses, check_table
 from fer_lib.measures.comparisons import Comparison, from_bootstrap, nothing
 from fer_lib.measures.detectors import LEAST, select_and_test
 from fer_lib.measures.expression_controls import expression_auc, expression_scores
@@ -71,7 +71,8 @@ def evaluate_matches(
     values, labels = check_responses(maximum, present)
     before, _ = check_responses(untrained_maximum, present)
     train, test = (row_numbers("rows", rows, len(values)) for rows in (train, test))
-    who = np.asarray(subject)[test]
+    who = group_numbers(subject, len(values), "subject")[test]
+    aus = named("aus", aus, labels.shape[1])
     chosen = {
         "d": select_and_test(values, labels, train, test, units=aus, chosen=matched),
         "auc": select_and_test(values, labels, train, test, units=aus),
@@ -153,8 +154,8 @@ def detection_controls(
         left out.
     """
     values, labels = check_responses(maximum, present)
-    rows, best = np.asarray(test), check_maps(matched, labels.shape[1], values.shape[1])
-    truth, who = labels[rows], np.asarray(subject)[rows]
+    rows, best = row_numbers("rows", test, len(values)), check_maps(matched, labels.shape[1], values.shape[1])
+    truth, who = labels[rows], group_numbers(subject, len(values), "subject", sort=True)[rows]
     enough = np.minimum((truth == 1).sum(axis=0), (truth == 0).sum(axis=0)) >= LEAST
     kept, people = np.flatnonzero(enough & (best >= 0)), len(np.unique(who))
     names = ("chance", "expression alone")
@@ -197,10 +198,14 @@ def resampled_auc(
     ndarray
         Shape (draws, J); NaN where a resample has no row with the unit, or none without.
     """
-    values, labels = np.asarray(scores, dtype=np.float64), np.asarray(present, dtype=np.float64)
-    people, who = np.unique(np.asarray(subject), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    weight = draw_people(len(people), draws, rng)[:, who].astype(float)
+    values, labels = check_table(scores, present)
+    if values.shape != labels.shape:
+        raise FerError(
+            f"scores {values.shape} and labels {labels.shape} do not fit; give one score for each label, (M, J)"
+        )
+    who = group_numbers(subject, len(values), "subject", sort=True)
+    people = int(who.max(initial=-1)) + 1
+    weight = draw_people(people, at_least("draws", draws), generator(seed))[:, who].astype(float)
     out = np.full((draws, labels.shape[1]), np.nan)
     for unit in range(labels.shape[1]):
         won, pairs = weighted_wins(values[:, unit], labels[:, unit], weight)

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from fer_lib.checks import row_numbers
 from fer_lib.errors import Lacking
 from fer_lib.measures.ablation import ablate
 from fer_lib.measures.alignment import energy_at_random, energy_in_regions
-from fer_lib.measures.arrays import Floats
+from fer_lib.measures.arrays import Floats, check_responses
 from fer_lib.measures.detectors import LEAST, select_and_test
 from fer_lib.measures.distance import best_maps, distances
 from fer_lib.measures.likeness import Pictures, exemplar_likeness, mean_similarity
@@ -162,8 +163,9 @@ def matched_maps(
     maximum: ArrayLike, present: ArrayLike, train: ArrayLike, *, n: int, zero: str
 ) -> NDArray[np.int64]:
     """Return the map that maximises D for each unit on the training rows, shape (J,); -1 where no single map does."""
-    rows = np.asarray(train)
-    found = distances(np.asarray(maximum)[rows], np.asarray(present)[rows], n=n, zero=zero)  # type: ignore[arg-type]
+    values, labels = check_responses(maximum, present)
+    rows = row_numbers("rows", train, len(values))
+    found = distances(values[rows], labels[rows], n=n, zero=zero)  # type: ignore[arg-type]
     return best_maps(found)
 
 

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.map_removal import (
@@ -78,7 +79,8 @@ def remove_keep_patch(
     FerError
         As for `fer_lib.measures.ablation.ablate`; or if people or neutral planes do not fit.
     """
-    truth, who = np.asarray(labels), pd.factorize(np.asarray(subject))[0]
+    truth = np.asarray(labels)
+    who = group_numbers(subject, len(truth), "subject")
     loud, count = loudness(classifier, pooled)
     if truth.shape != (count,) or who.shape != truth.shape or not count:
         raise FerError(

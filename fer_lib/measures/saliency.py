@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 from skimage.metrics import structural_similarity
 from torch import nn
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError
 from fer_lib.measures.arrays import Floats
 from fer_lib.measures.resampling import draw_people
@@ -83,11 +84,9 @@ def saliency_checks(
     Behaviors of Backpropagation-based Visualizations. ICML. Wang et al. (2004) for the structural similarity.
     """
     pictures = np.asarray(images)
-    who = pd.factorize(np.asarray(subject))[0]
-    if pictures.ndim != 4 or who.shape != pictures.shape[:1]:
-        raise FerError(
-            f"pictures {pictures.shape} and people {who.shape} do not fit; (N, channels, H, W), (N,) expected"
-        )
+    if pictures.ndim != 4:
+        raise FerError(f"pictures have shape {pictures.shape}; (N, channels, H, W) is expected")
+    who = group_numbers(subject, len(pictures), "subject")
     if not len(units) or draws < 1 or not 0 < level < 1 or not sigma > 0:
         raise FerError(
             f"{len(units)} units, draws={draws}, level={level}, sigma={sigma}: give at least one unit and draw, a share and a width"

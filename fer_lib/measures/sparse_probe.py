@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression, orthogonal_mp
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
+from fer_lib.checks import group_numbers
 from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_responses
 from fer_lib.measures.ranks import auc
 from fer_lib.measures.resampling import draw_people, percentile_interval
-from fer_lib.probe.responses import group_numbers
 
 PENALTIES = (0.01, 0.1, 1.0)
 """Inverse strengths of the ridge penalty, among which inner folds of the training people choose."""

@@ -114,12 +114,22 @@ def _check_plain(where: str, module: nn.Module, base: type[nn.Module]) -> None:
         *all_modules._global_forward_pre_hooks.values(),
         *all_modules._global_forward_hooks.values(),
     ]
-    for hook in hooks + everywhere:
-        if type(hook).__module__ not in REWEIGHTING:
-            raise FerError(
-                f"{where} has the forward hook {getattr(hook, '__qualname__', type(hook).__name__)}, which may change "
-                "what it gives: remove it with its handle's remove()"
-            )
+    backward = [
+        *module._backward_pre_hooks.values(),
+        *module._backward_hooks.values(),
+        *all_modules._global_backward_pre_hooks.values(),
+        *all_modules._global_backward_hooks.values(),
+    ]
+    for way, found, what in (
+        ("forward", hooks + everywhere, "gives"),
+        ("backward", backward, "sends back"),
+    ):
+        for hook in found:
+            if type(hook).__module__ not in REWEIGHTING:
+                raise FerError(
+                    f"{where} has the {way} hook {getattr(hook, '__qualname__', type(hook).__name__)}, which may change "
+                    f"what it {what}: remove it with its handle's remove()"
+                )
 
 
 def _leaves(features: nn.Sequential, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -210,7 +220,7 @@ def read_stack(features: nn.Module, layer: str | None = None) -> list[Step]:
         ``nn.ReLU`` and ``nn.MaxPool2d`` (windows that do not overlap, no padding, rows that fill no window
         dropped), or of their subclasses without a ``forward`` of their own. Sequentials inside it are read as
         one, with names such as ``"block1.conv"``. A layer may be used several times. Weights may be normalised,
-        pruned or parametrised in another way by ``torch.nn.utils``. Forward hooks of other origin are refused.
+        pruned or parametrised in another way by ``torch.nn.utils``. Hooks of other origin are refused.
     layer
         Name of the last layer wanted, as in ``features.named_modules(remove_duplicate=False)``; None: all of
         them. A layer that is used several times has a name at each place.

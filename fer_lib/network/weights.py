@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,11 @@ REWEIGHTING = tuple(f"torch.nn.utils.{how}" for how in ("weight_norm", "spectral
 def calculated_in(kind: torch.dtype) -> torch.dtype:
     """Type to calculate in for weights of this type: float32 for shorter ones, which are exact in it."""
     return torch.float32 if kind.itemsize < torch.float32.itemsize else kind
+
+
+def numpy_type(kind: torch.dtype) -> np.dtype[Any]:
+    """Return numpy's name of a type of torch that numpy has."""
+    return torch.zeros(0, dtype=kind, device="cpu").numpy().dtype
 
 
 def weights_of(name: str, conv: nn.Conv2d) -> tuple[Tensor, Tensor | None]:

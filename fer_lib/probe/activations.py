@@ -24,7 +24,7 @@ from fer_lib.errors import FerError
 from fer_lib.network.repeatable import usable_device, whole_float32
 from fer_lib.network.stack import Step, float_type
 from fer_lib.network.weights import calculated_in
-from fer_lib.probe.hooks import channels_last, device_of, maxima, stack_to, unwrapped
+from fer_lib.probe.hooks import buffers_kept, channels_last, device_of, maxima, stack_to, unwrapped
 from fer_lib.probe.inputs import check_finite, extents_of, pictures_in
 from fer_lib.probe.responses import ARRAYS, Responses, array_file
 
@@ -136,9 +136,10 @@ def record(
     if first is None:
         raise FerError("there are no pictures to record: give at least one batch")
     model, place = unwrapped(model, layer)
-    steps = stack_to(model, place, first.shape[1:], first.dtype)
+    with buffers_kept(model):
+        steps = stack_to(model, place, first.shape[1:], first.dtype)
     target = usable_device(device) if device else device_of(model, first.device)
-    with whole_float32(target), ExitStack() as files:
+    with whole_float32(target), buffers_kept(model), ExitStack() as files:
         if folder is not None:
             files.enter_context(plain_refusals(Path(folder), "responses", "give another folder"))
         if steps is None:

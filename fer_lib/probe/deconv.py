@@ -31,9 +31,9 @@ from fer_lib.checks import at_least, whole_numbers
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import whole_float32
 from fer_lib.network.stack import Step, field_of, float_type, read_stack
-from fer_lib.network.weights import calculated_in
+from fer_lib.network.weights import calculated_in, numpy_type
 from fer_lib.probe.frames import project_frames
-from fer_lib.probe.hooks import check_places, device_of, stack_to, unwrapped
+from fer_lib.probe.hooks import buffers_kept, check_places, device_of, stack_to, unwrapped
 from fer_lib.probe.inputs import Images, check_finite, extents_of, pictures_at
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units
@@ -175,11 +175,13 @@ def project(
         raise FerError(f"pictures have shape {tuple(given.shape)}: give (N, C, H, W)")
     check_finite(given, needed)
     model, inside = unwrapped(model, layer)
-    steps = stack_to(model, inside, given.shape[1:], given.dtype)
+    with buffers_kept(model):
+        steps = stack_to(model, inside, given.shape[1:], given.dtype)
     device = device_of(model, given.device)
     places = [torch.from_numpy(place).to(device) for place in (where, units.map, units.row, units.column)]
     if steps is None:
-        computed = project_frames(model, given.to(device), places, inside, rule, batch_size)
+        with buffers_kept(model):
+            computed = project_frames(model, given.to(device), places, inside, rule, batch_size)
         left = top = np.zeros(len(units), np.int64)
     else:
         computed = _windowed(steps, given, places, rule, batch_size)
@@ -200,7 +202,7 @@ def _windowed(
     _check_units(steps, units, channels, extents[-1])
     pictures = pictures.to(device, calculated_in(pictures.dtype))
     fields = [field_of(steps, axis).size for axis in (0, 1)]
-    patch = np.zeros((len(units[0]), channels, *fields), torch.zeros(0, dtype=pictures.dtype).numpy().dtype)
+    patch = np.zeros((len(units[0]), channels, *fields), numpy_type(pictures.dtype))
     value = np.zeros(len(patch), patch.dtype)
     with whole_float32(device):
         steps = [step.fast(device) for step in steps]

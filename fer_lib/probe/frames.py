@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fer_lib.errors import FerError
 from fer_lib.network.repeatable import whole_float32
-from fer_lib.network.weights import calculated_in
+from fer_lib.network.weights import calculated_in, numpy_type
 from fer_lib.probe.hooks import channels_last, check_places, in_evaluation, never_run, planes, run, watching
 from fer_lib.probe.rectifiers import Rectifications, check_rule, rectified_by
 
@@ -34,7 +34,7 @@ def project_frames(
         As for :func:`fer_lib.probe.deconv.project`.
     """
     kind = calculated_in(pictures.dtype) if pictures.is_floating_point() else torch.float32
-    patch = np.zeros((len(units[0]), *pictures.shape[1:]), torch.zeros(0, dtype=kind).numpy().dtype)
+    patch = np.zeros((len(units[0]), *pictures.shape[1:]), numpy_type(kind))
     value = np.zeros(len(patch), patch.dtype)
     with whole_float32(pictures.device):
         last = bool(len(patch)) and channels_last(model, layer, pictures[:1])

@@ -105,6 +105,26 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Put back what a network writes to its buffers, as some do in evaluation too: counters, caches, running codebooks."""
+    before = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None and not buffer.is_meta
+    ]
+    try:
+        yield
+    finally:
+        for module, name, buffer, content in before:
+            if module._buffers[name] is not buffer:
+                module._buffers[name] = buffer
+            if not torch.equal(buffer.nan_to_num(), content.nan_to_num()):
+                with torch.no_grad():
+                    buffer.copy_(content)
+
+
 def _first(output: Any) -> Any:
     """Return the first of several outputs."""
     if isinstance(output, dict):
@@ -255,6 +275,9 @@ def stack_to(model: nn.Module, layer: str, shape: torch.Size, kind: torch.dtype)
             steps = read_stack(block, below)
         except FerError:
             continue
+        above = (blocks[".".join(parts[:i])] for i in range(cut))
+        if any(module._backward_hooks or module._backward_pre_hooks for module in above):
+            continue  # they may change what arrives at the pictures
         if block is model or _is_fed(model, block, layer, steps, shape, kind):
             return steps
     return None
@@ -270,7 +293,8 @@ def _is_fed(
     kind: torch.dtype,
 ) -> bool:
     """Whether a block is given the pictures as they are, once, and its layer gives what its steps give."""
-    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    cpu = torch.device("cpu")  # whatever the default device is
+    noise = torch.rand(1, *shape, generator=torch.Generator(cpu).manual_seed(0), device=cpu)
     device = device_of(model, noise.device)
     picture = noise.to(device, kind)
     inputs, outputs = list[Any](), list[Any]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,13 @@ def tensor_of(pictures: Any) -> Tensor:
             how = "on the meta device, without values" if pictures.is_meta else f"{pictures.layout}"
             raise FerError(f"pictures are {how}: give an ordinary tensor (N, C, H, W)")
         return pictures.detach()
+    if type(pictures).__module__.startswith("PIL."):
+        raise FerError(
+            "a picture is a PIL image: make it a tensor as the network wants it, such as by "
+            "torchvision.transforms.functional.to_tensor"
+        )
+    if isinstance(pictures, str | bytes | PathLike):
+        raise FerError(f"a picture is given as {str(pictures)!r}: open it, and give its pixels")
     if isinstance(pictures, np.ma.MaskedArray):
         raise FerError(
             "pictures are a masked array, and what lies behind the mask is not known: fill it first"
@@ -97,10 +105,19 @@ def pictures_in(batch: Any) -> Tensor:
     if not isinstance(batch, Mapping | list | tuple):
         pictures = tensor_of(batch)
         if pictures.ndim != 4:
-            remedy = "; of grey pictures pictures[:, None]" if pictures.ndim == 3 else ""
+            remedy = (
+                "; of grey pictures pictures[:, None], of a single one picture[None]"
+                if pictures.ndim == 3
+                else ""
+            )
             raise FerError(f"a batch has shape {tuple(pictures.shape)}: give (n, C, H, W){remedy}")
         return pictures
     items = list(batch.values() if isinstance(batch, Mapping) else batch)
+    if any(type(item).__module__.startswith("PIL.") for item in items):
+        raise FerError(
+            "a batch holds PIL images: make them tensors as the network wants them, such as by "
+            "torchvision.transforms.functional.to_tensor"
+        )
     found = [item for item in items if isinstance(item, Tensor | np.ndarray) and item.ndim == 4]
     if len(found) != 1:
         single = not found and any(getattr(item, "ndim", 0) == 3 for item in items)

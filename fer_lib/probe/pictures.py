@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -52,7 +53,8 @@ class Pictures:
             return cls(tensor_of(images))
         if _is_batch(images):
             return cls(pictures_in(images))
-        if not isinstance(images, Tensor | np.ndarray) and not isinstance(images, Iterable):
+        # Iterating over a text gives letters, over a table names of columns.
+        if isinstance(images, str | bytes | pd.DataFrame) or not isinstance(images, Tensor | Iterable):
             raise FerError(f"images are {type(images).__name__}: give an array (N, C, H, W) or a data loader")
         return cls(images)
 

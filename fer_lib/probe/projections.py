@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_lib.artifacts.files import plain_refusals
+from fer_lib.checks import at_least, given_path
 from fer_lib.errors import FerError
 from fer_lib.probe.inputs import Images, pictures_at
 from fer_lib.probe.responses import Units, one_axis
@@ -95,7 +96,7 @@ class Projections:
 
     def of_map(self, map: int) -> Self:
         """Select the projections of one map's units, in their order."""
-        return self[self.units.map == map]
+        return self[self.units.map == at_least("map", map, 0)]
 
     def _places(self, i: int, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Rows and columns of a frame that patch ``i`` covers, and those of the patch."""
@@ -110,13 +111,15 @@ class Projections:
 
     def frame(self, i: int, height: int, width: int) -> NDArray[np.floating]:
         """Projection ``i`` on a whole frame of zeros, (channels, height, width)."""
+        at_least("height", height), at_least("width", width)
         whole = np.zeros((self.patch.shape[1], height, width), self.patch.dtype)
         self.paste(i, whole)
         return whole
 
     def energy(self, maps: int, height: int, width: int) -> NDArray[np.float64]:
         """Sum of the squared projections of each map's units on the whole frame, (maps, height, width); colours are added."""
-        total = np.zeros((maps, height, width))
+        at_least("maps", maps, int(self.units.map.max(initial=-1)) + 1)
+        total = np.zeros((maps, at_least("height", height), at_least("width", width)))
         for i, c in enumerate(self.units.map):
             there, here = self._places(i, height, width)
             total[c, *there] += (self.patch[i, :, *here].astype(float) ** 2).sum(0)
@@ -126,16 +129,15 @@ class Projections:
         """Write ``projections.npz`` into a folder, made if need be."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {name: getattr(self.units, name) for name in Units.NAMES}
-        with plain_refusals(Path(folder), "projections", "give another folder"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            np.savez(
-                Path(folder) / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays
-            )
+        folder = given_path("folder", folder)
+        with plain_refusals(folder, "projections", "give another folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez(folder / "projections.npz", rule=self.rule, layer=self.layer, way=self.way, **arrays)
 
     @staticmethod
     def load(folder: Path) -> Projections:
         """Read what :meth:`save` wrote; a FerError if it cannot be read."""
-        path = Path(folder) / "projections.npz"
+        path = given_path("folder", folder) / "projections.npz"
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in _ARRAYS}

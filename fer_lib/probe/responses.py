@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.artifacts.files import plain_refusals, save_array
-from fer_lib.checks import at_least, group_numbers, plain, row_numbers, whole_numbers
+from fer_lib.checks import at_least, given_path, group_numbers, plain, row_numbers, whole_numbers
 from fer_lib.errors import FerError
 
 __all__ = ["Exemplars", "Responses", "Units", "exemplars"]
@@ -28,7 +28,10 @@ def array_file(folder: Path, name: str) -> Path:
 
 def one_axis(index: Any) -> Any:
     """Return what selects along one axis and keeps it: a slice as it is, one number or a tensor as an array."""
-    return index if isinstance(index, slice) else np.atleast_1d(plain(index))
+    if isinstance(index, slice):
+        return index
+    index = np.atleast_1d(plain(index))
+    return index if index.size else index.astype(np.int64)  # of an empty list numpy makes fractions
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +117,9 @@ class Responses:
 
     def save(self, folder: Path) -> None:
         """Write ``maximum.npy``, ``row.npy`` and ``column.npy`` into a folder, made if need be."""
-        with plain_refusals(Path(folder), "responses", "give another folder"):
-            Path(folder).mkdir(parents=True, exist_ok=True)
+        folder = given_path("folder", folder)
+        with plain_refusals(folder, "responses", "give another folder"):
+            folder.mkdir(parents=True, exist_ok=True)
             for name in ARRAYS:
                 save_array(array_file(folder, name), getattr(self, name))
 
@@ -128,6 +132,7 @@ class Responses:
         FerError
             If a file is missing or damaged, or the files do not fit each other.
         """
+        folder = given_path("folder", folder)
         arrays = []
         for name, kind in ARRAYS.items():
             path = array_file(folder, name)

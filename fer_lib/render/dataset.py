@@ -6,11 +6,13 @@ Sequences lie in CK+'s own layout; the ground truth that no photograph has lies 
 import math
 from collections.abc import Collection
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fer_lib.checks import given_path
 from fer_lib.errors import FerError
 from fer_lib.facs import AUS, CKPLUS_SUBJECTS, EXPRESSIONS
 from fer_lib.render.card import faces_card
@@ -107,6 +109,16 @@ def render_faces(
     >>> faces.landmarks.shape
     (2, 68, 2)
     """
+    out = given_path("out", out)
+    whole = {"subjects": subjects, "unlabelled": unlabelled, "frames": frames, "size": size, "seed": seed}
+    whole |= {"processes": processes} | ({} if sequences is None else {"sequences": sequences})
+    for name, value in {**whole, "strongest": strongest, "yaw": yaw, "oldest": oldest}.items():
+        if isinstance(value, bool) or not isinstance(value, Integral if name in whole else Real):
+            raise FerError(
+                f"{name}={value!r} is not possible: give {'an integer' if name in whole else 'a number'}"
+            )
+    if isinstance(aus, str) or not isinstance(aus, Collection | None):
+        raise FerError(f"aus={aus!r} is not possible: give a list of action units, such as [1, 2, 12]")
     check_size(size)
     rise = levels(frames)
     if not 0 <= yaw <= 30:

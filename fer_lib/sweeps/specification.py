@@ -89,6 +89,7 @@ def read_sweep(file: Path, fixed: Mapping[str, Any] | None = None) -> Sweep:
     """
     try:
         tree = yaml.compose(file.read_text("utf-8"), yaml.SafeLoader)
+        lines = dict(_lines(tree))
         content = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
         raise FerError(f"{file}: {error.strerror}; give a file such as sweeps/seeds.yaml") from None
@@ -100,7 +101,8 @@ def read_sweep(file: Path, fixed: Mapping[str, Any] | None = None) -> Sweep:
         raise FerError(
             f"{file}{line}: {getattr(error, 'problem', None) or 'not YAML'}; see sweeps/seeds.yaml"
         ) from None
-    lines = dict(_lines(tree))
+    except RecursionError:
+        raise FerError(f"{file}: an anchor stands within itself; write out what it holds") from None
 
     def refuse(why: str, *place: str) -> FerError:
         known = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), 1)
@@ -111,16 +113,22 @@ def read_sweep(file: Path, fixed: Mapping[str, Any] | None = None) -> Sweep:
     for name in content:
         if name not in ("about", "fixed", "notebooks", "sets"):
             raise refuse(f"{brief(name)} is unknown; known are about, fixed, notebooks and sets", str(name))
-    if double := next((place for place, number in _repeated(tree)), None):
+    if double := next(_repeated(tree), None):
         raise refuse(f"{brief(double[-1])} stands there twice; give each once", *double)
-    notebooks = content.get("notebooks") or [path.stem for path in sorted(NOTEBOOKS.glob("0*.ipynb"))]
+    if odd := next(_odd_numbers(tree), None):
+        raise refuse(f"{odd[1]} stands for {odd[2]} in YAML; write that", *odd[0])
+    notebooks = content.get("notebooks")
+    if notebooks is None:
+        notebooks = [path.stem for path in sorted(NOTEBOOKS.glob("0*.ipynb"))]
     for name in notebooks if isinstance(notebooks, list) else [notebooks]:
         if not isinstance(name, str) or "/" in name or not (NOTEBOOKS / f"{name}.ipynb").is_file():
             there = ", ".join(path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb")))
             raise refuse(f"no notebook {brief(name)}; there are {there}", "notebooks")
-    if not isinstance(notebooks, list):
+    if not isinstance(notebooks, list) or not notebooks:
         raise refuse("notebooks: a list of names is expected", "notebooks")
-    common = content.get("fixed") or {}
+    if double := next((name for name in notebooks if notebooks.count(name) > 1), None):
+        raise refuse(f"notebooks: {brief(double)} stands there twice; give each once", "notebooks")
+    common = {} if content.get("fixed") is None else content["fixed"]
     if not isinstance(common, dict):
         raise refuse("fixed: parameters with their values are expected", "fixed")
     sets = content.get("sets")
@@ -154,6 +162,8 @@ def read_sweep(file: Path, fixed: Mapping[str, Any] | None = None) -> Sweep:
             twin = next((other for other in runs.values() if other.settings == settings), None)
             if twin is not None:
                 raise refuse(f"{run.name} and {twin.name} are the same run; leave one out", "sets", str(name))
+            if run.name in runs:
+                raise refuse(f"two runs are called {run.name}; rename a set", "sets", str(name))
             runs[run.name] = run
     return Sweep(file.stem, tuple(notebooks), tuple(runs.values()), shared, base)
 
@@ -176,13 +186,47 @@ def _lines(node: yaml.Node | None, place: tuple[str, ...] = ()) -> Iterator[tupl
             yield from _lines(value, (*place, str(key.value)))
 
 
-def _repeated(node: yaml.Node | None, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+def _repeated(node: yaml.Node | None, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Names that a mapping holds twice; YAML's readers take the last without a word."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             here = (*place, str(key.value))
-            if here in seen:
-                yield here, key.start_mark.line + 1
-            seen.add(here)
+            # As it is read: 1 and 01 are one name.
+            name = _read(key)
+            if name in seen:
+                yield here
+            seen.add(name)
             yield from _repeated(value, here)
+
+
+def _read(key: yaml.Node) -> str:
+    """Return a name as it is read, as text; as it is written where that says something else."""
+    try:
+        return str(_SCALARS.construct_object(key))
+    except yaml.YAMLError:  # << is no name
+        return str(key.value)
+
+
+_SCALARS = yaml.SafeLoader("")
+
+
+def _odd_numbers(root: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """Numbers that YAML 1.1 reads otherwise than people do: 010 is eight, and 1:30 is ninety; place, text and value."""
+    seen, waiting = set[int](), list[tuple[tuple[str, ...], Any]]([((), root)])
+    while waiting:
+        place, node = waiting.pop()
+        if id(node) in seen:  # an anchor that is used again
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            waiting += [((*place, str(key.value)), value) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(place, value) for value in node.value]
+        elif isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS:
+            digits = node.value.lstrip("+-")
+            if ":" in digits or (digits.isdigit() and digits[0] == "0" and int(digits)):
+                yield place, node.value, _SCALARS.construct_object(node)
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
