@@ -81,7 +81,7 @@ def test_the_renderer_does_not_shape_what_is_made_of_pictures():
         assert not [n for n in source_digests([STEPS[name].module], PACKAGE) if n.startswith("render")]
 
 
-RENDERING = {f"fer_lib.steps.{name}" for name in ("detection", "logits", "matching", "measures", "rendered")}
+RENDERING = {f"fer_lib.steps.{name}" for name in ("built_in", "interventions", "measures", "rendered")}
 """Modules with a step that renders faces, or reads what was rendered as the atlas keeps it."""
 
 

@@ -244,7 +244,7 @@ def summarize_matches(matches: pd.DataFrame) -> str:
 
 
 def summarize_checks(checks: pd.DataFrame) -> str:
-    """Say which measures notice both kinds of spoilt labels; see `fer_lib.study.Study.label_checks`."""
+    """Say which measures notice both kinds of spoilt labels; see `fer_lib.study.detectors.Detectors.label_checks`."""
     parts = []
     for responses, of in checks.groupby("responses", sort=False):
         passed = of.groupby("measure", sort=False)["passes"].all()
@@ -258,7 +258,7 @@ def summarize_checks(checks: pd.DataFrame) -> str:
 
 
 def summarize_dissection(dissection: pd.DataFrame) -> str:
-    """Say what the table of `fer_lib.study.Study.dissection` shows, or that too few test people show any AU."""
+    """Say what the table of `fer_lib.study.regions.Regions.dissection` shows, or that too few test people show any AU."""
     rows: dict[str, dict[str, float]] = dissection.to_dict(orient="index")  # type: ignore[assignment]
     chosen, random, before = (rows[name] for name in ("chosen by D", "random map", "chosen by D, untrained"))
     if not chosen["aus"]:
@@ -273,7 +273,7 @@ def summarize_dissection(dissection: pd.DataFrame) -> str:
 
 
 def protocols_table(table: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.study.Study.protocols`; below it what was left out, and why."""
+    """Markdown of `fer_lib.study.traditional.TraditionalRoute.protocols`; below it what was left out, and why."""
     shown = pd.DataFrame(
         {
             name: [str(n) if n else "—" for n in table[column]]
