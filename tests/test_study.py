@@ -48,6 +48,7 @@ def test_the_own_start_is_the_first_of_the_untrained_networks(tiny_study: Any) -
     assert np.isclose(before["detection"].iloc[0], (matches["auc_untrained_d"] - 0.5).mean())
     assert before.nunique().gt(1).all(), "they differ in their starts"
     untrained = tiny_study.untrained
+    assert untrained.claims.trained is untrained.measures, "the control of a control has an end"
     assert untrained.measures.table["value"].equals(before.iloc[0].rename("value"))
 
 

@@ -68,7 +68,7 @@ class Atlas:
         margin = (resize - crop) // 2
         return np.asarray(mask[margin : margin + crop, margin : margin + crop] > threshold)
 
-    def regions(self, aus: Sequence[int], *, resize: int = 99, crop: int = 96) -> np.ndarray:
+    def regions_of(self, aus: Sequence[int], *, resize: int = 99, crop: int = 96) -> np.ndarray:
         """Return `region` of several units, (J, crop, crop) bool; of none, an empty array of that shape."""
         areas = [self.region(au, resize=resize, crop=crop) for au in aus]
         return np.array(areas, dtype=bool).reshape(-1, crop, crop)

@@ -70,7 +70,7 @@ def network_measures(
 
     def alignment() -> float:
         aus = [au for au in frames.matchable(present, people.train, n) if au in drawn.aus]
-        areas = drawn.regions(aus, resize=prepare.size, crop=prepare.crop)
+        areas = drawn.regions_of(aus, resize=prepare.size, crop=prepare.crop)
         return measures.alignment_excess(projected, matched(aus), areas, field, shape(), maps)
 
     def units() -> pd.DataFrame:

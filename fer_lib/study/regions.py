@@ -92,7 +92,7 @@ class Regions:
     def _areas(self, aus: list[int]) -> np.ndarray:
         """Where some AUs move the face, in the network's input, (J, crop, crop) bool."""
         prepare = self.faces.prepare
-        return self.references.atlas.regions(aus, resize=prepare.size, crop=prepare.crop)
+        return self.references.atlas.regions_of(aus, resize=prepare.size, crop=prepare.crop)
 
     def _aus(self) -> list[int]:
         """AUs that are coded often enough and whose region the atlas knows; `Lacking` where there is none."""

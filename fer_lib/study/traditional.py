@@ -36,14 +36,8 @@ class TraditionalRoute:
     def __init__(
         self, store: Store, faces: Faces, network: Network, *, n: int, folds: int, seed: int
     ) -> None:
-        self.store, self.faces, self.network, self.n, self.folds, self.seed = (
-            store,
-            faces,
-            network,
-            n,
-            folds,
-            seed,
-        )
+        self.store, self.faces, self.network = store, faces, network
+        self.n, self.folds, self.seed = n, folds, seed
 
     @cached_property
     def result(self) -> Traditional:
