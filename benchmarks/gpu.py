@@ -27,7 +27,7 @@ from fer_lib.book.speed import code_digest
 from fer_lib.claims import verdicts_table
 from fer_lib.config import PRESETS, Settings
 from fer_lib.errors import FerError
-from fer_lib.study import Study
+from fer_lib.study.study import Study
 from fer_lib.sweeps.specification import read_sweep
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "paper.yaml"
@@ -55,20 +55,20 @@ def train_side_by_side(settings: Sequence[Settings]) -> None:
 
 
 def _train(settings: Settings) -> None:
-    _ = Study(settings, progress=False).training
+    _ = Study(settings, progress=False).network.training
 
 
 def network_record(study: Study) -> dict[str, Any]:
     """Return seed, end, precision, time, accuracy, curve and movement of the weights of a study's trained network."""
-    trained, history = study.trained, study.trained.history
+    trained, history = study.network.trained, study.network.trained.history
     return {
         "seed": study.settings.seed,
         "stopped": trained.stopped,
         "precision": trained.precision,
         "seconds": float(history["seconds"].sum()),
-        "pictures": len(study.split.train) * len(history),
+        "pictures": len(study.faces.split.train) * len(history),
         "steps": int(history["steps"].max()),
-        "accuracy": study.accuracy,
+        "accuracy": study.network.accuracy,
         "curve": {name: [float(f"{value:.4g}") for value in history[name]] for name in CURVE},
         "moved": {layer: float(change) for layer, change in trained.moved.items()},
     }
@@ -83,11 +83,11 @@ def run(chosen: Sequence[Settings]) -> dict[str, Any]:
         ``date``, ``preset``, ``machine``, ``measured`` (a digest of the code), ``networks`` (`network_record` of each) and ``verdicts``
         (rows of `fer_lib.claims.verdicts_table` with the ``seed``).
     """
-    _ = Study(chosen[0]).pictures  # made once; the networks share them
+    _ = Study(chosen[0]).faces.pictures  # made once; the networks share them
     train_side_by_side(chosen)
     studies = [Study(one) for one in chosen]
     verdicts = pd.concat(
-        [verdicts_table(study.claims).assign(seed=study.settings.seed) for study in studies],
+        [verdicts_table(study.claims.verdicts).assign(seed=study.settings.seed) for study in studies],
         ignore_index=True,
     )
     card = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""

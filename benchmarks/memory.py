@@ -27,7 +27,7 @@ from torch import nn
 from fer_lib.book.speed import code_digest
 from fer_lib.config import Training
 from fer_lib.faces.crops import Crops, save_crops
-from fer_lib.faces.preprocess import inputs_of
+from fer_lib.faces.preprocess import Evaluate, inputs_of
 from fer_lib.faces.table import AU_COLUMNS, BOX, Faces
 from fer_lib.measures.distance import distances
 from fer_lib.measures.distance_null import largest_distances
@@ -191,7 +191,7 @@ def main(arguments: list[str]) -> None:
     """Run one part and print its peak and seconds."""
     part, count, folder = arguments
     # What is imported late is not the pictures' memory.
-    inputs_of([np.zeros((40, 40), np.uint8)], np.zeros(1, int), size=_SIDE, crop=_SIDE)
+    inputs_of([np.zeros((40, 40), np.uint8)], np.zeros(1, int), Evaluate(_SIDE, _SIDE))
     before, started = peak_memory(), time.perf_counter()
     PARTS[part](int(count), Path(folder))
     print(json.dumps({"peak": peak_memory() - before, "seconds": time.perf_counter() - started}))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fer_lib.probe.responses import Exemplars, Responses
     from fer_lib.probing import Probe
     from fer_lib.render.dataset import render_faces
-    from fer_lib.study import Study
+    from fer_lib.study.study import Study
 
 __all__ = [
     "Exemplars",
@@ -58,7 +58,7 @@ _HOMES = {
     "Probe": "probing",
     "Projections": "probe.projections",
     "Responses": "probe.responses",
-    "Study": "study",
+    "Study": "study.study",
     "distances": "measures.distance",
     "held_out_detectors": "measures.held_out",
     "make_settings": "config",

@@ -124,18 +124,18 @@ def _say_problems(note: str) -> None:
 def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Render or read the faces, train, record and test; say how long each step took."""
     settings = _settings(preset, faces, given)
-    from fer_lib.study import Study
+    from fer_lib.study.study import Study
 
     study = Study(settings)
     steps: dict[str, Callable[[], object]] = {
-        "faces": lambda: study.rendered,
-        "pictures": lambda: study.pictures,
-        "training": lambda: study.training,
-        "responses": lambda: study.responses,
-        "projections": lambda: study.projections_of("relu3"),
-        "matches": lambda: study.matches,
-        "atlas": lambda: study.atlas,
-        "effects": lambda: study.effects,
+        "faces": lambda: study.faces.rendered,
+        "pictures": lambda: study.faces.pictures,
+        "training": lambda: study.network.training,
+        "responses": lambda: study.maps.responses,
+        "projections": lambda: study.maps.projections(),
+        "matches": lambda: study.detectors.matches,
+        "atlas": lambda: study.references.atlas,
+        "effects": lambda: study.interventions.effects,
     }
     for name, step in steps.items():
         typer.echo(f"{name} ...", err=True)
@@ -147,7 +147,7 @@ def run(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> 
         else:
             typer.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
         if name == "pictures":
-            _say_problems(study.problems_note())
+            _say_problems(study.faces.problems_note())
     typer.echo(f"results: {study.store.root}")
 
 
@@ -268,12 +268,12 @@ def audit(folder: Folder) -> None:
 def train(preset: Preset = "book", faces: FacesOption = "", given: Given = []) -> None:  # noqa: B006
     """Train the network (or find it trained) and print its folder and its accuracy on the test pictures."""
     settings = _settings(preset, faces, given)
-    from fer_lib.study import Study
+    from fer_lib.study.study import Study
 
     study = Study(settings)
-    _say_problems(study.problems_note())
+    _say_problems(study.faces.problems_note())
     typer.echo(
-        f"{study.training.path}\naccuracy on {len(study.split.test)} test pictures: {study.accuracy:.3f}"
+        f"{study.network.training.path}\naccuracy on {len(study.faces.split.test)} test pictures: {study.network.accuracy:.3f}"
     )
 
 
@@ -282,11 +282,11 @@ def claims_command(preset: Preset = "book", faces: FacesOption = "", given: Give
     """Print what became of the paper's four claims: verdicts, measures and controls, as the summary of the book has them."""
     settings = _settings(preset, faces, given)
     from fer_lib.plot.conclusions import claims_text
-    from fer_lib.study import Study
+    from fer_lib.study.study import Study
 
     study = Study(settings).trainable()
-    _say_problems(study.problems_note())
-    typer.echo(claims_text(study.claims))
+    _say_problems(study.faces.problems_note())
+    typer.echo(claims_text(study.claims.verdicts))
 
 
 @cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -32,7 +32,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 """What notebooks record and pages read of it, by table: these columns, or all of them."""
 COLUMNS = ("run", "table", "item", "name", "value", "text")
-MODULES = ("render.dataset", "study")
+MODULES = ("render.dataset", "study.study")
 """Modules whose code, with that of what they import, shapes the numbers."""
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "sweeps"  # where the tables lie that the book ships
 

@@ -143,9 +143,9 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     Atlas and control set hold a few action units only.
     """
+    from fer_lib import Study
     from fer_lib.artifacts.store import Store
     from fer_lib.config import make_settings
-    from fer_lib.study import Study
 
     settings = make_settings(
         "smoke",
@@ -169,7 +169,12 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setattr("os.cpu_count", lambda: 1)
         patch.setattr("fer_lib.render.atlas.supported_aus", lambda: few)
         patch.setattr("fer_lib.render.controls.drawable", lambda aus: few if aus is None else aus)
-        _ = study.rendered, study.atlas, study.controls, study.dose_faces
+        _ = (
+            study.faces.rendered,
+            study.references.atlas,
+            study.references.controls,
+            study.references.dose_faces,
+        )
     return study
 
 

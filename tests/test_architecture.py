@@ -62,6 +62,19 @@ def test_no_modules_import_each_other() -> None:
     assert set(order) >= set(MODULES)  # a circle raises
 
 
+def test_a_study_is_composed() -> None:
+    """No part takes the study, inherits, or passes on what it is not asked for."""
+    parts = {module for module in MODULES if module.startswith("study.")}
+    assert set(imports("study.study")) >= parts - {"study.study"}
+    for module in parts:
+        assert module == "study.study" or "study.study" not in set(imports(module))
+        for node in ast.walk(ast.parse(MODULES[module].read_bytes())):
+            assert not (isinstance(node, ast.ClassDef) and node.bases), f"{module}: {node.name} inherits"
+            assert not (
+                isinstance(node, ast.FunctionDef) and node.name in ("__getattr__", "__getattribute__")
+            )
+
+
 def test_the_library_page_lists_the_folders() -> None:
     page = (LIBRARY.parent / "book" / "library" / "index.md").read_text("utf-8")
     listed = re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE)

@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import gpu, measure, memory, nulls, pages, projections, rendering
 from benchmarks.__main__ import main
+from fer_lib import Study
 from fer_lib.artifacts.store import Store
 from fer_lib.book import speed
 from fer_lib.book.speed import code_digest
@@ -19,7 +20,6 @@ from fer_lib.network.stack import read_stack
 from fer_lib.probe.activations import record
 from fer_lib.probe.responses import exemplars
 from fer_lib.render.person import Person
-from fer_lib.study import Study
 
 
 def test_a_table_is_printed_and_written(tmp_path, capsys, monkeypatch):
@@ -144,11 +144,11 @@ def test_networks_train_side_by_side_and_their_page_can_be_made(small_tree, tmp_
     assert "2 networks of the preset `smoke`" in speed.networks_summary(made)
     for seed, network in enumerate(made["networks"]):
         study = Study(settings.replace(seed=seed), Store(tmp_path / "store"), progress=False)
-        history = study.trained.history
+        history = study.network.trained.history
         np.testing.assert_allclose(network["curve"]["loss"], history["loss"], rtol=1e-3)
-        assert network["accuracy"] == study.accuracy and network["moved"]["conv1"] > 0
+        assert network["accuracy"] == study.network.accuracy and network["moved"]["conv1"] > 0
         rows = pd.DataFrame(made["verdicts"]).query("seed == @seed")
-        assert rows["decision"].tolist() == [verdict.decision for verdict in study.claims]
+        assert rows["decision"].tolist() == [verdict.decision for verdict in study.claims.verdicts]
 
 
 def test_what_one_training_refuses_is_said(small_tree, tmp_path, monkeypatch):

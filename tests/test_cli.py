@@ -10,13 +10,13 @@ import pytest
 from own_tables import KINDS, write_table
 from planted_sweeps import plant, tables
 
+from fer_lib import Study
 from fer_lib.artifacts.store import Store
 from fer_lib.claims import judge
 from fer_lib.cli import app
 from fer_lib.config import describe_settings, make_settings
 from fer_lib.errors import FerError
 from fer_lib.published import Published
-from fer_lib.study import Study
 
 
 def run(monkeypatch, *words):
@@ -182,7 +182,7 @@ def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tm
     (faces / "Emotion/S005/001/S005_001_00000005_emotion.txt").write_text("9")
     (faces / "Emotion/.DS_Store").write_bytes(b"")
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr(Study, "training", property(enough))
+    monkeypatch.setattr("fer_lib.study.network.Network.training", property(enough))
     assert run(monkeypatch, *words, "--preset", "smoke", "--faces", str(faces)) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "problem" in line]
     assert said == [f"1 problem with the faces; fer audit {shlex.quote(str(faces))} lists them"]
@@ -190,7 +190,7 @@ def test_problems_with_the_faces_are_counted_in_one_line(monkeypatch, capsys, tm
 
 def test_sound_faces_need_no_line(tmp_path, clean_tree):
     study = Study(make_settings("smoke", faces=str(clean_tree)), Store(tmp_path / "store"), progress=False)
-    assert study.problems_note() == ""
+    assert study.faces.problems_note() == ""
 
 
 def test_no_such_users_home_is_one_line(monkeypatch, capsys, tmp_path):
@@ -237,7 +237,7 @@ def test_relative_store_is_refused_in_one_line(monkeypatch, capsys):
 def test_a_run_leaves_out_what_the_faces_lack(monkeypatch, capsys, tmp_path):
     table = write_table(tmp_path / "table", KINDS["nothing but pictures"])
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
-    monkeypatch.setattr("fer_lib.study.Study.atlas", None)
+    monkeypatch.setattr("fer_lib.study.references.References.atlas", None)
     assert run(monkeypatch, "run", "--preset", "smoke", "--faces", str(table)) == 0
     said = capsys.readouterr().err
     for step in ("training", "responses", "projections", "matches", "effects"):
@@ -271,7 +271,7 @@ def test_claims_are_printed_as_the_book_has_them(monkeypatch, capsys, tmp_path):
         judge("C2", [], [], reason="of the action units none can be rendered alone"),
         judge("C3", [0.04], np.linspace(-0.05, 0.05, 20)),
     )
-    monkeypatch.setattr(Study, "claims", found)
+    monkeypatch.setattr("fer_lib.study.claims.Claims.verdicts", found)
     monkeypatch.setattr(Study, "trainable", lambda study: study)
     assert run(monkeypatch, "claims", "--preset", "smoke", "-s", "seed=3") == 0
     said = capsys.readouterr().out

@@ -13,11 +13,11 @@ import pytest
 from conftest import write_sequence
 from PIL import Image
 
+from fer_lib import Study
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError
 from fer_lib.faces import digest
 from fer_lib.faces.digest import digest_of_faces
-from fer_lib.study import Study
 
 
 def picture(file: Path, grey: int) -> None:
@@ -229,7 +229,7 @@ def test_a_study_sees_an_edited_picture(table: Path, tmp_path: Path, monkeypatch
 
     def shades() -> list[int]:
         study = Study(settings, progress=False)
-        return [int(study.crops[i].mean()) for i in range(len(study.crops))]
+        return [int(study.faces.crops[i].mean()) for i in range(len(study.faces.crops))]
 
     monkeypatch.setenv("FER_STORE", str(tmp_path / "results"))
     before = shades()

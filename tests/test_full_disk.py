@@ -4,20 +4,20 @@ import hashlib
 
 import pytest
 
+from fer_lib import Study
 from fer_lib.artifacts.store import Store
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError
-from fer_lib.study import Study
 
 STEPS = {
-    "pictures": lambda study: study.pictures,
-    "training": lambda study: study.training,
-    "responses": lambda study: study.responses,
-    "projections": lambda study: study.projections_of("relu3"),
-    "matches": lambda study: study.matches,
-    "traditional": lambda study: study.traditional,
-    "first_steps": lambda study: study.first_steps,
-    "folds": lambda study: study.cross_validation,
+    "pictures": lambda study: study.faces.pictures,
+    "training": lambda study: study.network.training,
+    "responses": lambda study: study.maps.responses,
+    "projections": lambda study: study.maps.projections(),
+    "matches": lambda study: study.detectors.matches,
+    "traditional": lambda study: study.traditional.result,
+    "first_steps": lambda study: study.network.first_steps,
+    "folds": lambda study: study.network.cross_validation,
 }
 
 

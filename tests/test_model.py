@@ -47,6 +47,17 @@ def test_receptive_field_is_where_the_gradient_can_be(layer, padding):
     assert int(rows[-1]) == offset + middle * stride + size - 1
 
 
+def test_planes_are_what_a_layer_passes_on():
+    net = ExpressionNet(size=40, initialisation="fan_in").eval()
+    pictures = torch.randn(3, 1, 40, 40)
+    x = pictures
+    for name, module in net.features.named_children():
+        x = module(x)
+        assert torch.equal(net.planes(pictures, name), x)
+    with pytest.raises(FerError, match="no layer 'relu4': the layers are conv1, relu1"):
+        net.planes(pictures, "relu4")
+
+
 @pytest.mark.parametrize(
     ("name", "deviation"), [("he", (2 / 1600) ** 0.5), ("fan_in", 1 / 40), ("small", 0.01), ("paper", 1)]
 )

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from conftest import write_sequence
 
+from fer_lib import Study
 from fer_lib.artifacts.sources import source_digests
 from fer_lib.config import make_settings
 from fer_lib.errors import FerError, Lacking
 from fer_lib.judges import opinions, panel, report
 from fer_lib.judges.opinions import Opinions
 from fer_lib.judges.published import PUBLISHED
-from fer_lib.study import Study
 
 ROOT = Path(__file__).parents[1]
 
@@ -258,7 +258,7 @@ def test_own_faces_are_noted_by_what_they_are(tmp_path):
 
 def test_the_kept_opinions_are_of_the_default_book():
     kept = Path(__file__).parents[1] / "book" / "opinions"
-    faces = Study(make_settings("book")).faces_record
+    faces = Study(make_settings("book")).faces.record
     assert Opinions.load(kept, faces).provenance["settings"]["subjects"] == faces["rendered"]["subjects"]
     with pytest.raises(Lacking):
-        Opinions.load(kept, Study(make_settings("smoke")).faces_record)
+        Opinions.load(kept, Study(make_settings("smoke")).faces.record)

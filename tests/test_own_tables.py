@@ -16,13 +16,12 @@ from conftest import face_picture
 from own_tables import KINDS, NOTEBOOKS, run_notebook, shell_in_process, write_table
 from PIL import Image
 
-from fer_lib import protocols
+from fer_lib import Study, protocols
 from fer_lib.config import make_settings
 from fer_lib.errors import Lacking
 from fer_lib.measures.distance_null import above_null
 from fer_lib.plot import detectors, training
 from fer_lib.render.atlas import Atlas
-from fer_lib.study import Study
 from fer_lib.traditional import Traditional
 
 QUICK = {"preset": "smoke", "epochs": 1, "crop": 48, "resize": 49, "n_exemplars": 2, "permutations": 20}
@@ -90,8 +89,7 @@ def drawn_references(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         pd.DataFrame(rows).to_parquet(out / "table.parquet")
 
     monkeypatch.setattr("fer_lib.steps.rendered.render_atlas", atlas)
-    for module in ("rendered", "detection"):
-        monkeypatch.setattr(f"fer_lib.steps.{module}.render_interventions", interventions)
+    monkeypatch.setattr("fer_lib.steps.rendered.render_interventions", interventions)
     monkeypatch.setenv("FER_STORE", str(tmp_path / "store"))
     matplotlib.use("agg")
 
@@ -145,27 +143,28 @@ def test_every_notebook_runs_on_every_kind_of_table(shell: Any, tmp_path: Path, 
 
 def test_classes_are_those_that_the_faces_show(tmp_path: Path) -> None:
     study = study_of(tmp_path, "two expressions, single pictures")
-    assert study.expressions == ("anger", "happy")
-    assert set(study.labels) == {0, 1}
-    assert study.trained.predictions.shape[1] == 2
+    assert study.faces.expressions == ("anger", "happy")
+    assert set(study.faces.labels) == {0, 1}
+    assert study.network.trained.predictions.shape[1] == 2
     more = Study(study.settings.replace(neutral=False), progress=False)
-    assert more.expressions == study.expressions
+    assert more.faces.expressions == study.faces.expressions
 
 
 def test_single_pictures_move_and_neutral_first_frames_do_not(tmp_path: Path) -> None:
-    assert study_of(tmp_path / "a", "one picture a person").moves.all()
+    assert study_of(tmp_path / "a", "one picture a person").faces.moves.all()
     films = study_of(tmp_path / "b", "everything")
-    assert np.array_equal(films.moves, films.table["position"] > 0) and not films.moves.all()
+    moves = films.faces.moves
+    assert np.array_equal(moves, films.faces.table["position"] > 0) and not moves.all()
 
 
 def test_claims_without_action_units_are_not_decided(tmp_path: Path) -> None:
     study = study_of(tmp_path, "expression and nothing else")
-    alike, *others = study.claims
+    alike, *others = study.claims.verdicts
     assert alike.reason == "" and [verdict.claim for verdict in others] == ["C2", "C3", "C4"]
     for verdict in others:
         assert verdict.decision == "not decided"
         assert verdict.reason == "no picture is coded for action units"
-    division = study.protocols
+    division = study.traditional.protocols
     assert division["accuracy"].isna().all() and division["network"].notna().sum() == 1
     text = training.protocols_table(division)
     assert "**Left out**" in text and "nan" not in text
@@ -175,10 +174,10 @@ def test_claims_without_action_units_are_not_decided(tmp_path: Path) -> None:
 
 def test_where_nothing_can_change_places_there_is_no_null(tmp_path: Path) -> None:
     study = study_of(tmp_path, "one picture a person")
-    assert study.coded_aus and study.distance_nulls(study.coded_aus) == {}
+    assert study.faces.coded_aus and study.distance.nulls(study.faces.coded_aus) == {}
     with pytest.raises(Lacking, match="two sequences"):
-        above_null(study.distances, {})
-    tested = study.matches
+        above_null(study.distance.values, {})
+    tested = study.detectors.matches
     assert tested[["p", "p_joint"]].isna().all(axis=None)
     if tested["auc_d"].notna().any():
         assert re.search("so there is no null", detectors.summarize_matches(tested))
@@ -186,7 +185,7 @@ def test_where_nothing_can_change_places_there_is_no_null(tmp_path: Path) -> Non
 
 def test_few_people_still_have_divisions(tmp_path: Path) -> None:
     study = study_of(tmp_path, "two people")
-    division = study.protocols
+    division = study.traditional.protocols
     assert division.loc[protocols.IN_FOLDS, "trainings"] == 2
     assert "1 training people" in division.loc[protocols.BY_SUBJECT, "lacking"]
     assert "2.0" not in training.protocols_table(division)

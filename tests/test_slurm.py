@@ -46,7 +46,7 @@ import functools, os, sys, time
 from pathlib import Path
 from fer_lib.config import make_settings
 from fer_lib.steps import networks
-from fer_lib.study import Study
+from fer_lib import Study
 
 faces, own = sys.argv[1:]
 compute = networks.training.compute
@@ -65,7 +65,7 @@ end = time.monotonic() + 600
 while len(list(Path().glob("here-*"))) < 2:
     assert time.monotonic() < end, "the other job has not been started beside this one"
     time.sleep(0.1)
-print(os.environ["SLURM_JOB_ID"], study.training.key)
+print(os.environ["SLURM_JOB_ID"], study.network.training.key)
 """
 
 

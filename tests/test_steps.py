@@ -81,8 +81,10 @@ def test_the_renderer_does_not_shape_what_is_made_of_pictures():
         assert not [n for n in source_digests([STEPS[name].module], PACKAGE) if n.startswith("render")]
 
 
-RENDERING = {f"fer_lib.steps.{name}" for name in ("detection", "logits", "matching", "measures", "rendered")}
+RENDERING = {f"fer_lib.steps.{name}" for name in ("built_in", "interventions", "measures", "rendered")}
 """Modules with a step that renders faces, or reads what was rendered as the atlas keeps it."""
+ARRAYS = {f"fer_lib.steps.{name}" for name in ("detection", "levels", "matching")}
+"""Modules whose steps look at no picture."""
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -90,7 +92,7 @@ def test_libraries_that_a_step_computes_with_are_in_its_key_by_version(name, mon
     found = library_versions([STEPS[name].module])
     module = STEPS[name].module
     assert "numpy" in found and "tqdm" not in found
-    assert ("pillow" in found) is (module != "fer_lib.steps.levels")
+    assert ("pillow" in found) is (module not in ARRAYS)
     assert ("anny" in found) is (module in RENDERING)
     version = metadata.version
     monkeypatch.setattr(metadata, "version", lambda of: "0.0" if of == "numpy" else version(of))

@@ -6,10 +6,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from fer_lib import Study
 from fer_lib.artifacts.store import Store
 from fer_lib.config import make_settings
 from fer_lib.network.repeatable import arithmetic
-from fer_lib.study import Study
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def test_equal_keys_mean_equal_bytes_whatever_the_threads(small_tree, tmp_path, 
         torch.set_num_threads(threads)
         with threadpool_limits(threads):
             study = Study(settings, Store(tmp_path / str(threads)), progress=False)
-            for result in (study.untrained.responses, study.first_steps, study.training):
+            for result in (study.untrained.maps.responses, study.network.first_steps, study.network.training):
                 assert result is not None
-            study.untrained.projections_of("relu3")
-            assert len(study.cross_validation)
+            study.untrained.maps.projections()
+            assert len(study.network.cross_validation)
         stored.append(artifacts(tmp_path / str(threads)))
     common = stored[0].keys() & stored[1].keys()
     # Networks that took no step, and their responses, are among them.

@@ -175,7 +175,7 @@ def _check_sides(size: int, cut: int) -> None:
         raise FerError(f"crop={cut!r}: must be from 1 to size={size!r}")
 
 
-def inputs_of(crops: Sequence[np.ndarray], pictures: np.ndarray, *, size: int, crop: int) -> torch.Tensor:
+def inputs_of(crops: Sequence[np.ndarray], pictures: np.ndarray, prepare: Evaluate) -> torch.Tensor:
     """Pictures as a network sees them when it is tested, (n, 1, crop, crop) float32.
 
     Parameters
@@ -184,8 +184,7 @@ def inputs_of(crops: Sequence[np.ndarray], pictures: np.ndarray, *, size: int, c
         Face crops, uint8 (height, width).
     pictures : (n,) int array
         Which of them.
-    size, crop : int
-        As in `Evaluate`.
+    prepare : Evaluate
+        What makes an input of a crop.
     """
-    evaluate = Evaluate(size=size, crop=crop)
-    return torch.stack([evaluate(crops[int(i)]) for i in pictures])
+    return torch.stack([prepare(crops[int(i)]) for i in pictures])

@@ -280,6 +280,11 @@ def labels_of(table: pd.DataFrame, expressions: Sequence[str]) -> np.ndarray:
     return table["label"].map(order).fillna(-1).to_numpy(np.int64)
 
 
+def is_apex(table: pd.DataFrame) -> np.ndarray:
+    """Whether each frame is the last of its sequence, (N,) bool: one of a sequence, for every test."""
+    return (table["position"] == table["length"] - 1).to_numpy()
+
+
 def coded_often(present: pd.DataFrame, rows: np.ndarray, n: int) -> tuple[int, ...]:
     """AUs (columns) that at least n of some pictures (rows) show and at least n do not."""
     some = present.iloc[rows]

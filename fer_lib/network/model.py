@@ -151,6 +151,11 @@ class ExpressionNet(nn.Module):
         scores: Tensor = self.classifier(self.features(pictures))
         return scores
 
+    def planes(self, pictures: Tensor, layer: str) -> Tensor:
+        """Return all maps of a layer of ``features`` on some pictures, (n, maps, height, width)."""
+        found: Tensor = self.features[: len(read_stack(self.features, layer))](pictures)
+        return found
+
 
 def pooled_side(name: str, size: int, padding: int) -> int:
     """Side of the last pool's maps for pictures of this side; a FerError with its ``name`` if nothing is left of them."""

@@ -165,7 +165,7 @@ def matches_table(matches: pd.DataFrame, way: str) -> str:
 
 
 def bootstrap_table(maps: pd.DataFrame) -> str:
-    """Markdown of the maps that D and AUC choose on other draws of people (`fer_lib.study.Study.bootstrap_maps`)."""
+    """Markdown of the maps that D and AUC choose on other draws of people (`fer_lib.study.detectors.Detectors.bootstrap_maps`)."""
     shown = pd.DataFrame({"AU": maps["au"].unique()})
     for way, rows in maps.groupby("chosen_by", sort=False):
         shown[f"map by {way}"] = [
@@ -182,7 +182,7 @@ def bootstrap_table(maps: pd.DataFrame) -> str:
 
 
 def checks_table(checks: pd.DataFrame) -> str:
-    """Markdown of the share of maps whose measure notices spoilt labels (`fer_lib.study.Study.label_checks`)."""
+    """Markdown of the share of maps whose measure notices spoilt labels (`fer_lib.study.detectors.Detectors.label_checks`)."""
     shown = pd.DataFrame({"measure": checks["measure"].unique()})
     for (responses, check), rows in checks.groupby(["responses", "check"], sort=False):
         by = rows.set_index("measure").loc[shown["measure"]]
@@ -196,7 +196,7 @@ def checks_table(checks: pd.DataFrame) -> str:
 
 
 def built_in_table(found: pd.DataFrame) -> str:
-    """Markdown of the rank that each measure gives to a detector that was built in (`fer_lib.study.Study.built_in`)."""
+    """Markdown of the rank that each measure gives to a detector that was built in (`fer_lib.study.detectors.Detectors.built_in`)."""
     rows = []
     for where in found["where"].unique():
         for au, of in found[found["where"] == where].groupby("au", sort=False):
@@ -240,7 +240,7 @@ def summarize_matches(matches: pd.DataFrame) -> str:
 
 
 def summarize_checks(checks: pd.DataFrame) -> str:
-    """Say which measures notice both kinds of spoilt labels; see `fer_lib.study.Study.label_checks`."""
+    """Say which measures notice both kinds of spoilt labels; see `fer_lib.study.detectors.Detectors.label_checks`."""
     parts = []
     for responses, of in checks.groupby("responses", sort=False):
         passed = of.groupby("measure", sort=False)["passes"].all()

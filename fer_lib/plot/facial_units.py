@@ -78,7 +78,7 @@ def dissection_table(dissected: pd.DataFrame) -> str:
 
 
 def summarize_dissection(dissection: pd.DataFrame) -> str:
-    """Say what the table of `fer_lib.study.Study.dissection` shows, or that too few test people show any AU."""
+    """Say what the table of `fer_lib.study.regions.Regions.dissection` shows, or that too few test people show any AU."""
     rows: dict[str, dict[str, float]] = dissection.to_dict(orient="index")  # type: ignore[assignment]
     chosen, random, before = (rows[name] for name in ("chosen by D", "random map", "chosen by D, untrained"))
     if not chosen["aus"]:

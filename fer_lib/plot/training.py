@@ -114,7 +114,7 @@ def moved_share(share: float) -> str:
 
 
 def protocols_table(table: pd.DataFrame) -> str:
-    """Markdown of `fer_lib.study.Study.protocols`; below it what was left out, and why."""
+    """Markdown of `fer_lib.study.traditional.TraditionalRoute.protocols`; below it what was left out, and why."""
     shown = pd.DataFrame(
         {
             name: [str(n) if n else "—" for n in table[column]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
@@ -66,6 +67,11 @@ class Atlas:
         mask = to_shape(self.masks[self._row(au)] / 255, (resize, resize), order=1)
         margin = (resize - crop) // 2
         return np.asarray(mask[margin : margin + crop, margin : margin + crop] > threshold)
+
+    def regions_of(self, aus: Sequence[int], *, resize: int = 99, crop: int = 96) -> np.ndarray:
+        """Return `region` of several units, (J, crop, crop) bool; of none, an empty array of that shape."""
+        areas = [self.region(au, resize=resize, crop=crop) for au in aus]
+        return np.array(areas, dtype=bool).reshape(-1, crop, crop)
 
     def save(self, folder: Path) -> None:
         """Write one npz file into a folder."""

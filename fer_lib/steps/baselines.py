@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,15 @@ from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
 from fer_lib.faces import table as frames
 from fer_lib.faces.crops import Crops
-from fer_lib.faces.preprocess import inputs_of
+from fer_lib.faces.preprocess import Evaluate, inputs_of
 from fer_lib.measures import baselines
 from fer_lib.measures.baselines import Features
 from fer_lib.measures.distance import Zero, best_maps, distances
-from fer_lib.network.splits import with_unlabelled
 from fer_lib.network.stack import receptive_field
 from fer_lib.network.training import load_trained
 from fer_lib.probe.activations import record
 from fer_lib.probe.responses import Responses
-
-_BATCH = 64  # pictures; changes no bit of a result
+from fer_lib.steps.stored import BATCH, Labelled
 
 
 @step()
@@ -32,13 +31,12 @@ def baselines_of_detectors(
     training: Artifact,
     responses: Artifact,
     untrained: Artifact,
-    aus: list[int],
+    aus: Sequence[int],
     division: Division,
     n: int,
     zero: Zero,
     layer: str,
-    resize: int,
-    crop: int,
+    prepare: Evaluate,
     seed: int,
 ) -> None:
     """Let D and AUC choose among the layer's maps and among what is simpler; write ``baselines.parquet``.
@@ -48,23 +46,21 @@ def baselines_of_detectors(
     responses, untrained : Artifact
         Responses of `layer` on all pictures, of the network and of the same network before training.
     """
-    table, crops = frames.saved_table(pictures.path), Crops.load(pictures.path)
-    labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
-    people = with_unlabelled(table, labels, division)
-    rows = np.flatnonzero((table["position"] == table["length"] - 1).to_numpy())
-    train, test = (np.intersect1d(part, rows) for part in (people.train, people.test))
-    present = frames.au_present(table)[aus].to_numpy()
+    known, crops = Labelled.load(pictures, neutral=division.neutral), Crops.load(pictures.path)
+    table, people, apex = known.table, known.split_of_all(division), frames.is_apex(known.table)
+    train, test = (part[apex[part]] for part in (people.train, people.test))
+    present = frames.au_present(table)[list(aus)].to_numpy()
     found = Responses.load(responses.path)
 
     # Only pictures of which something is chosen or that are tested are looked at.
     used = np.union1d(people.train, test)
     place = np.full(len(table), -1)
     place[used] = np.arange(len(used))
-    parts = [used[start : start + _BATCH] for start in range(0, len(used), _BATCH)]
+    parts = [used[start : start + BATCH] for start in range(0, len(used), BATCH)]
     network = load_trained(training.path).model.eval()
 
-    def inputs() -> list[torch.Tensor]:
-        return [inputs_of(crops, part, size=resize, crop=crop) for part in parts]
+    def inputs() -> Iterator[torch.Tensor]:
+        return (inputs_of(crops, part, prepare) for part in parts)
 
     with torch.no_grad():
         says = torch.cat([torch.softmax(network(x), 1) for x in inputs()]).numpy()

@@ -1,4 +1,4 @@
-"""Tests that take minutes: matched maps on other people, and maps' answers to single action units."""
+"""The test of matched maps on other people."""
 
 from __future__ import annotations
 
@@ -11,19 +11,10 @@ from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
 from fer_lib.faces import table as frames
-from fer_lib.faces.crops import load_crops
-from fer_lib.faces.preprocess import inputs_of
-from fer_lib.faces.reader import read
-from fer_lib.measures import interventions
 from fer_lib.measures.expression_controls import within_expression
 from fer_lib.measures.matches import evaluate_matches
-from fer_lib.network.splits import with_unlabelled
-from fer_lib.network.training import load_trained
-from fer_lib.probe.activations import record
 from fer_lib.probe.responses import Responses
-from fer_lib.steps.rendered import FACES
-
-_BATCH = 64  # pictures; changes no bit of a result
+from fer_lib.steps.stored import Labelled
 
 
 @step()
@@ -47,10 +38,9 @@ def matches(
     matched, untrained_matched : mapping of int to int
         The map that D matches to each AU in either; -1 for none.
     """
-    table, aus = frames.saved_table(pictures.path), list(matched)
-    labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
-    people = with_unlabelled(table, labels, division)
-    last = (table["position"] == table["length"] - 1).to_numpy()
+    known, aus = Labelled.load(pictures, neutral=division.neutral), list(matched)
+    table, people = known.table, known.split_of_all(division)
+    apex = frames.is_apex(table)
     expression = table["expression"].to_numpy()
     present = frames.au_present(table)[aus].to_numpy()
     maximum = Responses.load(responses.path).maximum
@@ -58,8 +48,8 @@ def matches(
         maximum,
         Responses.load(untrained.path).maximum,
         present,
-        people.train[last[people.train]],
-        people.test[last[people.test]],
+        people.train[apex[people.train]],
+        people.test[apex[people.test]],
         aus=aus,
         matched=np.array(list(matched.values())),
         untrained_matched=np.array([untrained_matched[au] for au in aus]),
@@ -69,26 +59,11 @@ def matches(
         seed=seed,
     )
     found["p_within"] = within_expression(
-        maximum[last],
-        present[last],
-        expression[last],
-        table["subject"][last],
+        maximum[apex],
+        present[apex],
+        expression[apex],
+        table["subject"][apex],
         permutations=permutations,
         seed=seed,
     )
     found.to_parquet(folder / "matches.parquet")
-
-
-@step()
-def effects(folder: Path, controls: Artifact, training: Artifact, layer: str, resize: int, crop: int) -> None:
-    """Measure how far each action unit, switched on alone, raises each map; write ``effects.parquet``."""
-    faces = frames.with_box(read(controls.path / FACES / "table.parquet"))
-    crops, rows = load_crops(faces, progress=False), np.arange(len(faces))
-    batches = (
-        inputs_of(crops, rows[i : i + _BATCH], size=resize, crop=crop) for i in range(0, len(rows), _BATCH)
-    )
-    shown = frames.au_present(faces.table)
-    maximum = record(load_trained(training.path).model.features, batches, layer=layer).maximum
-    on = shown.eq(1).to_numpy() @ shown.columns.to_numpy(int)
-    found = interventions.effects(maximum, faces.table["subject"], on)
-    found.rename(columns=str).to_parquet(folder / "effects.parquet")

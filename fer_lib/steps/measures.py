@@ -16,16 +16,14 @@ from fer_lib.config import Division
 from fer_lib.errors import Lacking
 from fer_lib.faces import table as frames
 from fer_lib.faces.crops import Crops
-from fer_lib.faces.preprocess import inputs_of
+from fer_lib.faces.preprocess import Evaluate, batches, inputs_of
 from fer_lib.measures import network_measures as measures
-from fer_lib.network.splits import divide, with_unlabelled
 from fer_lib.network.stack import receptive_field
 from fer_lib.network.training import load_trained
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Responses, exemplars
 from fer_lib.render.atlas import Atlas
-
-_BATCH = 64  # pictures; changes no bit of a result
+from fer_lib.steps.stored import BATCH, Labelled
 
 
 @step()
@@ -41,34 +39,26 @@ def network_measures(
     one_per_subject: bool,
     zero_rule: str,
     layer: str,
-    resize: int,
-    crop: int,
+    prepare: Evaluate,
     seed: int,
 ) -> None:
     """Measure a network; write ``measures.json`` (name to value and to what was lacking) and ``units.parquet`` (by action unit)."""
-    table, crops = frames.saved_table(pictures.path), Crops.load(pictures.path)
-    labels = frames.labels_of(table, frames.expressions_of(table, neutral=division.neutral))
-    split, people = divide(table, labels, division), with_unlabelled(table, labels, division)
+    known, crops = Labelled.load(pictures, neutral=division.neutral), Crops.load(pictures.path)
+    split, people = known.split(division), known.split_of_all(division)
     network = load_trained(training.path).model.eval()
     found, projected = Responses.load(responses.path), Projections.load(projections.path)
-    subject = pd.factorize(table["subject"])[0]
+    subject = pd.factorize(known.table["subject"])[0]
     best = exemplars(found, n=n, among=split.train, groups=subject if one_per_subject else None)
     field, maps = receptive_field(network.features, layer), found.maximum.shape[1]
-    present = frames.au_present(table)
-    last = (table["position"] == table["length"] - 1).to_numpy()
+    present, apex = frames.au_present(known.table), frames.is_apex(known.table)
     drawn = Atlas.load(atlas.path)
 
     def inputs(rows: np.ndarray) -> torch.Tensor:
-        return inputs_of(crops, rows, size=resize, crop=crop)
+        return inputs_of(crops, rows, prepare)
 
     def shape() -> tuple[int, int]:
-        x = inputs(np.array([0]))
         with torch.no_grad():
-            for name, module in network.features.named_children():
-                x = module(x)
-                if name == layer:
-                    break
-        height, width = x.shape[2:]
+            height, width = network.planes(inputs(np.array([0])), layer).shape[2:]
         return height, width
 
     def matched(aus: list[int]) -> np.ndarray:
@@ -76,23 +66,22 @@ def network_measures(
 
     def pooled() -> Iterator[torch.Tensor]:
         with torch.no_grad():
-            for start in range(0, len(split.test), _BATCH):
-                yield network.features(inputs(split.test[start : start + _BATCH]))
+            yield from map(network.features, batches(crops, split.test, BATCH, prepare))
 
     def alignment() -> float:
         aus = [au for au in frames.matchable(present, people.train, n) if au in drawn.aus]
-        areas = np.array([drawn.region(au, resize=resize, crop=crop) for au in aus]).reshape(-1, crop, crop)
+        areas = drawn.regions_of(aus, resize=prepare.size, crop=prepare.crop)
         return measures.alignment_excess(projected, matched(aus), areas, field, shape(), maps)
 
     def units() -> pd.DataFrame:
         aus = list(frames.matchable(present, people.train, n))
-        train, test = people.train[last[people.train]], people.test[last[people.test]]
+        train, test = (part[apex[part]] for part in (people.train, people.test))
         return measures.detection(found.maximum, present[aus], train, test, units=aus, matched=matched(aus))
 
     def decision() -> float:
         aus = list(frames.matchable(present, people.train, n))
         return measures.decision_excess(
-            network.classifier, pooled, labels[split.test], matched(aus), seed=seed
+            network.classifier, pooled, known.labels[split.test], matched(aus), seed=seed
         )
 
     def detection(place: int) -> Callable[[], float]:

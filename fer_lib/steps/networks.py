@@ -6,24 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division, Training
 from fer_lib.faces.crops import Crops
-from fer_lib.faces.table import expressions_of, labels_of, saved_table
 from fer_lib.network.folds import cross_validate
-from fer_lib.network.splits import Split, divide, subject_folds
+from fer_lib.network.splits import Split, subject_folds
 from fer_lib.network.starts import initialisation_study
 from fer_lib.network.training import train
-
-
-def _labelled(pictures: Artifact, neutral: bool) -> tuple[Crops, pd.DataFrame, np.ndarray, int]:
-    """Crops, table, label of each picture, and the number of classes."""
-    table = saved_table(pictures.path)
-    names = expressions_of(table, neutral=neutral)
-    return Crops.load(pictures.path), table, labels_of(table, names), len(names)
+from fer_lib.steps.stored import Labelled
 
 
 @step(resumes=True, free=("device", "progress"))
@@ -39,10 +31,20 @@ def training(
     progress: bool,
 ) -> None:
     """Train the network. `arithmetic` (`fer_lib.network.repeatable.arithmetic`) is what the last bits depend on."""
-    crops, table, labels, classes = _labelled(pictures, division.neutral)
-    split = divide(table, labels, division)
-    where = {"folder": folder, "device": device, "progress": progress}
-    train(crops, labels, split.train, split.test, config, classes=classes, seed=seed, **where)  # type: ignore[arg-type]
+    known = Labelled.load(pictures, neutral=division.neutral)
+    split = known.split(division)
+    train(
+        Crops.load(pictures.path),
+        known.labels,
+        split.train,
+        split.test,
+        config,
+        classes=len(known.expressions),
+        seed=seed,
+        folder=folder,
+        device=device,
+        progress=progress,
+    )
 
 
 @step(resumes=True, free=("device", "progress"))
@@ -60,16 +62,15 @@ def folds(
     progress: bool,
 ) -> None:
     """Train and test one network per fold of people; write ``folds.parquet``."""
-    crops, table, labels, classes = _labelled(pictures, neutral)
-    known = np.flatnonzero(labels >= 0)
-    people = subject_folds(table.iloc[known], number, split_seed)
-    parts = [Split(known[part.train], known[part.test]) for part in people]
+    known = Labelled.load(pictures, neutral=neutral)
+    rows = np.flatnonzero(known.labels >= 0)
+    people = subject_folds(known.table.iloc[rows], number, split_seed)
     cross_validate(
-        crops,
-        labels,
-        parts,
+        Crops.load(pictures.path),
+        known.labels,
+        [Split(rows[part.train], rows[part.test]) for part in people],
         config,
-        classes=classes,
+        classes=len(known.expressions),
         seed=seed,
         folder=folder / "runs",
         progress=progress,
@@ -88,8 +89,13 @@ def first_steps(
     arithmetic: Mapping[str, str | int],
 ) -> None:
     """Take the first steps of training from every initialisation; write ``steps.parquet``."""
-    crops, table, labels, classes = _labelled(pictures, division.neutral)
-    rows = divide(table, labels, division).train
-    initialisation_study(crops, labels, rows, hp=config, classes=classes, steps=steps, seed=seed).to_parquet(
-        folder / "steps.parquet"
-    )
+    known = Labelled.load(pictures, neutral=division.neutral)
+    initialisation_study(
+        Crops.load(pictures.path),
+        known.labels,
+        known.split(division).train,
+        hp=config,
+        classes=len(known.expressions),
+        steps=steps,
+        seed=seed,
+    ).to_parquet(folder / "steps.parquet")

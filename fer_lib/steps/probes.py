@@ -12,27 +12,19 @@ from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Division
 from fer_lib.faces.crops import Crops
-from fer_lib.faces.preprocess import inputs_of
-from fer_lib.faces.table import expressions_of, labels_of, saved_table
-from fer_lib.network.splits import divide
+from fer_lib.faces.preprocess import Evaluate, batches, inputs_of
 from fer_lib.network.training import load_trained
 from fer_lib.probe import activations, deconv
 from fer_lib.probe.responses import Responses, exemplars
-
-_BATCH = 64  # pictures; changes no bit of a result
+from fer_lib.steps.stored import BATCH, Labelled
 
 
 @step()
-def responses(
-    folder: Path, pictures: Artifact, training: Artifact, layer: str, resize: int, crop: int
-) -> None:
+def responses(folder: Path, pictures: Artifact, training: Artifact, layer: str, prepare: Evaluate) -> None:
     """Record maximum and position of every map of a layer on every picture."""
     crops, network = Crops.load(pictures.path), load_trained(training.path).model
-    rows = np.arange(len(crops))
-    batches = (
-        inputs_of(crops, rows[i : i + _BATCH], size=resize, crop=crop) for i in range(0, len(rows), _BATCH)
-    )
-    activations.record(network.features, batches, layer=layer, folder=folder)
+    inputs = batches(crops, range(len(crops)), BATCH, prepare)
+    activations.record(network.features, inputs, layer=layer, folder=folder)
 
 
 @step()
@@ -46,19 +38,16 @@ def projections(
     one_per_subject: bool,
     layer: str,
     rule: str,
-    resize: int,
-    crop: int,
+    prepare: Evaluate,
     arithmetic: Mapping[str, str | int],
 ) -> None:
     """Project the exemplars of every map of a layer to the pixels, one row a unit, maps first."""
-    crops, table = Crops.load(pictures.path), saved_table(pictures.path)
-    labels = labels_of(table, expressions_of(table, neutral=division.neutral))
-    train = divide(table, labels, division).train
-    groups = table["subject"].to_numpy() if one_per_subject else None
-    found = exemplars(Responses.load(responses.path), n=n, among=train, groups=groups)
+    crops, known = Crops.load(pictures.path), Labelled.load(pictures, neutral=division.neutral)
+    groups = known.table["subject"].to_numpy() if one_per_subject else None
+    found = exemplars(Responses.load(responses.path), n=n, among=known.split(division).train, groups=groups)
 
     def images(numbers: np.ndarray) -> torch.Tensor:
-        return inputs_of(crops, numbers, size=resize, crop=crop)
+        return inputs_of(crops, numbers, prepare)
 
     network = load_trained(training.path).model
     deconv.project(network.features, images, found.units(), layer=layer, rule=rule).save(folder)

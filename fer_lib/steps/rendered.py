@@ -1,8 +1,9 @@
-"""Rendered faces: the set that a study trains on, the controls, and the atlas of action units."""
+"""Rendered faces: the set that a study trains on, those with single action units, and the atlas of action units."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from fer_lib.artifacts.steps import step
@@ -42,6 +43,30 @@ def control_faces(folder: Path, people: int, size: int, seed: int, *, progress: 
         size=size,
         seed=seed,
         steps=(INTENSITY,),
+        processes=os.cpu_count() or 1,
+        progress=progress,
+    )
+
+
+@step(free=("progress",))
+def dose_faces(
+    folder: Path,
+    people: int,
+    aus: Sequence[int],
+    doses: Sequence[int],
+    size: int,
+    seed: int,
+    *,
+    progress: bool,
+) -> None:
+    """Render people, each neutral and with one unit at a time at these intensities (1 to 5); of no `aus`, every one."""
+    render_interventions(
+        folder / FACES,
+        people=people,
+        aus=tuple(aus) or None,
+        steps=tuple(doses),
+        size=size,
+        seed=seed,
         processes=os.cpu_count() or 1,
         progress=progress,
     )
