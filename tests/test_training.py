@@ -350,6 +350,7 @@ def test_convergence(losses, expected):
         ({"train_idx": []}, "train_idx is empty"),
         ({"train_idx": [28]}, "28 crops"),
         ({"test_idx": [-1]}, "28 crops"),
+        ({"test_idx": [19, 20]}, "picture 19 is in train_idx and in test_idx"),
         ({"labels": np.full(28, 2)}, "label 2; classes=2"),
         ({"labels": np.full(28, -1)}, "label -1"),
         ({"labels": LABELS[:-1]}, "one label for each crop"),

@@ -207,32 +207,6 @@ def with_box(faces: Faces) -> Faces:
     return faces.take(np.flatnonzero(usable))
 
 
-def exact_aus(faces: Faces) -> pd.DataFrame | None:
-    """Return the exact AU intensities of rendered faces.
-
-    Parameters
-    ----------
-    faces : Faces
-        Any selection of frames.
-
-    Returns
-    -------
-    pandas.DataFrame or None
-        One row for each frame of `faces` and one column for each AU (int), intensity 0 to 5 as drawn, NaN for AUs that the renderer
-        does not know. None where the folder has no ground truth, as with photographs.
-    """
-    file = faces.root / _EXACT
-    if not file.is_file():
-        return None
-    drawn = pd.read_parquet(file).set_index(["sequence", "frame"])
-    wanted = pd.MultiIndex.from_frame(faces.table[["sequence", "frame"]])
-    unknown = np.flatnonzero(~wanted.isin(drawn.index))
-    if len(unknown):
-        raise FerError(f"{file}: nothing about {faces.table['path'].iloc[unknown[0]]}; render the set again")
-    exact = drawn.reindex(index=wanted, columns=list(AU_COLUMNS)).to_numpy(float)
-    return pd.DataFrame(exact, index=faces.table.index, columns=pd.Index(list(AUS), name="AU"))
-
-
 def drawn_people(faces: Faces) -> pd.DataFrame | None:
     """Return sex and age of rendered people.
 

@@ -198,6 +198,8 @@ def _areas(
     scores: Floats, truth: Floats, who: NDArray[np.generic], draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     """AUC of one score for each unit, (J,), and in resamples of people, (draws, J)."""
+    if not scores.shape[1]:
+        return np.empty(0), np.empty((draws, 0))
     point = np.array([auc(scores[:, [j]], truth[:, [j]])[0, 0] for j in range(scores.shape[1])])
     return point, resampled_auc(scores, truth, who, draws=draws, seed=seed)
 

@@ -57,6 +57,9 @@ def checked(
                 raise FerError(
                     f"picture {row} of {name} is {crop.dtype} of shape {crop.shape}; give uint8 (height, width)"
                 )
+    both = np.intersect1d(sides["train_idx"], sides["test_idx"])
+    if len(both):
+        raise FerError(f"picture {both[0]} is in train_idx and in test_idx; give it to one of them")
     # Rows of neither side may have a label that is no number.
     labels = np.where(possible, labels, -1).astype(np.int64)
     return labels, sides["train_idx"], sides["test_idx"]
