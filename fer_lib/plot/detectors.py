@@ -89,7 +89,7 @@ def elsewhere_in_a_sentence(found: pd.DataFrame, way: str) -> str:
     said = [f"{verb} {listed([f'*{name}*' for name in names])}" for verb, names in parts.items() if names]
     value = with_interval(first["auc"], first["low"], first["high"])
     end = f", which {', and '.join(said)}" if said else ""
-    return f"Chosen by {way}, *{first['features']}* reach {value}{end}."
+    return f"Chosen by {way}, *{first['features']}* reach an AUC of {value}{end}."
 
 
 @styled
