@@ -182,6 +182,12 @@ def test_a_claim_about_regions_is_not_decided_where_no_unit_can_be_drawn(tmp_pat
         _ = study.regions.alignment
 
 
+def test_people_on_both_sides_leave_draws_of_people_out(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "everything", split="leak", test_pictures=10)
+    with pytest.raises(Lacking, match=r"people are in training and test \(split='leak'\)"):
+        _ = study.detectors.bootstrap_maps
+
+
 def test_folds_that_nobody_asked_for_are_refused_by_name(tmp_path: Path) -> None:
     study = study_of(tmp_path / "a", "everything")
     with pytest.raises(FerError, match=r"parameter folds=0: .*give at least 2"):
