@@ -6,6 +6,7 @@ What cannot be done ends in one line: exit code 2 where something else has to be
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -412,9 +413,16 @@ def store(
 
 def app() -> None:
     """Run the command line; what fails ends in one line and exit code 2 for bad input, 1 for the machine's faults."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # As Ctrl-C: what is half written is taken away.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        # A command returns None; --help and typer.Exit their exit code.
+        # A command returns None; --help and typer.Exit their exit code, and Ctrl-C 130.
         sys.exit(cli(standalone_mode=False) or 0)
+    except SystemExit as end:
+        if end.code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+            typer.echo("fer: stopped; what is finished is kept", err=True)
+        raise
     except FerError as error:
         _fail(error, 2)
     except _UsageError as error:

@@ -87,22 +87,40 @@ def read(path: Path) -> dict[str, Any]:
         If it is neither, or of another version of the format.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content = _json(path)
+    except OSError as error:
+        raise FerError(f"{path}: {error.strerror}; give an executed notebook, or a folder of them") from None
+    try:
         if path.suffix == ".ipynb":
             return of_notebook(content, path.stem)
         if content["format"] != FORMAT:
             raise FerError(f"{path}: format {content['format']}, not {FORMAT}; make it again")
-        _ = (
-            content["notebook"],
-            content["numbers"].keys(),
-            content["tables"].keys(),
-            content["parameters"].keys(),
-        )
-    except OSError as error:
-        raise FerError(f"{path}: {error.strerror}; give an executed notebook, or a folder of them") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FerError(f"{path}: not the results of a notebook ({error!r}); make it again") from None
+        rows_of(content)
+        _ = content["parameters"].keys()
+    except FerError:
+        raise
+    except KeyError as error:
+        raise _no_results(path, f"{error.args[0]!r} is not in it") from None
+    except (ValueError, TypeError, AttributeError, IndexError):
+        raise _no_results(path, "it is laid out otherwise") from None
     return content
+
+
+def _json(path: Path) -> Any:
+    """Read JSON; a FerError if it is none."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        why = f"no JSON at line {error.lineno}" if error.doc.strip() else "it is empty"
+    except UnicodeDecodeError:
+        why = "it is no text"
+    except RecursionError:
+        why = "it is nested too deeply"
+    raise _no_results(path, why)
+
+
+def _no_results(path: Path, why: str) -> FerError:
+    return FerError(f"{path}: not the results of a notebook ({why}); make it again")
 
 
 def rows_of(result: Mapping[str, Any]) -> pd.DataFrame:
@@ -168,8 +186,9 @@ def read_run(place: Path) -> list[dict[str, Any]]:
     if not place.is_dir():
         return [read(place)]
     if (place / PLAN).is_file():
-        runs = ", ".join(list(json.loads((place / PLAN).read_text("utf-8"))["runs"])[:3])
-        raise FerError(f"{place}: this is a whole sweep; name one of its runs ({runs}, ...)")
+        runs = [folder.name for folder in _folders(place) if files_of(folder)]
+        named = ", ".join(runs[:3]) + (", ..." if len(runs) > 3 else "")
+        raise FerError(f"{place}: this is a whole sweep; name one of its runs ({named or 'none is done'})")
     files = files_of(place)
     if not files:
         raise FerError(f"{place}: no run; give a folder with results of notebooks, as out/sweeps/NAME/RUN")

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from fer_lib.errors import FerError
-from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
+from fer_lib.errors import FerError, Lacking
+from fer_lib.measures.alignment import (
+    energy_at_random,
+    energy_in_regions,
+    other_maps,
+    region_alignment,
+    with_regions,
+)
 from fer_lib.network.stack import Field
 from fer_lib.probe.projections import Projections
 from fer_lib.probe.responses import Units
@@ -99,3 +105,14 @@ def test_other_maps_hold_their_level_and_leave_out_what_projects_nothing():
     assert (np.array(p) <= 0.05).sum() <= binom(300, 0.05).ppf(0.999)
     nothing = other_maps(np.full((2, 3), np.nan), [0, 1])
     assert nothing.n == 0 and np.isnan(nothing.p)
+
+
+def test_units_that_cannot_be_drawn_have_no_region():
+    assert with_regions([4, 39, 12], np.array([12, 4])) == [4, 12]
+    with pytest.raises(Lacking, match=r"\(AU 39, AU 45\) none can be rendered alone"):
+        with_regions([39, 45], [12, 4])
+    energy = np.ones((3, 4, 5))
+    assert energy_in_regions(energy, np.ones((0, 4, 5))).shape == (0, 3)
+    assert energy_in_regions(energy[:0], np.ones((2, 4, 5))).shape == (2, 0)
+    with pytest.raises(FerError, match="not of the same input"):
+        energy_in_regions(energy, np.ones((2, 5, 4)))

@@ -1,11 +1,13 @@
 """The same choice among other features: planted answers, and features against other implementations."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from skimage.feature import hog as skimage_hog
 from sklearn.metrics import roc_auc_score
 
 from fer_lib.errors import FerError
+from fer_lib.measures import baselines
 from fer_lib.measures.baselines import (
     CELL,
     Features,
@@ -154,3 +156,24 @@ def test_what_is_drawn_and_said_of_baselines():
     assert "No action unit could be tested" in elsewhere_in_a_sentence(nobody, "D")
     alone = choose_elsewhere({"maps": Features(knows)}, present, train, train, test, **options)
     assert elsewhere_in_a_sentence(alone, "AUC").endswith("].")
+
+
+def test_a_missing_expression_is_none():
+    expected = baselines.expression_features(["fear", "", "happy", ""])
+    assert expected.tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
+    for missing in (["fear", None, "happy", np.nan], pd.Series(["fear", None, "happy", pd.NA])):
+        assert np.array_equal(baselines.expression_features(missing), expected)
+    assert baselines.expression_features([]).shape == (0, 0)
+
+
+def test_rows_on_both_sides_and_units_that_do_not_fit_are_refused():
+    values, present = np.ones((40, 3)), np.arange(40)[:, None] % 2
+    for test, allowed, why in (
+        (range(19, 40), None, "overlap"),
+        (range(20, 40), np.ones((2, 3), bool), r"'a' has allowed of shape \(2, 3\): .*\(1, 3\)"),
+    ):
+        features = {"a": baselines.Features(values, allowed)}
+        with pytest.raises(FerError, match=why):
+            baselines.choose_elsewhere(
+                features, present, range(20), range(20), test, subject=np.arange(40), n=2, draws=2
+            )

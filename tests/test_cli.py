@@ -1,7 +1,9 @@
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -21,8 +23,10 @@ from fer_lib.published import Published
 
 def run(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["fer", *words])
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         app()
+    signal.signal(signal.SIGTERM, before)
     return ended.value.code
 
 
@@ -126,12 +130,25 @@ def test_the_machines_faults_are_one_line_too(monkeypatch, capsys):
         (OSError(28, "No space left on device", "/store/x"), "/store/x: No space left on device"),
         (OSError("odd"), "odd"),
         (MemoryError(), "memory"),
-        (KeyboardInterrupt(), ""),
+        (KeyboardInterrupt(), "stopped; what is finished is kept"),
     ):
         monkeypatch.setattr("fer_lib.artifacts.store.Store.list", Mock(side_effect=fault))
         assert run(monkeypatch, "store") in (1, 130)
         said = capsys.readouterr().err
         assert message in said and said.count("\n") <= 1
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_takes_away_what_is_half_written(tmp_path, sent):
+    command = [sys.executable, "-c", "from fer_lib.cli import app; app()", "render", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True) as process:
+        while not any(tmp_path.iterdir()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(sent)
+        said = process.communicate()[1].decode()
+    assert process.returncode == 128 + sent and list(tmp_path.iterdir()) == []
+    assert said.splitlines()[-1] == "fer: stopped; what is finished is kept" and "Traceback" not in said
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch, capsys):

@@ -229,6 +229,20 @@ def test_select_and_test_finds_a_planted_detector_and_reports_unseen_rows():
     assert given["map"].tolist() == [3, 3, -1]
 
 
+@pytest.mark.parametrize("label", [0, 1, np.nan])
+def test_without_both_kinds_of_training_rows_there_is_no_threshold(label):
+    present = np.arange(40.0)[:, None] % 2
+    scores = np.random.default_rng(0).random((40, 3)) + present
+    present[:20] = label
+    row = select_and_test(scores, present, range(20), range(20, 40), units=[1], chosen=[2]).iloc[0]
+    assert row[["train_auc", "hit_rate", "false_alarm_rate"]].isna().all()
+    assert row["test_auc"] > 0.9 and row["prevalence"] == 0.5
+    one_of_each = present.copy()
+    one_of_each[:2, 0] = 0, 1
+    row = select_and_test(scores, one_of_each, range(20), range(20, 40), units=[1], chosen=[2]).iloc[0]
+    assert row[["hit_rate", "false_alarm_rate"]].notna().all()
+
+
 def test_bad_input_is_refused_by_name():
     scores, present = table()
     within = np.arange(80) // 4

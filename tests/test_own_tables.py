@@ -18,7 +18,7 @@ from PIL import Image
 
 from fer_lib import Study, protocols
 from fer_lib.config import make_settings
-from fer_lib.errors import Lacking
+from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.distance_null import above_null
 from fer_lib.plot import detectors, training
 from fer_lib.render.atlas import Atlas
@@ -170,6 +170,34 @@ def test_claims_without_action_units_are_not_decided(tmp_path: Path) -> None:
     assert "**Left out**" in text and "nan" not in text
     with pytest.raises(Lacking, match="no picture is coded"):
         protocols.leak_gain(division)
+
+
+def test_a_claim_about_regions_is_not_decided_where_no_unit_can_be_drawn(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "an action unit that cannot be rendered", untrained_networks=1)
+    reason = "of the action units that are coded often enough (AU 39) none can be rendered alone"
+    assert study.measures.table["lacking"]["alignment"] == reason
+    verdict = study.claims.verdicts[1]
+    assert (verdict.claim, verdict.decision, verdict.reason) == ("C2", "not decided", reason)
+    with pytest.raises(Lacking, match="AU 39"):
+        _ = study.regions.alignment
+
+
+def test_people_on_both_sides_leave_draws_of_people_out(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "everything", split="leak", test_pictures=10)
+    with pytest.raises(Lacking, match=r"people are in training and test \(split='leak'\)"):
+        _ = study.detectors.bootstrap_maps
+
+
+def test_folds_that_nobody_asked_for_are_refused_by_name(tmp_path: Path) -> None:
+    study = study_of(tmp_path / "a", "everything")
+    with pytest.raises(FerError, match=r"parameter folds=0: .*give at least 2"):
+        _ = study.network.cross_validation
+    with pytest.raises(FerError, match=r"parameter folds=9: .* has 8 labelled people; give at most 8"):
+        _ = Study(study.settings.replace(folds=9), progress=False).network.cross_validation
+    for folds in (0, 2):
+        lone = study_of(tmp_path / f"b{folds}", "one expression", folds=folds)
+        with pytest.raises(FerError, match=r"every labelled picture shows happy|folds=0"):
+            _ = lone.network.cross_validation
 
 
 def test_where_nothing_can_change_places_there_is_no_null(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from fer_lib.probe.activations import record
 from fer_lib.probe.deconv import project, receptive_fields
 from fer_lib.probe.projections import crops
 from fer_lib.probe.responses import Units, exemplars
+from fer_lib.probing import Probe
 
 RULES = ("deconvnet", "guided", "gradient")
 PEERS = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
@@ -747,13 +748,29 @@ def test_pictures_that_depend_on_each_other_are_refused():
 def test_scripted_networks_are_answered_in_one_line():
     body = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU())
     pictures = torch.randn(2, 1, 8, 8)
-    with pytest.raises(FerError, match="layer '0' was not run"):
-        record(torch.jit.script(body), pictures, "0")
-    model = nn.Sequential(torch.jit.script(body), nn.Conv2d(3, 2, 3))
-    with pytest.raises(
-        FerError, match=r"called as a function or written out, as in .*: use an nn\.ReLU module"
-    ):
+    scripted, traced = torch.jit.script(body), torch.jit.trace(body.eval(), pictures)
+    model = nn.Sequential(scripted, nn.Conv2d(3, 2, 3))
+    for network, layer in [
+        *((one, layer) for one in (scripted, traced, torch.jit.freeze(traced)) for layer in ("0", "2", "x")),
+        *((model, layer) for layer in ("0", "0.0", "0.2")),
+        (nn.DataParallel(model), "0.0"),
+    ]:
+        with pytest.raises(FerError, match=rf"layer '{layer}' is scripted, .*: give the network that it was"):
+            Probe(network, layer)
+        with pytest.raises(FerError, match="is scripted"):
+            record(network, pictures, layer)
+    with pytest.raises(FerError, match="rule 'guided' cannot see the rectifiers of scripted parts"):
         project(model, pictures, Units([0], [0], [0], [0]), "1", "guided")
+    assert record(model, pictures, "1").maximum.shape == (2, 2)
+    assert project(model, pictures, Units([0], [0], [0], [0]), "1", "gradient").patch.any()
+
+
+def test_an_exported_network_is_answered_in_one_line():
+    body = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU()).eval()
+    pictures = torch.randn(2, 1, 8, 8)
+    exported = torch.export.export(body, (pictures,)).module()
+    with pytest.raises(FerError, match=r"cannot be put into evaluation .*before torch\.export"):
+        record(exported, pictures, "0")
 
 
 def test_pictures_in_bfloat16_are_cut_out():

@@ -554,6 +554,46 @@ def test_one_projection_is_selected_by_a_number_of_any_kind(pictures):
         assert len(projections[index]) == 1 and projections[index].value[0] == projections.value[1]
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        *("a", "1", None, 1.0, 1j, ("a", 1), [1, "a"], [[1], [1, 2]], {}, [None], object(), ...),
+        *(
+            np.nan,
+            [0.0, 1.0],
+            np.zeros((2, 2), int),
+            [True],
+            np.ones(11, bool),
+            slice("a", None),
+            slice(0, 1.5),
+        ),
+    ],
+    ids=repr,
+)
+def test_what_selects_no_projections_is_refused_in_one_line(index, pictures):
+    projections = fer.Probe(network(), "4").record(pictures).exemplars(n=2).project()
+    for selectable in (projections, projections.units):
+        with pytest.raises(FerError, match="selects nothing: give ") as refused:
+            selectable[index]
+        assert "\n" not in str(refused.value)
+
+
+@given(st.integers(-30, 30))
+def test_projections_are_numbered_as_a_list_is(number):
+    projections = (
+        fer.Probe(network(), "4").record(torch.rand(4, 1, 12, 10)).exemplars(n=2).project(maps=[0, 1])
+    )
+    as_list = list(projections)
+    assert len(as_list) == len(projections)
+    try:
+        expected = as_list[number]
+    except IndexError:
+        with pytest.raises(IndexError):
+            projections[number]
+    else:
+        assert np.array_equal(projections[number].value, expected.value)
+
+
 def test_responses_of_ones_own_are_checked():
     whole, places = np.ones((2, 3), np.float32), np.zeros((2, 3), int)
     assert len(fer.Responses(whole.tolist(), places.tolist(), places.tolist())) == 2

@@ -304,6 +304,42 @@ def test_items_are_told_apart_by_as_many_columns_as_it_takes():
     assert again.to_dict("list") == {"run": ["r", "r"], "item": ["C1 / a", "C1 / b"], "p": [0.1, 0.2]}
 
 
+WHOLE = {"format": results.FORMAT, "notebook": "n", "numbers": {}, "tables": {}, "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "(it is empty)"),
+        (b"accuracy: 1", "(no JSON at line 1)"),
+        (b'{"format": 2,\n', "(no JSON at line 2)"),
+        (b"\xff\xfe", "(it is no text)"),
+        (b"[" * 100_000, "(it is nested too deeply)"),
+        (b"{}", "('format' is not in it)"),
+        (b"null", "(it is laid out otherwise)"),
+        (b"[1]", "(it is laid out otherwise)"),
+        (json.dumps(WHOLE | {"format": 1}).encode(), "format 1, not 2"),
+        (json.dumps(WHOLE | {"numbers": [1]}).encode(), "(it is laid out otherwise)"),
+        (json.dumps(WHOLE | {"tables": {"t": [1]}}).encode(), "(it is laid out otherwise)"),
+        (json.dumps(WHOLE | {"tables": {"t": [{"a": 1, "b": 2}, {"b": 1}]}}).encode(), "('a' is not in it)"),
+    ],
+)
+def test_a_file_that_holds_no_results_is_refused_in_words(tmp_path, content, why):
+    (path := tmp_path / "some.json").write_bytes(content)
+    with pytest.raises(FerError) as refused:
+        results.read(path)
+    assert why in str(refused.value) and str(refused.value).startswith(f"{path}: ")
+    assert "Error(" not in str(refused.value) and str(refused.value).count("make it again") == 1
+
+
+def test_a_notebook_that_was_not_executed_is_named(tmp_path):
+    (path := tmp_path / "some.ipynb").write_text('{"metadata": {}, "cells": []}')
+    with pytest.raises(
+        FerError, match=r"^some: this notebook was not executed by papermill; execute it first$"
+    ):
+        results.read(path)
+
+
 def test_two_runs_are_compared_notebook_by_notebook(tmp_path):
     def planted(name, accuracy, compared):
         result(tmp_path, name, "", accuracy=accuracy)
@@ -322,6 +358,9 @@ def test_two_runs_are_compared_notebook_by_notebook(tmp_path):
     ]
     (tmp_path / "plan.json").write_text(json.dumps({"runs": {"a+seed=0": {}, "a+seed=1": {}}}))
     with pytest.raises(FerError, match=r"whole sweep; name one of its runs \(a\+seed=0, a\+seed=1"):
+        results.read_run(tmp_path)
+    (tmp_path / "plan.json").write_text("cut off")
+    with pytest.raises(FerError, match="whole sweep"):
         results.read_run(tmp_path)
     (empty := tmp_path / "empty").mkdir()
     with pytest.raises(FerError, match="no run; give a folder with results"):
@@ -346,6 +385,9 @@ def test_two_runs_are_compared_notebook_by_notebook(tmp_path):
             "'02_training' stands there twice",
         ),
         ("notebooks: []\nsets: {a: {seed: 1}}\n", 1, "a list of names is expected"),
+        ("sets:\n  a:\n    seed: ~\n", 3, "seed has no value; give one"),
+        ("sets:\n  a:\n    seed: [1, null]\n", 3, "seed has no value; give one"),
+        ("fixed:\n  epochs:\nsets: {a: {seed: 1}}\n", 2, "epochs has no value; give one"),
         ("fixed: 0\nsets: {a: {seed: 1}}\n", 1, "parameters with their values are expected"),
         (
             "sets:\n  a+seed=1: {preset: smoke}\n  a: {seed: 1, preset: smoke}\n",

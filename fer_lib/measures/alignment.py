@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from fer_lib.errors import FerError
+from fer_lib.errors import FerError, Lacking
 from fer_lib.measures.arrays import Floats, check_maps
 from fer_lib.measures.comparisons import Comparison, against_draws, nothing
 from fer_lib.network.stack import Field
@@ -48,6 +48,22 @@ def energy_at_random(
     return energy
 
 
+def with_regions(aus: Sequence[int], drawn: ArrayLike) -> list[int]:
+    """Return those of some action units whose region is known, as they are drawn alone.
+
+    Raises
+    ------
+    Lacking
+        If there is none.
+    """
+    known = set(np.asarray(drawn).tolist())
+    found = [au for au in aus if au in known]
+    if not found:
+        named = ", ".join(f"AU {au}" for au in aus)
+        raise Lacking(f"of the action units that are coded often enough ({named}) none can be rendered alone")
+    return found
+
+
 def energy_in_regions(energy: ArrayLike, regions: ArrayLike) -> Floats:
     """Return the share of each map's projected energy that falls on each action unit's region.
 
@@ -63,10 +79,11 @@ def energy_in_regions(energy: ArrayLike, regions: ArrayLike) -> Floats:
     ndarray
         Shape (J, C), 0 to 1; NaN for a map without energy. The region's share of the input is what a blind map would reach.
     """
-    flat = np.asarray(energy, dtype=np.float64).reshape(len(np.asarray(energy)), -1)
-    area = np.asarray(regions, dtype=np.float64).reshape(len(np.asarray(regions)), -1)
-    if flat.shape[1] != area.shape[1]:
-        raise FerError(f"energy {np.shape(energy)} and regions {np.shape(regions)} are not of the same input")
+    flat, area = (np.asarray(given, dtype=np.float64) for given in (energy, regions))
+    if flat.ndim != 3 or flat.shape[1:] != area.shape[1:]:
+        raise FerError(f"energy {flat.shape} and regions {area.shape} are not of the same input (h, w)")
+    pixels = flat.shape[1] * flat.shape[2]
+    flat, area = flat.reshape(len(flat), pixels), area.reshape(len(area), pixels)
     total = flat.sum(axis=1)
     return np.where(total > 0, (area @ flat.T) / np.where(total > 0, total, 1), np.nan)
 

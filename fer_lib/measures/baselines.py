@@ -138,6 +138,8 @@ def choose_elsewhere(
         raise FerError("no features were given: give at least those that the claim is about")
     rows = len(np.asarray(present))
     pictures, train, test = (row_numbers("rows", part, rows) for part in (pictures, train, test))
+    if np.intersect1d(np.union1d(pictures, train), test).size:
+        raise FerError("training and test rows overlap; choose disjoint ones")
     who = group_numbers(subject, rows, "subject", sort=True)[test]
     records = []
     ways: dict[str, Callable[[NDArray[np.floating], Floats], Floats]] = {
@@ -150,6 +152,10 @@ def choose_elsewhere(
             values, labels = check_responses(of.values, present)
             scores = np.asarray(measure(values, labels), dtype=np.float64)
             if of.allowed is not None:
+                if np.shape(of.allowed) != scores.shape:
+                    raise FerError(
+                        f"{name!r} has allowed of shape {np.shape(of.allowed)}: give one for each unit and feature, {scores.shape}"
+                    )
                 scores = np.where(of.allowed, scores, np.nan)
             best = best_maps(scores)
             picked = np.where(
@@ -233,7 +239,7 @@ def places_of_maps(row: ArrayLike, column: ArrayLike, strength: ArrayLike) -> Fl
 
 
 def expression_features(expression: Sequence[str] | ArrayLike) -> NDArray[np.float32]:
-    """Return an indicator for each expression, shape (N, E); no column for an empty name, which is no expression."""
-    names = np.asarray(expression)
+    """Return an indicator for each expression, shape (N, E); no column for an empty or missing name, which is no expression."""
+    names = pd.Series(expression, dtype=object).fillna("").to_numpy(str)
     known = np.unique(names[names != ""])
     return (names[:, None] == known).astype(np.float32)

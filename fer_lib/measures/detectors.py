@@ -82,6 +82,8 @@ def select_and_test(
         One row per action unit: `au`, `map`, `train_auc`, `test_auc`, `test_precision` (average precision),
         `prevalence` (its chance level), `hit_rate` and `false_alarm_rate` on the test rows at the threshold
         that maximises their difference on the training rows, `train_with`, `test_with`, `test_without` (rows).
+        NaN where rows with or without the unit, of which a number has to be made, are not there; so rates that no training row could
+        set a threshold for.
 
     Examples
     --------
@@ -134,16 +136,21 @@ def select_and_test(
 
 
 def _threshold(score: Floats, label: Floats) -> float:
-    """Return the threshold, to be exceeded, of the largest hit rate minus false alarm rate."""
-    candidates = np.concatenate([[-np.inf], np.unique(score)])
+    """Return the threshold, to be exceeded, of the largest hit rate minus false alarm rate; NaN where one of the two is not known."""
     with_unit, without = np.sort(score[label == 1]), np.sort(score[label == 0])
-    gain = np.searchsorted(without, candidates, side="right") / max(len(without), 1) - np.searchsorted(
+    if not len(with_unit) or not len(without):
+        return float("nan")
+    candidates = np.concatenate([[-np.inf], np.unique(score)])
+    gain = np.searchsorted(without, candidates, side="right") / len(without) - np.searchsorted(
         with_unit, candidates, side="right"
-    ) / max(len(with_unit), 1)
+    ) / len(with_unit)
     return float(candidates[gain.argmax()])
 
 
 def _rates(score: Floats, label: Floats, threshold: float) -> tuple[float, float]:
+    """Return hit rate and false alarm rate; NaN without a threshold or rows."""
+    if np.isnan(threshold):
+        return float("nan"), float("nan")
     above = score > threshold
     with_unit, without = above[label == 1], above[label == 0]
     return (with_unit.mean() if with_unit.size else np.nan), (without.mean() if without.size else np.nan)

@@ -65,7 +65,7 @@ def layer_of(model: nn.Module, layer: str) -> nn.Module:
     Raises
     ------
     FerError
-        With names like it, if there is none; or if a layer has no size yet.
+        With names like it, if there is none; if it is scripted, as nothing sees what such layers give; or if a layer has no size yet.
     """
     if not isinstance(model, nn.Module):
         raise FerError(f"model is {type(model).__name__}: give an nn.Module")
@@ -73,6 +73,13 @@ def layer_of(model: nn.Module, layer: str) -> nn.Module:
         raise FerError(f"layer {layer!r} is {type(layer).__name__}: give its name, such as 'layer1'")
     modules = dict(model.named_modules(remove_duplicate=False))
     known = _names(modules)
+    place = known.get(layer, "").split(".")
+    around = {"", *(".".join(place[:n]) for n in range(1, len(place) + 1))}
+    if any(isinstance(modules[name], torch.jit.ScriptModule) for name in around):
+        raise FerError(
+            f"layer {layer!r} is scripted, and what it gives cannot be seen: give the network that it was made of, "
+            "before torch.jit.script or torch.jit.trace"
+        )
     if not layer or layer not in known:
         names = [name for name in modules if name]
         close = difflib.get_close_matches(layer, names, n=5) if len(names) > 12 else names
@@ -98,7 +105,12 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
     """Put a network into evaluation, and each of its modules back into its own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
+        try:
+            model.eval()
+        except NotImplementedError as error:
+            raise FerError(
+                f"the network cannot be put into evaluation ({error}): give the network that it was made of, before torch.export"
+            ) from error
         yield
     finally:
         for module, training in modes:
@@ -236,10 +248,7 @@ def watching(model: nn.Module, layer: str, see: Callable[[Any], None]) -> Iterat
             if isinstance(module, _BatchNorm) and module.running_mean is None:
                 note = module.register_forward_pre_hook(lambda module, inputs, name=name: mixing.append(name))
                 undo.callback(note.remove)
-        try:
-            handle = layer_of(model, layer).register_forward_hook(shown)
-        except RuntimeError as error:  # scripted layers take no hooks
-            raise never_run(layer) from error
+        handle = layer_of(model, layer).register_forward_hook(shown)
         undo.callback(handle.remove)
         yield
 
@@ -247,8 +256,7 @@ def watching(model: nn.Module, layer: str, see: Callable[[Any], None]) -> Iterat
 def never_run(layer: str) -> FerError:
     """Return the error of a layer that gave nothing."""
     return FerError(
-        f"layer {layer!r} was not run: choose a layer that the network uses (a scripted network hides "
-        "its layers, and attention calls some of them without running them)"
+        f"layer {layer!r} was not run: choose a layer that the network uses (attention calls some of them without running them)"
     )
 
 

@@ -90,7 +90,7 @@ class Projections:
         return len(self.patch)
 
     def __getitem__(self, index: Any) -> Self:
-        index = one_axis(index)
+        index = one_axis(index, len(self))
         arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
         return replace(self, **arrays, units=self.units[index])
 

@@ -219,6 +219,10 @@ def check_rule(
     """
     nodes = _nodes(value, leaf)
     if names := seen.among(nodes):
+        if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+            raise FerError(
+                f"rule {rule!r} cannot see the rectifiers of scripted parts: give the modules that they were made of, or rule='gradient'"
+            )
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise FerError(
             f"rule {rule!r} cannot see a rectifier that is called as a function or written out, as in {shown}: "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,12 +27,31 @@ def array_file(folder: Path, name: str) -> Path:
     return Path(folder) / f"{name}.npy"
 
 
-def one_axis(index: Any) -> Any:
-    """Return what selects along one axis and keeps it: a slice as it is, one number or a tensor as an array."""
+def one_axis(index: Any, count: int) -> Any:
+    """Return what selects among ``count`` along one axis and keeps it: a slice as it is, a mask, or numbers, as an array.
+
+    Raises
+    ------
+    FerError
+        If it is neither a mask (count,) nor numbers along one axis.
+    IndexError
+        If a number is out of range: iteration ends with it.
+    """
     if isinstance(index, slice):
-        return index
-    index = np.atleast_1d(plain(index))
-    return index if index.size else index.astype(np.int64)  # of an empty list numpy makes fractions
+        if all(isinstance(end, SupportsIndex | None) for end in (index.start, index.stop, index.step)):
+            return index
+        raise FerError(f"{index} selects nothing: give whole numbers on both sides of the colon")
+    try:
+        found = np.atleast_1d(plain(index))
+    except ValueError:
+        found = np.empty(0, object)
+    if not found.size and found.dtype.kind == "f":  # of an empty list numpy makes fractions
+        found = found.astype(np.int64)
+    if found.ndim != 1 or found.dtype.kind not in "iub" or (found.dtype == bool and len(found) != count):
+        raise FerError(
+            f"[{reprlib.repr(index)}] selects nothing: give numbers from 0 to {count - 1}, a slice or a mask ({count},)"
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +77,7 @@ class Units:
 
     def __getitem__(self, index: Any) -> Units:
         """Select units by a mask, numbers, a slice or one number, in this order."""
-        index = one_axis(index)
+        index = one_axis(index, len(self))
         return Units(*(getattr(self, name)[index] for name in self.NAMES))
 
 

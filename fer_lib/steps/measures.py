@@ -18,6 +18,7 @@ from fer_lib.faces import table as frames
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Evaluate, batches, inputs_of
 from fer_lib.measures import network_measures as measures
+from fer_lib.measures.alignment import with_regions
 from fer_lib.network.stack import receptive_field
 from fer_lib.network.training import load_trained
 from fer_lib.probe.projections import Projections
@@ -69,7 +70,7 @@ def network_measures(
             yield from map(network.features, batches(crops, split.test, BATCH, prepare))
 
     def alignment() -> float:
-        aus = [au for au in frames.matchable(present, people.train, n) if au in drawn.aus]
+        aus = with_regions(frames.matchable(present, people.train, n), drawn.aus)
         areas = drawn.regions_of(aus, resize=prepare.size, crop=prepare.crop)
         return measures.alignment_excess(projected, matched(aus), areas, field, shape(), maps)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from fer_lib.artifacts.store import Store
@@ -140,7 +141,15 @@ class Detectors:
 
     @cached_property
     def bootstrap_maps(self) -> pd.DataFrame:
-        """Which maps D and AUC (``chosen_by``) choose on other draws of people; see `fer_lib.measures.bootstrap_maps.BootstrapMaps`."""
+        """Which maps D and AUC (``chosen_by``) choose on other draws of people; see `fer_lib.measures.bootstrap_maps.BootstrapMaps`.
+
+        `Lacking` where people are on both sides, as in a division of pictures.
+        """
+        people, subject = self.faces.split_of_all, self.faces.table["subject"].to_numpy()
+        if both := np.intersect1d(subject[people.train], subject[people.test]).size:
+            raise Lacking(
+                f"{both} people are in training and test (split={self.faces.division.split!r}), and draws of people need them apart"
+            )
         found = detection.bootstrap_maps(
             self.store,
             self.faces.pictures,

@@ -11,6 +11,7 @@ import torch
 
 from fer_lib.artifacts.store import Artifact, Store
 from fer_lib.config import Settings, Training, make_settings
+from fer_lib.errors import FerError
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.repeatable import arithmetic, precision_of
 from fer_lib.network.training import Trained, load_trained
@@ -91,7 +92,14 @@ class Network:
 
     @cached_property
     def cross_validation(self) -> pd.DataFrame:
-        """Predictions of one network per fold of people (`Settings.folds` of them), each picture tested once."""
+        """Predictions of one network per fold of people (`Settings.folds` of them), each picture tested once.
+
+        A FerError if no folds are asked for.
+        """
+        if not self.settings.folds:
+            raise FerError("parameter folds=0: no network is trained in folds; give at least 2")
+        _ = self.faces.split  # lacking where no network can be trained
+        self.faces.check_numbers()
         found = networks.folds(
             self.store,
             self.faces.pictures,

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.errors import Lacking
-from fer_lib.measures.alignment import energy_at_random, energy_in_regions, other_maps, region_alignment
+from fer_lib.measures.alignment import (
+    energy_at_random,
+    energy_in_regions,
+    other_maps,
+    region_alignment,
+    with_regions,
+)
 from fer_lib.measures.comparisons import Comparison
 from fer_lib.measures.detectors import LEAST
 from fer_lib.measures.dissection import dissect_units, summarised
@@ -96,14 +102,15 @@ class Regions:
 
     def _aus(self) -> list[int]:
         """AUs that are coded often enough and whose region the atlas knows; `Lacking` where there is none."""
-        aus = [au for au in self.faces.matchable() if au in self.references.atlas.aus]
-        if not aus:
-            named = ", ".join(f"AU {au}" for au in self.faces.coded_aus)
-            raise Lacking(
-                f"of the action units that are coded often enough ({named}) none can be rendered alone"
-            )
-        return aus
+        return with_regions(self.faces.matchable(), self.references.atlas.aus)
 
     def _matched_aus(self) -> list[int]:
-        """Those of them that are matched to a map."""
-        return [au for au in self._aus() if au in self.distance.winners()]
+        """Those of them that are matched to a map; `Lacking` where there is none."""
+        aus = self._aus()
+        matched = [au for au in aus if au in self.distance.winners()]
+        if not matched:
+            named = ", ".join(f"AU {au}" for au in aus)
+            raise Lacking(
+                f"of the action units that can be rendered alone ({named}) none is matched to a map"
+            )
+        return matched

@@ -23,7 +23,7 @@ import filelock
 from tqdm import tqdm
 
 from fer_lib import results
-from fer_lib.artifacts.files import write_aside
+from fer_lib.artifacts.files import plain_refusals, write_aside
 from fer_lib.artifacts.sources import library_versions, source_digests
 from fer_lib.errors import FerError
 from fer_lib.faces.digest import MEMORY, digest_of_faces, record_of_faces
@@ -109,12 +109,13 @@ def run_sweep(
     Raises
     ------
     FerError
-        If Snakemake is not installed, or another process runs this sweep.
+        If Snakemake is not installed, the folder cannot be written, or another process runs this sweep.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with plain_refusals(folder, "the sweep's results", "give a folder that can be written with --out"):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
     except filelock.Timeout:
         raise FerError(
             f"{folder}: this sweep is being run by another process; wait for it or stop it"

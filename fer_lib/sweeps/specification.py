@@ -135,6 +135,8 @@ def read_sweep(file: Path, fixed: Mapping[str, Any] | None = None) -> Sweep:
     if not isinstance(sets, dict) or not sets:
         raise refuse("sets: at least one name with its parameters is expected", "sets")
     common = {str(key): value for key, value in common.items()}
+    if empty := next((key for key, value in common.items() if value is None), None):
+        raise refuse(f"{empty} has no value; give one, or leave the line out", "fixed", empty)
     try:
         base = make_settings(**{**common, **(fixed or {})})
     except FerError as error:
@@ -147,6 +149,10 @@ def read_sweep(file: Path, fixed: Mapping[str, Any] | None = None) -> Sweep:
         varied = {key: value if isinstance(value, list) else [value] for key, value in (given or {}).items()}
         if empty := next((key for key, values in varied.items() if not values), None):
             raise refuse(f"{empty}: at least one value is expected", "sets", str(name), str(empty))
+        if empty := next((key for key, values in varied.items() if None in values), None):
+            raise refuse(
+                f"{empty} has no value; give one, or leave the line out", "sets", str(name), str(empty)
+            )
         for values in product(*varied.values()):
             chosen = dict(zip(map(str, varied), values, strict=True))
             parameters = {**common, **(fixed or {}), **chosen}
