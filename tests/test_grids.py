@@ -16,16 +16,21 @@ def cells(page: str) -> list[tuple[str, str, str]]:
 
 
 def test_every_number_stands_in_the_page_and_in_its_description() -> None:
-    page = in_a_row(grid("a < b", [[1, -2], [0, 4]], marked=[[False, True], [False, False]])).data
+    page = in_a_row(
+        grid("a < b", [[1, -2], [0, 4]], marked=[[False, True], [False, False]]), caption="What < it is."
+    ).data
     assert [text for _, _, text in cells(page)] == ["1", "−2", "0", "4"]
     assert [kind for kind, _, _ in cells(page)] == ["", "marked", "", ""]
     assert "<p>a &lt; b</p>" in page and "--columns: 2" in page
     (said,) = re.findall(r'aria-label="([^"]*)"', page)
+    assert "What &lt; it is.</p>" in page
     assert said == "a &lt; b: 1 −2; 0 4; marked: row 1 column 2"
 
 
 def test_colours_tell_sign_and_size() -> None:
-    grounds = [ground for _, ground, _ in cells(in_a_row(grid("g", [[0, 4, 2, -4]])).data)]
+    grounds = [
+        ground for _, ground, _ in cells(in_a_row(grid("g", [[0, 4, 2, -4]]), caption="What < it is.").data)
+    ]
     assert grounds[0] == "none"
     opacities = [float(re.findall(r"/ ([\d.]+)\)", ground)[0]) for ground in grounds[1:]]
     assert opacities[0] == opacities[2] > opacities[1] > 0
@@ -33,7 +38,9 @@ def test_colours_tell_sign_and_size() -> None:
 
 
 def test_grids_of_zeros_and_fractions() -> None:
-    page = in_a_row(grid("zeros", np.zeros((1, 2))), grid("parts", [[0.25, -1 / 3]])).data
+    page = in_a_row(
+        grid("zeros", np.zeros((1, 2))), grid("parts", [[0.25, -1 / 3]]), caption="What < it is."
+    ).data
     assert [text for _, _, text in cells(page)] == ["0", "0", "0.25", "−0.333"]
 
 

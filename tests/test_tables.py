@@ -34,7 +34,7 @@ def maps(number: int = 12) -> Gallery:
 
 
 def test_a_unit_off_and_on_and_where_it_moves() -> None:
-    text = tables.units_off_and_on((12,), ATLAS, name="tab-u", caption="One unit.").data
+    text = tables.units_off_and_on((12,), ATLAS).data
     assert "**12** Lip corner puller (zygomaticus major)" in text
     (_, off), (said, on), (_, region) = pictures(text)
     assert (int(off[0, 0]), int(on[0, 0])) == (120, 125)

@@ -103,7 +103,7 @@ def _in_words(one: Grid) -> str:
     return words
 
 
-def in_a_row(*grids: Grid) -> HTML:
+def in_a_row(*grids: Grid, caption: str) -> HTML:
     """Show matrices side by side, as many in a row as the page has room for.
 
     Positive numbers have a warm ground and negative ones a cold one, the deeper the larger they are in their matrix. It is text and
@@ -113,10 +113,14 @@ def in_a_row(*grids: Grid) -> HTML:
     ----------
     *grids : Grid
         See `grid`.
+    caption : str
+        What stands below. It has no number: the book's figures have those of the paper.
     """
     style = resources.files("fer_lib.plot").joinpath("grids.css").read_text("utf-8")
     words = html.escape(". ".join(map(_in_words, grids)))
     body: Sequence[str] = [_one(one) for one in grids]
     return HTML(
-        f'<div class="fer-grids" role="img" aria-label="{words}">\n<style>\n{style}</style>\n{"".join(body)}\n</div>'
+        f'<div class="fer-figure">\n<style>\n{style}</style>\n'
+        f'<div class="fer-grids" role="img" aria-label="{words}">{"".join(body)}</div>\n'
+        f'<p class="fer-caption">{html.escape(caption)}</p>\n</div>'
     )

@@ -14,6 +14,7 @@ from IPython.display import Markdown
 from fer_lib import facs
 from fer_lib.errors import Lacking
 from fer_lib.plot.pictures import Gallery, data_uri, enlarge, strip
+from fer_lib.plot.text import markdown_table
 from fer_lib.render.atlas import Atlas
 
 
@@ -160,8 +161,11 @@ def au_picture_table(aus: Sequence[int], atlas: Atlas, *, name: str, caption: st
     )
 
 
-def units_off_and_on(aus: Sequence[int], atlas: Atlas, *, name: str, caption: str) -> Table:
-    """Action units of the atlas with their muscles: the face at rest, with the unit, and the region that it moves."""
+def units_off_and_on(aus: Sequence[int], atlas: Atlas) -> Markdown:
+    """Action units of the atlas with their muscles: the face at rest, with the unit, and the region that it moves.
+
+    The table has no number: the book's tables have those of the paper.
+    """
     rows = []
     for au in aus:
         unit = facs.AUS[au]
@@ -173,8 +177,7 @@ def units_off_and_on(aus: Sequence[int], atlas: Atlas, *, name: str, caption: st
                 _region(atlas, au),
             ]
         )
-    head = ["action unit (muscle)", "off", "on", "region"]
-    return list_table(head, rows, name=name, caption=caption, widths=(25, 25, 25, 25))
+    return Markdown(markdown_table(rows, ["action unit (muscle)", "off", "on", "region"]))
 
 
 def _region(atlas: Atlas, au: int) -> str:
