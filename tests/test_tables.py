@@ -33,6 +33,15 @@ def maps(number: int = 12) -> Gallery:
     return Gallery("relu3", tiles, 255 - tiles, np.where(dead, 0, np.arange(number) / 2), dead, public=True)
 
 
+def test_a_unit_off_and_on_and_where_it_moves() -> None:
+    text = tables.units_off_and_on((12,), ATLAS).data
+    assert "**12** Lip corner puller (zygomaticus major)" in text
+    (_, off), (said, on), (_, region) = pictures(text)
+    assert (int(off[0, 0]), int(on[0, 0])) == (120, 125)
+    assert said == "The same face with AU 12, lip corner puller, at intensity E"
+    assert region.shape == (8, 8, 3), "in colour"
+
+
 def pictures(text: str) -> list[tuple[str, np.ndarray]]:
     found = re.findall(r"!\[([^\]]*)\]\(data:image/\w+;base64,([^)]+)\)", text)
     return [(alt, decoded(base64.b64decode(code))) for alt, code in found]

@@ -14,6 +14,7 @@ from IPython.display import Markdown
 from fer_lib import facs
 from fer_lib.errors import Lacking
 from fer_lib.plot.pictures import Gallery, data_uri, enlarge, strip
+from fer_lib.plot.text import markdown_table
 from fer_lib.render.atlas import Atlas
 
 
@@ -160,6 +161,33 @@ def au_picture_table(aus: Sequence[int], atlas: Atlas, *, name: str, caption: st
     )
 
 
+def units_off_and_on(aus: Sequence[int], atlas: Atlas) -> Markdown:
+    """Action units of the atlas with their muscles: the face at rest, with the unit, and the region that it moves.
+
+    The table has no number: the book's tables have those of the paper.
+    """
+    rows = []
+    for au in aus:
+        unit = facs.AUS[au]
+        rows.append(
+            [
+                f"**{au}** {unit.name} ({unit.muscle})",
+                _image(atlas.picture(au, 0), "Neutral rendered face"),
+                _image(atlas.picture(au), f"The same face with AU {au}, {unit.name.lower()}, at intensity E"),
+                _region(atlas, au),
+            ]
+        )
+    return Markdown(markdown_table(rows, ["action unit (muscle)", "off", "on", "region"]))
+
+
+def _region(atlas: Atlas, au: int) -> str:
+    """A cell: the face with an action unit, and in colour where it moves by more than a quarter of its largest displacement."""
+    region = atlas.regions[list(atlas.aus).index(au)]
+    return _image(
+        tinted(atlas.picture(au), region * (region > 0.25)), f"Region of the face that AU {au} moves"
+    )
+
+
 def tinted(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Lay a region, (h, w) from 0 to 1, over a grey picture in orange: (h, w, 3) uint8."""
     colour = np.array([230.0, 120.0, 20.0])
@@ -172,16 +200,12 @@ def atlas_table(atlas: Atlas) -> Table:
     rows = []
     for au in map(int, atlas.aus):
         unit = facs.AUS[au]
-        region = atlas.regions[list(atlas.aus).index(au)]
         rows.append(
             [
                 f"**{au}** {unit.name}",
                 unit.muscle,
                 _image(atlas.picture(au), f"Rendered face with AU {au}"),
-                _image(
-                    tinted(atlas.picture(au), region * (region > 0.25)),
-                    f"Region of the face that AU {au} moves",
-                ),
+                _region(atlas, au),
             ]
         )
     head = ["unit", "muscle", "at intensity E", "region"]
