@@ -557,7 +557,7 @@ def test_one_projection_is_selected_by_a_number_of_any_kind(pictures):
 @pytest.mark.parametrize(
     "index",
     [
-        *("a", "1", None, 1.0, 1j, ("a", 1), [1, "a"], [[1], [1, 2]], {}, [None], object(), ...),
+        *("a", "1", None, 1.0, 1j, ("a", 1), [1, "a"], [[1], [1, 2]], {}, [None], b"a", ...),
         *(
             np.nan,
             [0.0, 1.0],
