@@ -1,3 +1,5 @@
+import contextlib
+import os
 import re
 import shlex
 import signal
@@ -140,13 +142,19 @@ def test_the_machines_faults_are_one_line_too(monkeypatch, capsys):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped_takes_away_what_is_half_written(tmp_path, sent):
-    command = [sys.executable, "-c", "from fer_lib.cli import app; app()", "render", "out"]
+    # What was started in the background of a script ignores SIGINT, and so would its children.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fer_lib.cli import app; app()"
+    command = [sys.executable, "-c", code, "render", "out"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True) as process:
-        while not any(tmp_path.iterdir()):
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(sent)
-        said = process.communicate()[1].decode()
+        try:
+            while not any(tmp_path.iterdir()):
+                assert process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(sent)
+            said = process.communicate(timeout=300)[1].decode()
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # with its workers, should it not have ended
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 128 + sent and list(tmp_path.iterdir()) == []
     assert said.splitlines()[-1] == "fer: stopped; what is finished is kept" and "Traceback" not in said
 
