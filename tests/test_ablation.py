@@ -243,7 +243,7 @@ def test_patching_needs_a_neutral_picture_for_each():
     ]:
         with pytest.raises(FerError, match=words):
             remove_keep_patch(classifier, pooled, labels, [1], np.arange(200), draws=2, **options)
-    with pytest.raises(FerError, match="people"):
+    with pytest.raises(FerError, match="subject have shape"):
         remove_keep_patch(classifier, pooled, labels, [1], np.arange(3), draws=2)
 
 

@@ -286,7 +286,7 @@ def test_what_a_sweep_has_is_published_and_two_of_its_runs_compared(monkeypatch,
     assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder / "a+seed=0")) == 0
     assert capsys.readouterr().out == "no difference\n"
     assert run(monkeypatch, "results", str(folder / "a+seed=0"), str(folder)) == 2
-    assert "name one of its runs (a+seed=0, a+seed=1, later" in capsys.readouterr().err
+    assert "name one of its runs (a+seed=0, a+seed=1)" in capsys.readouterr().err
 
 
 def test_claims_are_printed_as_the_book_has_them(monkeypatch, capsys, tmp_path):

@@ -118,8 +118,8 @@ def test_the_papers_network_and_silent_units():
 def test_bad_input_is_refused():
     network, units = nn.Sequential(nn.Conv2d(1, 4, 9)), Units([0], [0], [0], [0])
     for images, who, options, words in [
-        (pictures()[:, 0], np.arange(6), {}, "do not fit"),
-        (pictures(), np.arange(5), {}, "do not fit"),
+        (pictures()[:, 0], np.arange(6), {}, "is expected"),
+        (pictures(), np.arange(5), {}, "subject have shape"),
         (pictures(), np.arange(6), {"sigma": 0}, "sigma=0"),
         (pictures(), np.arange(6), {"draws": 0}, "draws=0"),
     ]:

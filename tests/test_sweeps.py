@@ -59,12 +59,16 @@ def test_the_sweeps_that_ship_are_possible(file):
     assert len(found.runs) > 1 and len({run.name for run in found.runs}) == len(found.runs)
 
 
-def test_seeds_has_ten_networks_twenty_untrained_and_other_faces():
+def test_seeds_has_ten_networks_twenty_untrained_other_faces_and_shuffled_labels():
     runs = read_sweep(SWEEPS / "seeds.yaml").runs
-    trained = [run for run in runs if run.settings.epochs and not run.settings.faces_seed]
-    untrained = [run for run in runs if not run.settings.epochs]
+    shuffled = [run for run in runs if run.settings.shuffled_labels]
     other = [run for run in runs if run.settings.faces_seed]
-    assert (len(trained), len(untrained), len(other)) == (10, 20, 6)
+    untrained = [run for run in runs if not run.settings.epochs]
+    trained = len(runs) - len(shuffled) - len(other) - len(untrained)
+    assert (trained, len(untrained), len(other), len(shuffled)) == (10, 20, 6, 3)
+    assert not {run.settings.faces_seed for run in other} & {0, 1, 2}, (
+        "people looked at while faces were tuned"
+    )
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,9 @@ def _check_names(path: Path, table: pd.DataFrame) -> None:
     for row, name in enumerate(table["expression"], 1):
         if name and name not in EXPRESSIONS:
             raise FerError(f"{path}: row {row}: expression {name!r} is not one of {', '.join(EXPRESSIONS)}")
-    twice = np.flatnonzero(table["path"].map(lambda name: os.path.normpath(path.parent / name)).duplicated())
+    # As objects: a folder's name may hold bytes that are no text, of which pandas makes no column of text.
+    whole = pd.Series([os.path.normpath(path.parent / name) for name in table["path"]], dtype=object)
+    twice = np.flatnonzero(whole.duplicated())
     if len(twice):
         raise FerError(
             f"{path}: row {twice[0] + 1} repeats the picture {printable(table['path'][twice[0]])}; keep one row"
