@@ -26,7 +26,8 @@ from torch import nn
 
 from fer_lib.book.speed import code_digest
 from fer_lib.config import Training
-from fer_lib.faces.crops import Crops, save_crops
+from fer_lib.faces.cropping import save_crops
+from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Evaluate, inputs_of
 from fer_lib.faces.table import AU_COLUMNS, BOX, Faces
 from fer_lib.measures.distance import distances

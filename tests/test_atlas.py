@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_lib.errors import FerError
-from fer_lib.faces.crops import crop
+from fer_lib.faces.cropping import crop
 from fer_lib.faces.preprocess import Evaluate
 from fer_lib.render.atlas import PERSON, Atlas, render_atlas
 from fer_lib.render.output import crop_mask, landmark_box

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces.audit import audit
-from fer_lib.faces.crops import load_crops
+from fer_lib.faces.cropping import load_crops
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import select_frames
 

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.vgg import cfgs, make_layers
 
 from fer_lib.errors import FerError
-from fer_lib.faces.crops import crop
+from fer_lib.faces.cropping import crop
 from fer_lib.faces.table import BOX
 from fer_lib.network import stack
 from fer_lib.network.model import ExpressionNet

@@ -11,7 +11,8 @@ from torch import nn
 
 from fer_lib.artifacts.files import growing_array
 from fer_lib.errors import FerError
-from fer_lib.faces.crops import Crops, load_crops, save_crops
+from fer_lib.faces.cropping import load_crops, save_crops
+from fer_lib.faces.crops import Crops
 from fer_lib.faces.table import BOX, Faces
 from fer_lib.measures import arrays, distance, distance_null, likeness, nulls
 from fer_lib.measures.ablation import ablate

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fer_lib.errors import FerError
 from fer_lib.faces.columns import recognise_columns
-from fer_lib.faces.crops import load_crops
+from fer_lib.faces.cropping import load_crops
 from fer_lib.faces.reader import read
 from fer_lib.faces.table import AU_COLUMNS, BOX, load, save, select_frames, with_box
 

@@ -8,7 +8,8 @@ from skimage.transform import rotate as skimage_rotate
 
 from fer_lib.errors import FerError
 from fer_lib.faces import ckplus
-from fer_lib.faces.crops import Crops, crop, load_crops
+from fer_lib.faces.cropping import crop, load_crops
+from fer_lib.faces.crops import Crops
 from fer_lib.faces.decoding import read_picture
 from fer_lib.faces.preprocess import Augment, Evaluate, batches, picture_generator, standardise
 from fer_lib.faces.table import BOX

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib.errors import FerError
-from fer_lib.faces import crops, preprocess
+from fer_lib.faces import cropping, preprocess
 from fer_lib.network.stack import Field
 from fer_lib.probe import regions
 
@@ -30,7 +30,7 @@ def test_a_point_lies_where_the_preprocessing_puts_its_pixels(box, place):
     x, y = place
     picture = np.zeros((120, 120), np.uint8)
     picture[y - 4 : y + 5, x - 4 : x + 5] = 255
-    seen = preprocess.Evaluate(size=99, crop=96)(crops.crop(picture, box))[0].numpy()
+    seen = preprocess.Evaluate(size=99, crop=96)(cropping.crop(picture, box))[0].numpy()
     spot = np.maximum(seen - seen.min(), 0)
     centre = [(spot.sum(axis) * np.arange(96)).sum() / spot.sum() for axis in (0, 1)]
     found = regions.to_input(np.array([[[x, y]]], float), np.array([box]))[0, 0]

@@ -223,6 +223,42 @@ def test_killed_between_any_two_moves(tmp_path_factory, moves, people):
     assert {path.name for path in top.iterdir()} == {"faces", "like"}
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_stopped_after_any_step_it_leaves_nothing_or_the_whole(tmp_path, wanted, there):
+    """Ctrl-C may come right after any call of the system: also after the first, that makes the folder to write in."""
+    tmp_path = tmp_path / "alone"
+    out = tmp_path / "faces"
+    (out if there else tmp_path).mkdir(parents=True)
+
+    def stopping(inner):
+        def act(*arguments, **named):
+            nonlocal left
+            result, left = inner(*arguments, **named), left - 1
+            if not left:
+                raise KeyboardInterrupt
+            return result
+
+        return act
+
+    for moves in range(1, 40):
+        left = moves
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("mkdir", "open"):
+                patch.setattr(os, name, stopping(getattr(os, name)))
+            try:
+                render(out)
+            except KeyboardInterrupt:
+                seen = tree(tmp_path)
+                if not (out / "rendered" / "settings.json").exists():  # it had not come to its place
+                    assert seen == ({"faces": None} if there else {}), moves
+                else:
+                    assert {f"faces/{name}": text for name, text in wanted.items()}.items() <= seen.items()
+                    break
+            else:
+                break
+    assert 4 < moves < 39
+
+
 def test_an_artifact_holds_nothing_of_a_killed_rendering(tmp_path):
     """A process is really killed while it renders into a store; the next one leaves what an undisturbed one does."""
     code = """

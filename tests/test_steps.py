@@ -76,15 +76,21 @@ def test_an_edit_of_what_a_step_calls_changes_its_key(name, file, tmp_path):
 
 
 def test_the_renderer_does_not_shape_what_is_made_of_pictures():
-    """A result that is made of pictures knows them by the key of their artifact, not by the renderer's code."""
+    """A result that is made of pictures knows them by what their artifact holds, not by the renderer's code."""
     for name in ("fer_lib.steps.networks.training", "fer_lib.steps.probes.responses"):
         assert not [n for n in source_digests([STEPS[name].module], PACKAGE) if n.startswith("render")]
 
 
+def test_no_reader_of_faces_shapes_a_training():
+    """Hours of training outlive a change of a reader or of the table that leaves people, classes and pixels as they were."""
+    found = source_digests([STEPS["fer_lib.steps.networks.training"].module], PACKAGE)
+    assert [n for n in found if n.startswith("faces.")] == ["faces.crops", "faces.preprocess"]
+
+
 RENDERING = {f"fer_lib.steps.{name}" for name in ("built_in", "interventions", "measures", "rendered")}
 """Modules with a step that renders faces, or reads what was rendered as the atlas keeps it."""
-ARRAYS = {f"fer_lib.steps.{name}" for name in ("detection", "levels", "matching")}
-"""Modules whose steps look at no picture."""
+OPENING = RENDERING | {"fer_lib.steps.pictures"}
+"""Modules with a step that opens or writes picture files; all others are given the faces as they were cut out."""
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -92,7 +98,7 @@ def test_libraries_that_a_step_computes_with_are_in_its_key_by_version(name, mon
     found = library_versions([STEPS[name].module])
     module = STEPS[name].module
     assert "numpy" in found and "tqdm" not in found
-    assert ("pillow" in found) is (module not in ARRAYS)
+    assert ("pillow" in found) is (module in OPENING)
     assert ("anny" in found) is (module in RENDERING)
     version = metadata.version
     monkeypatch.setattr(metadata, "version", lambda of: "0.0" if of == "numpy" else version(of))
@@ -156,7 +162,17 @@ def test_arguments_configs_and_artifacts_are_in_the_key(store):
     ]
     assert len({base.key, *(other.key for other in others)}) == 7
     assert (upstream.path / "n.txt").read_text() == "81"
-    assert upstream.manifest["upstream"] == [base.key] and base.manifest["settings"]["power"] == 2
+    assert upstream.manifest["upstream"] == [base.content] and base.manifest["settings"]["power"] == 2
+
+
+def test_what_is_made_anew_and_comes_out_the_same_asks_for_nothing_more(store, monkeypatch):
+    base = powers(store, 3)
+    first = powers(store, base)
+    monkeypatch.setattr("fer_lib.artifacts.keys.library_versions", lambda modules: {"numpy": "0.0"})
+    same, other = powers(store, 3), powers(store, -3, 3)
+    assert same.key != base.key and same.content == base.content != other.content
+    monkeypatch.undo()
+    assert powers(store, same) == first != powers(store, other)
 
 
 def test_what_has_no_stable_text_is_refused(store):

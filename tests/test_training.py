@@ -57,6 +57,7 @@ def bits(folder):
         (folder / "predictions.parquet").read_bytes(),
         history.to_numpy().tobytes(),
         (folder / "training.json").read_bytes(),
+        *(path.read_bytes() for path in sorted(folder.glob("filters-*"))),
     )
 
 
@@ -82,6 +83,15 @@ def test_result_is_complete(finished):
     assert np.array_equal(trained.test, TEST) and trained.stopped == "epochs"
     assert not trained.model.training and not list(finished.glob("checkpoint*"))
     assert (trained.history["seconds"] > 0).all()
+
+
+def test_the_filters_on_the_way_are_those_of_shorter_runs(finished, tmp_path):
+    kept = training.filters_in_training(finished)
+    assert list(kept) == [0, 1]
+    for passes, filters in kept.items():
+        model = run(tmp_path / str(passes), replace(HP, epochs=passes), seed=3).model
+        torch.testing.assert_close(filters, dict(model.features.state_dict()), rtol=0, atol=0)
+    assert training.filters_in_training(tmp_path / "0") == {}
 
 
 def test_same_seed_same_bits_other_seed_other_bits(finished, tmp_path):

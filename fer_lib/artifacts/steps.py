@@ -5,8 +5,9 @@
 ...     ...
 
 ``squares(store, numbers, 2, progress=True)`` returns the artifact whose files this function wrote, and calls it only where the
-store lacks them. Into the key go the function's name and arguments, the keys of the artifacts among them, and the code of the
-function's module and of every module that it imports, at any depth.
+store lacks them. Into the key go the function's name and arguments, of artifacts among them the digests of what they hold, and the
+code of the function's module and of every module that it imports, at any depth. So a change of the code behind an artifact makes that
+anew, and what is made from it only if it comes out different.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Step:
             self.compute.__name__,
             compute,
             settings={name: _plain(value) for name, value in shaping.items() if name not in inputs},
-            upstream=[artifact.key for artifact in inputs.values()],
+            upstream=[artifact.content for artifact in inputs.values()],
             sources=[self.module],
             resumes=self.resumes,
         )
@@ -80,7 +81,7 @@ def step(*, resumes: bool = False, free: tuple[str, ...] = ()) -> Callable[[Call
         Whether it goes on where an interrupted call with the same key stopped.
     free : tuple of str
         Names of its parameters that do not shape the result, such as ``progress``; all others enter the key: artifacts by
-        their keys, configs and plain values by what they hold.
+        what their files hold, configs and plain values by what they hold.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Results of expensive steps, kept on disk under a key of everything that shapes them.
 
-A result (an *artifact*) is a folder. Its key is the SHA-256 of the step's name, its settings, the keys of the
+A result (an *artifact*) is a folder. Its key is the SHA-256 of the step's name, its settings, the contents of the
 results that it was made from, the code of the modules that make it, and the versions of the libraries that these
 import. So a later run with the same key finds the folder, and any change of settings, code or libraries asks for
 another one. A folder appears under its final name only when it is complete: it is filled beside that name, described
@@ -10,6 +10,7 @@ The number of threads is part of the key of those steps whose bits it changes: s
 threads make them. See `fer_lib.steps`.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -45,8 +46,7 @@ class Artifact:
     path : Path
         Folder that holds the result's files and its ``manifest.json``.
     key : str
-        SHA-256 (64 hexadecimal digits) of everything that shapes the result; give it as ``upstream`` of later
-        steps.
+        SHA-256 (64 hexadecimal digits) of everything that shapes the result.
     step : str
         Name of the step that made it.
     """
@@ -57,9 +57,14 @@ class Artifact:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Settings, upstream keys, code digests, libraries' versions, time and the SHA-256 of every file."""
+        """Settings, contents of what it was made from, code digests, libraries' versions, time and the SHA-256 of every file."""
         content: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
         return content
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of the names and bytes of its files; give it as ``upstream`` of later steps."""
+        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()
 
 
 class Store:
@@ -95,7 +100,7 @@ class Store:
         settings : mapping
             Everything that shapes the result, in JSON's types (and tuples).
         upstream : sequence of str
-            Keys of the artifacts that ``compute`` reads.
+            Contents (`Artifact.content`) of the artifacts that ``compute`` reads.
         sources : sequence of str
             Modules of this package whose code shapes the result; what they import counts too, outside libraries by version.
         resumes : bool

@@ -1,52 +1,18 @@
-"""Faces cut out of their pictures, at their native sizes, in memory or on disk."""
+"""Face crops at their native sizes, in memory or on disk; `fer_lib.faces.cropping` makes them."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from fer_lib.artifacts.files import growing_array, save_array
 from fer_lib.errors import FerError
-from fer_lib.faces.decoding import picture_on
-from fer_lib.faces.disk import Disk
-from fer_lib.faces.table import BOX, Faces
 
 _PIXELS, _SHAPES = "pixels.npy", "shapes.npy"
-
-
-def crop(picture: np.ndarray, box: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Cut the face out of a picture (section 2.2: the area that the four outermost landmarks surround).
-
-    Parameters
-    ----------
-    picture : np.ndarray
-        uint8 of shape (height, width).
-    box : sequence of float, or array of 4
-        Left, top, right and bottom in pixels; the pixels that hold these points belong to the face.
-
-    Returns
-    -------
-    np.ndarray
-        uint8, a copy; cut at the picture's edge where the box goes beyond it.
-
-    Raises
-    ------
-    FerError
-        If the box is not finite or holds no pixel of the picture.
-    """
-    height, width = picture.shape
-    if not np.isfinite(box).all():
-        raise FerError(f"box {tuple(map(float, box))}: not finite; leave such frames out with faces.with_box")
-    left, top, right, bottom = (int(np.floor(value + 0.5)) for value in box)
-    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width - 1), min(bottom, height - 1)
-    if right < left or bottom < top:
-        raise FerError(f"box {tuple(map(float, box))}: nothing of it lies in a picture of {width}x{height}")
-    return picture[top : bottom + 1, left : right + 1].copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +83,11 @@ class Crops(Sequence[np.ndarray]):
 
     def save(self, folder: Path) -> None:
         """Write the crops to ``pixels.npy`` and ``shapes.npy`` in a folder."""
-        _write(self, folder)
+        write_crops(self, folder)
 
     @classmethod
     def load(cls, folder: Path) -> Crops:
-        """Open what :meth:`save` or :func:`save_crops` wrote, on disk rather than in memory.
+        """Open what :meth:`save` or :func:`fer_lib.faces.cropping.save_crops` wrote, on disk rather than in memory.
 
         Raises
         ------
@@ -139,54 +105,8 @@ class Crops(Sequence[np.ndarray]):
         return cls(*arrays)
 
 
-def load_crops(faces: Faces, progress: bool = False) -> Crops:
-    """Read and crop the picture of every frame into memory; for many pictures see :func:`save_crops`.
-
-    Parameters
-    ----------
-    faces : Faces
-        Frames that all have a box (see :func:`fer_lib.faces.table.with_box`).
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    Crops
-        In the order of ``faces.table``.
-
-    Raises
-    ------
-    FerError
-        If a picture cannot be read or a frame has no box; the message names it.
-    """
-    return Crops.of(list(_cut(faces, progress)))
-
-
-def save_crops(faces: Faces, folder: Path, progress: bool = False) -> Crops:
-    """Read and crop the picture of every frame into a folder, one in memory at a time.
-
-    Parameters
-    ----------
-    faces, progress
-        As in :func:`load_crops`.
-    folder : Path
-        Receives ``pixels.npy`` and ``shapes.npy``; neither if a picture is refused.
-
-    Returns
-    -------
-    Crops
-        On disk, in the order of ``faces.table``.
-
-    Raises
-    ------
-    FerError
-        As :func:`load_crops`.
-    """
-    _write(_cut(faces, progress), folder)
-    return Crops.load(folder)
-
-
-def _write(crops: Iterable[np.ndarray], folder: Path) -> None:
+def write_crops(crops: Iterable[np.ndarray], folder: Path) -> None:
+    """Write crops one after another into ``pixels.npy`` and ``shapes.npy``; neither is left if one cannot be had."""
     folder.mkdir(parents=True, exist_ok=True)
     shapes = array("q")
     with growing_array(folder / _PIXELS, np.uint8) as append:
@@ -194,18 +114,3 @@ def _write(crops: Iterable[np.ndarray], folder: Path) -> None:
             append(picture.reshape(-1))
             shapes.extend(picture.shape)
     save_array(folder / _SHAPES, np.array(shapes, dtype=np.int64).reshape(-1, 2))
-
-
-def _cut(faces: Faces, progress: bool) -> Iterator[np.ndarray]:
-    """Yield the crop of every frame."""
-    boxes = faces.table[list(BOX)].to_numpy(float)
-    paths = faces.table["path"].tolist()
-    with Disk(faces.root) as disk:
-        for path, box in zip(
-            tqdm(paths, desc="cropping faces", unit=" faces", disable=not progress), boxes, strict=True
-        ):
-            picture = picture_on(disk, path)
-            try:
-                yield crop(picture, box)
-            except FerError as error:
-                raise FerError(f"{faces.root / path}: {error}") from None

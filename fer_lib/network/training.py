@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
 from tqdm import tqdm
 
 from fer_lib.artifacts.files import write_aside
@@ -30,7 +33,11 @@ from fer_lib.network.checkpoint import (
 from fer_lib.network.repeatable import precision_of, repeatable, usable_device, whole_seed
 from fer_lib.network.trainer import Trainer, predict
 
+KEPT_PASSES = (1, 5, 20)
+"""Passes after which the filters are kept, to be looked at."""
+
 _RESULT = "training.json"
+_FILTERS = "filters-{}.safetensors"
 
 
 class Diverged(FerError):  # noqa: N818 - an end that a study of starts expects
@@ -180,6 +187,8 @@ def train(
         trainer = Trainer(hp, classes, seed, device)
         if saved:
             trainer.restore(saved.tensors)
+        elif hp.epochs:
+            _keep_filters(folder, 0, trainer)
         bar = tqdm(
             desc="training",
             unit=" pictures",
@@ -190,6 +199,8 @@ def train(
         with bar:
             while len(history) < hp.epochs and not _ended(history, hp):
                 history.append(_epoch(trainer, loader, learned, train_idx, test_idx, history, bar))
+                if len(history) in KEPT_PASSES:
+                    _keep_filters(folder, len(history), trainer)
                 write_checkpoint(folder, Checkpoint(history, trainer.state(), threads), request, environment)
         predictions = predict(trainer.model, loader, test_idx).reshape(len(test_idx), classes)
     if not np.isfinite(predictions).all():
@@ -218,6 +229,30 @@ def load_trained(folder: Path) -> Trained:
         model = network.load(folder)
     precision = result["request"]["precision"]
     return Trained(model, history, predictions, table["picture"].to_numpy(), result["stopped"], precision)
+
+
+def filters_in_training(folder: Path) -> dict[int, dict[str, Tensor]]:
+    """Return what the convolutions were on the way: before training, and after each of the passes `KEPT_PASSES` that were made.
+
+    Parameters
+    ----------
+    folder : Path
+        That `train` filled.
+
+    Returns
+    -------
+    dict of int to dict of str to Tensor
+        By number of passes, the state of the network's ``features``; empty for a network that was not trained.
+    """
+    files = sorted(Path(folder).glob(_FILTERS.format("*")), key=lambda path: int(path.stem.split("-")[1]))
+    return {int(path.stem.split("-")[1]): load_file(path) for path in files}
+
+
+def _keep_filters(folder: Path, passes: int, trainer: Trainer) -> None:
+    """Write the weights of the convolutions, a few megabytes; those of the hidden layer are ten times as many."""
+    state = trainer.model.features.state_dict()
+    content = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+    write_aside(folder / _FILTERS.format(passes), content)
 
 
 def converged(losses: Sequence[float], tolerance: float, patience: int) -> bool:

@@ -25,7 +25,7 @@ def to_input(points: np.ndarray, boxes: np.ndarray, *, resize: int = 99, crop: i
         x and y in pixels of the picture.
     boxes : (N, 4) array
         Left, top, right and bottom of each face crop, in pixels of the picture; the pixels that hold these points belong
-        to the face (see `fer_lib.faces.crops.crop`).
+        to the face (see `fer_lib.faces.cropping.crop`).
     resize, crop : int
         Side after scaling, and of the central cut.
 

@@ -70,17 +70,20 @@ def new_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
                     _clear(beside)
         with _claimed(staging, out):
             earlier = _begin(out, staging) if there else []
-            _clear(staging)
             new, leaving = staging / "new", staging / "leaving"
-            (new / "rendered").mkdir(parents=True)
-            leaving.mkdir()
             try:
+                _clear(staging)
+                (new / "rendered").mkdir(parents=True)
+                leaving.mkdir()
                 if there:
                     _move(earlier, leaving)
                     _restore(out, staging)
                 else:
-                    out.mkdir()
-                    out.rmdir()
+                    try:
+                        out.mkdir()
+                    finally:
+                        with suppress(OSError):
+                            out.rmdir()
                 yield new
                 text = json.dumps({"maker": _MAKER, **settings}, indent=2, sort_keys=True)
                 (new / SETTINGS).write_text(text + "\n", encoding="utf-8")
@@ -101,19 +104,21 @@ def new_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
 @contextmanager
 def _claimed(staging: Path, out: Path) -> Iterator[None]:
     """Hold the folder that a set is made in against other runs; the operating system frees it after a kill."""
-    staging.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(staging / "lock")
     try:
+        staging.mkdir(parents=True, exist_ok=True)  # within: who stops the run here leaves no empty folder
         lock.acquire(timeout=0)
+        yield
     except filelock.Timeout:
         raise FerError(f"another run renders into {out}: wait for it or give another folder") from None
-    try:
-        yield
     finally:
-        with suppress(OSError):
+        with suppress(OSError, filelock.Timeout):
+            lock.acquire(
+                timeout=0
+            )  # once more, for runs that are stopped while they do; refused where another run is at it
             (staging / "lock").unlink()
             staging.rmdir()
-        lock.release()
+        lock.release(force=True)
 
 
 def _begin(out: Path, staging: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import torch
 from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.faces import table as frames
-from fer_lib.faces.crops import load_crops
+from fer_lib.faces.cropping import load_crops
 from fer_lib.faces.preprocess import Evaluate, inputs_of
 from fer_lib.faces.reader import read
 from fer_lib.measures import interventions

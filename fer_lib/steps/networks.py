@@ -1,4 +1,7 @@
-"""Networks: the one of the study, one per fold of people, and the first steps from other starting weights."""
+"""Networks: the one of the study, one per fold of people, and the first steps from other starting weights.
+
+They are made from `fer_lib.steps.examples.examples`; `crops` is the folder with the crops, whose digests these hold.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,40 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
-from fer_lib.config import Division, Training
+from fer_lib.config import Training
 from fer_lib.faces.crops import Crops
+from fer_lib.network.examples import Examples
 from fer_lib.network.folds import cross_validate
 from fer_lib.network.splits import Split, subject_folds
 from fer_lib.network.starts import initialisation_study
 from fer_lib.network.training import train
-from fer_lib.steps.stored import Labelled
 
 
-@step(resumes=True, free=("device", "progress"))
+@step(resumes=True, free=("crops", "device", "progress"))
 def training(
     folder: Path,
-    pictures: Artifact,
-    division: Division,
+    examples: Artifact,
     config: Training,
     seed: int,
     arithmetic: Mapping[str, str | int],
     *,
+    crops: Path,
     device: str,
     progress: bool,
 ) -> None:
     """Train the network. `arithmetic` (`fer_lib.network.repeatable.arithmetic`) is what the last bits depend on."""
-    known = Labelled.load(pictures, neutral=division.neutral)
-    split = known.split(division)
+    known = Examples.load(examples.path)
     train(
-        Crops.load(pictures.path),
+        Crops.load(crops),
         known.labels,
-        split.train,
-        split.test,
+        known.train,
+        known.test,
         config,
-        classes=len(known.expressions),
+        classes=known.classes,
         seed=seed,
         folder=folder,
         device=device,
@@ -47,30 +50,30 @@ def training(
     )
 
 
-@step(resumes=True, free=("device", "progress"))
+@step(resumes=True, free=("crops", "device", "progress"))
 def folds(
     folder: Path,
-    pictures: Artifact,
+    examples: Artifact,
     number: int,
-    neutral: bool,
     split_seed: int,
     config: Training,
     seed: int,
     arithmetic: Mapping[str, str | int],
     *,
+    crops: Path,
     device: str,
     progress: bool,
 ) -> None:
     """Train and test one network per fold of people; write ``folds.parquet``."""
-    known = Labelled.load(pictures, neutral=neutral)
+    known = Examples.load(examples.path)
     rows = np.flatnonzero(known.labels >= 0)
-    people = subject_folds(known.table.iloc[rows], number, split_seed)
+    people = subject_folds(pd.DataFrame({"subject": known.subjects[rows]}), number, split_seed)
     cross_validate(
-        Crops.load(pictures.path),
+        Crops.load(crops),
         known.labels,
         [Split(rows[part.train], rows[part.test]) for part in people],
         config,
-        classes=len(known.expressions),
+        classes=known.classes,
         seed=seed,
         folder=folder / "runs",
         progress=progress,
@@ -78,24 +81,25 @@ def folds(
     ).to_parquet(folder / "folds.parquet")
 
 
-@step()
+@step(free=("crops",))
 def first_steps(
     folder: Path,
-    pictures: Artifact,
-    division: Division,
+    examples: Artifact,
     config: Training,
     steps: int,
     seed: int,
     arithmetic: Mapping[str, str | int],
+    *,
+    crops: Path,
 ) -> None:
     """Take the first steps of training from every initialisation; write ``steps.parquet``."""
-    known = Labelled.load(pictures, neutral=division.neutral)
+    known = Examples.load(examples.path)
     initialisation_study(
-        Crops.load(pictures.path),
+        Crops.load(crops),
         known.labels,
-        known.split(division).train,
+        known.train,
         hp=config,
-        classes=len(known.expressions),
+        classes=known.classes,
         steps=steps,
         seed=seed,
     ).to_parquet(folder / "steps.parquet")

@@ -8,7 +8,7 @@ from fer_lib.artifacts.steps import step
 from fer_lib.artifacts.store import Artifact
 from fer_lib.config import Selection
 from fer_lib.faces import table as frames
-from fer_lib.faces.crops import save_crops
+from fer_lib.faces.cropping import save_crops
 from fer_lib.faces.reader import read
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 
 from fer_lib.artifacts.store import Artifact, Store
-from fer_lib.config import Settings, Training, make_settings
+from fer_lib.config import Division, Settings, Training, make_settings
 from fer_lib.errors import FerError
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.repeatable import arithmetic, precision_of
 from fer_lib.network.training import Trained, load_trained
 from fer_lib.steps import networks
+from fer_lib.steps.examples import examples
 from fer_lib.study.faces import Faces
 
 
@@ -53,17 +54,20 @@ class Network:
         config = self.settings.training
         return config.replace(precision=precision_of(config.precision, self.device))
 
+    def _examples(self, division: Division) -> Artifact:
+        return examples(self.store, self.faces.pictures, division)
+
     @cached_property
     def training(self) -> Artifact:
         """The finished training run."""
         self.faces.check_numbers()
         return networks.training(
             self.store,
-            self.faces.pictures,
-            self.faces.division,
+            self._examples(self.faces.division),
             self._config,
             self.settings.seed,
             arithmetic(self.device) if self.settings.epochs else {},  # without a step nothing is rounded
+            crops=self.faces.pictures.path,
             device=self.device,
             progress=self.progress,
         )
@@ -102,13 +106,15 @@ class Network:
         self.faces.check_numbers()
         found = networks.folds(
             self.store,
-            self.faces.pictures,
+            self._examples(
+                Division(neutral=self.faces.division.neutral)
+            ),  # folds divide all that is labelled by themselves
             self.settings.folds,
-            self.faces.division.neutral,
             self.faces.division.split_seed,
             self._config,
             self.settings.seed,
             arithmetic(self.device),
+            crops=self.faces.pictures.path,
             device=self.device,
             progress=self.progress,
         )
@@ -120,11 +126,11 @@ class Network:
         rate = make_settings("paper").learning_rate
         found = networks.first_steps(
             self.store,
-            self.faces.pictures,
-            self.faces.division,
+            self._examples(self.faces.division),
             self.settings.training.replace(precision="float32", learning_rate=rate),
             self._steps,
             self.settings.seed,
             arithmetic(),
+            crops=self.faces.pictures.path,
         )
         return pd.read_parquet(found.path / "steps.parquet")
