@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib.errors import FerError
-from fer_lib.measures.dose_response import _holm, answers_first, coalitions, dose_response, dose_tests
+from fer_lib.measures.dose_response import _holm, answers_first, dose_response, dose_tests
 
 AUS = [1, 4, 12]
 
@@ -71,28 +71,6 @@ def test_planted_detectors_are_found_and_nothing_else():
     )
 
 
-def test_coalitions_see_what_each_of_their_maps_hardly_sees():
-    p = []
-    for seed in range(6):
-        maximum, subject, au, dose = pictures(maps=20, effect=0, seed=seed)
-        maximum[:, :10] += 0.05 * (dose * (au == 4))[:, None]
-        together = coalitions(maximum, {"half": range(10), "others": range(10, 20)}, au == 0)
-        assert together.shape == (len(au), 2)
-        p.append(
-            [
-                dose_tests(dose_response(some, subject, au, dose), permutations=199, draws=5).loc[4, "p"]
-                for some in (together, maximum)
-            ]
-        )
-    as_one, alone = np.mean(p, axis=0)
-    assert as_one < 0.05 and as_one < alone / 2
-    maximum[:, 0] = 7
-    np.testing.assert_allclose(
-        coalitions(maximum, [[0, 1], [0]], au == 0),
-        np.stack([coalitions(maximum, [[1]], au == 0)[:, 0], 0 * au], 1),
-    )
-
-
 def test_a_network_that_does_not_respond_answers_nothing():
     maximum, subject, au, dose = pictures(people=3)
     response = dose_response(np.ones_like(maximum), subject, au, dose)
@@ -124,7 +102,5 @@ def test_missing_and_doubled_pictures_are_refused():
     one = subject == 0
     with pytest.raises(FerError, match="two people"):
         dose_tests(dose_response(maximum[one], subject[one], au[one], dose[one]))
-    with pytest.raises(FerError, match="coalition"):
-        coalitions(maximum, [[]], au == 0)
     with pytest.raises(FerError, match="maps"):
         dose_response(maximum, subject, au, dose).curves([0])

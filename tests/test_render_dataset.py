@@ -1,9 +1,13 @@
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -299,3 +303,23 @@ def test_real_faces_do_not_depend_on_the_number_of_processes(tmp_path):
     one = dataset.render_faces(tmp_path / "one", processes=1, **small)
     two = dataset.render_faces(tmp_path / "two", processes=2, **small)
     assert digest(one) == digest(two)
+
+
+def test_workers_end_with_a_process_that_is_killed():
+    code = (
+        "import time\nfrom fer_lib.render.workers import in_processes\n"
+        "work = in_processes(time.sleep, [0, 600, 600], 2)\nnext(work)\nprint('begun', flush=True)\nlist(work)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+        process.kill()
+    try:
+        end = time.monotonic() + 120
+        with pytest.raises(ProcessLookupError):
+            while time.monotonic() < end:
+                os.killpg(process.pid, 0)
+                time.sleep(0.2)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -6,7 +6,6 @@ Pictures are rendered: a person, neutral and with one unit at one intensity, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +87,7 @@ def dose_response(
     Parameters
     ----------
     maximum
-        Largest response of every picture on every map, shape (N, C), or of coalitions of maps; see `coalitions`.
+        Largest response of every picture on every map, shape (N, C), or of coalitions of maps; see `fer_lib.measures.coalitions`.
     subject
         Person of every picture, shape (N,).
     au
@@ -249,46 +248,6 @@ def answers_first(response: DoseResponse, *, draws: int = 1000, seed: int = 0) -
         }
     ).rename_axis("map")
     return table[table["slope"] > 0]
-
-
-def coalitions(
-    maximum: ArrayLike, members: Mapping[str, Sequence[int]] | Sequence[Sequence[int]], neutral: ArrayLike
-) -> Floats:
-    """Return how several maps answer together: the mean of their responses, each in standard deviations over the neutral pictures.
-
-    Parameters
-    ----------
-    maximum
-        Responses, (N, C).
-    members
-        Maps of each of K coalitions, at least one each.
-    neutral
-        Whether a picture is neutral, (N,).
-
-    Returns
-    -------
-    ndarray
-        Shape (N, K), to be given to `dose_response` in place of single maps. A map that is the same on all neutral pictures is left
-        out of its coalition; 0 where none is left.
-    """
-    values, rest = np.asarray(maximum, dtype=np.float64), np.asarray(neutral, dtype=bool)
-    if values.ndim != 2 or rest.shape != (len(values),) or not rest.any():
-        raise FerError(
-            f"responses {values.shape} and marks {rest.shape} of neutral pictures do not fit, or none is neutral"
-        )
-    sets = [
-        np.unique(np.asarray(own, dtype=np.int64))
-        for own in (members.values() if isinstance(members, Mapping) else members)
-    ]
-    for own in sets:
-        if not len(own) or own[0] < 0 or own[-1] >= values.shape[1]:
-            raise FerError(
-                f"a coalition of maps {own.tolist()} among {values.shape[1]}: give at least one that exists"
-            )
-    mean, spread = values[rest].mean(axis=0), values[rest].std(axis=0)
-    varies = np.ptp(values[rest], axis=0) > 0
-    scaled = np.where(varies, (values - mean) / np.where(varies, spread, 1.0), 0.0)
-    return np.stack([scaled[:, own].sum(axis=1) / max(int(varies[own].sum()), 1) for own in sets], axis=1)
 
 
 def _holm(p: Floats) -> Floats:

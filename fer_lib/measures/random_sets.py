@@ -61,3 +61,29 @@ def matched_sets(
         drawn = rng.permuted(np.tile(alike, (draws, 1)), axis=1)[:, :count]
         np.put_along_axis(sets, drawn, True, axis=1)
     return sets
+
+
+def exchanges(loud: ArrayLike, *, draws: int = 200, neighbours: int = 10, seed: int = 0) -> NDArray[np.int64]:
+    """Let maps of the same loudness change places, at random: what several chosen sets at once are compared with.
+
+    Where `matched_sets` matches one set, this moves all sets alike, so that what they have in common they keep.
+
+    Parameters
+    ----------
+    loud, draws, neighbours, seed
+        As there.
+
+    Returns
+    -------
+    ndarray
+        Shape (draws, C): in each row every map once, each in the place of one of its class.
+    """
+    values = np.asarray(loud, dtype=np.float64)
+    at_least("draws", draws)
+    at_least("neighbours", neighbours)
+    order = np.argsort(values, kind="stable")
+    rng = generator(seed)
+    moved = np.empty((draws, len(values)), dtype=np.int64)
+    for alike in np.array_split(order, max(1, len(values) // neighbours)):
+        moved[:, alike] = rng.permuted(np.tile(alike, (draws, 1)), axis=1)
+    return moved

@@ -1,5 +1,8 @@
 """Work spread over processes with results in order, whatever their number."""
 
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -40,7 +43,9 @@ def in_processes(
     if processes == 1 or len(tasks) < 2:
         yield from map(function, tasks)
         return
-    pool = ProcessPoolExecutor(min(processes, len(tasks)), env=_ONE_THREAD)
+    pool = ProcessPoolExecutor(
+        min(processes, len(tasks)), env=_ONE_THREAD, initializer=_end_with, initargs=(os.getpid(),)
+    )
     # Not pool.map: it cancels what still waits when a task fails, and its manager then prints a traceback of its own.
     waiting = deque(pool.submit(function, task) for task in tasks)
     try:
@@ -52,3 +57,14 @@ def in_processes(
         ) from error
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: killed, it leaves its workers waiting for a reader of their results."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
