@@ -210,6 +210,36 @@ def test_dose_curves_start_at_the_neutral_face() -> None:
         interventions.dose_curves({"by D": table.iloc[:0]})
 
 
+def test_coalitions_stand_above_random_sets_and_are_said_in_a_sentence() -> None:
+    row = {
+        "own": 1.0,
+        "others": 0.5,
+        "low": 0.3,
+        "high": 0.7,
+        "random": 0.0,
+        "random_low": -0.2,
+        "random_high": 0.2,
+    }
+    rows = [
+        {"network": network, "k": k, "au": au, "selectivity": 0.5 + k / 10, "p": 0.02, **row}
+        for network in ("trained", "untrained")
+        for k in (1, 4)
+        for au in (12, 0)
+    ]
+    found = pd.DataFrame(rows)
+    figure = interventions.coalitions_of_maps(found)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["all units", "AU 12"]
+    lines = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in figure.axes[1].lines}
+    assert lines["trained"] == [0.6, 0.9] and len(drawn(figure))
+    said = interventions.coalitions_in_a_sentence(found)
+    assert "by 0.60 [0.30, 0.70], p 0.02" in said and "4 maps together do best, with 0.90" in said
+    found.loc[found["k"] == 4, "selectivity"] = 0.1
+    assert "no number of maps together does better" in interventions.coalitions_in_a_sentence(found)
+    assert interventions.coalitions_in_a_sentence(found.iloc[:0]) == "No action unit could be tested."
+    with pytest.raises(Lacking, match="rendered"):
+        interventions.coalitions_of_maps(found.iloc[:0])
+
+
 @dataclass(frozen=True)
 class Probed:
     """Five synthetic pictures in a real untrained network, its strongest units and their projections."""

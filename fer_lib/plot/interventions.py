@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from fer_lib.errors import Lacking
+from fer_lib.measures.coalitions import ALL
 from fer_lib.plot.style import (
     ACCENT,
     INK,
@@ -90,6 +92,74 @@ def dose_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     axes[0, 0].set_ylabel("change (sd over neutral faces)")
     legend_above(figure, axes[0, 0], 4)
     return figure
+
+
+@styled
+def coalitions_of_maps(found: pd.DataFrame) -> Figure:
+    """Selectivity of k maps together, trained and untrained (bands: 95 % over people), above random sets as loud (grey: 95 % of them).
+
+    Parameters
+    ----------
+    found
+        `fer_lib.measures.coalitions.coalition_tests` with a column ``network``, "trained" or "untrained".
+
+    Raises
+    ------
+    Lacking
+        If no unit was tested.
+    """
+    if found.empty:
+        raise Lacking("no action unit that is coded often enough was rendered at several intensities")
+    aus = [ALL, *(au for au in dict.fromkeys(found["au"]) if au != ALL)]
+    figure, axes = unit_panels(aus)
+    for ax, au in zip(axes.flat, aus, strict=False):
+        ax.axhline(0, color=INK, lw=0.7, ls=":")
+        for network, colour in (("untrained", SECOND), ("trained", ACCENT)):
+            of = found[(found["au"] == au) & (found["network"] == network)].sort_values("k")
+            if network == "trained":
+                ax.fill_between(
+                    of["k"],
+                    of["random_low"],
+                    of["random_high"],
+                    color=PALE,
+                    alpha=0.45,
+                    lw=0,
+                    label="random sets",
+                )
+            ax.plot(of["k"], of["selectivity"], "o-", ms=3.5, lw=1.6, color=colour, label=network)
+            ax.fill_between(of["k"], of["low"], of["high"], color=colour, alpha=0.15, lw=0)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks([4**i for i in range(5) if 4**i <= found["k"].max()])
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("maps")
+        ax.set_title("all units" if au == ALL else f"AU {au}")
+    axes[0, 0].set_ylabel("own unit − others (sd)")
+    legend_above(figure, axes[0, 0], 3)
+    return figure
+
+
+def coalitions_in_a_sentence(found: pd.DataFrame) -> str:
+    """Say what the largest coalitions and the single maps do, on average over units; arguments as of `coalitions_of_maps`."""
+    rows = found[found["au"] == ALL].to_dict("records")
+    if not rows:
+        return "No action unit could be tested."
+    mean = {(row["network"], row["k"]): row for row in rows}
+
+    def said(network: str, k: int) -> str:
+        row = mean[network, k]
+        interval = with_interval(row["selectivity"], row["low"], row["high"])
+        return f"{interval}, p {two_digits(row['p'], p=True)}"
+
+    ks = sorted({row["k"] for row in rows})
+    most = max(ks, key=lambda k: mean["trained", k]["selectivity"])
+    text = (
+        "On average over units, the best single map of the trained network answers its own unit more than the others by "
+        f"{said('trained', ks[0])} against random maps as loud (untrained: {said('untrained', ks[0])})"
+    )
+    if most == ks[0]:
+        return f"{text}; no number of maps together does better."
+    return f"{text}; {most} maps together do best, with {said('trained', most)} (untrained: {said('untrained', most)})."
 
 
 def doses_table(tests: pd.DataFrame, untrained: pd.DataFrame, first: pd.DataFrame, matched: pd.Series) -> str:

@@ -34,8 +34,8 @@ class Detectors:
         Rendered faces with single units.
     distance, untrained : Distance
         Which map is matched to each unit, in the network and in it before training.
-    interventions : Interventions
-        Which units were rendered at several intensities.
+    interventions, untrained_interventions : Interventions
+        What units at several intensities do to either network.
     analysis : Analysis
         How many pictures D compares, and permutations.
     effort : Effort
@@ -52,13 +52,15 @@ class Detectors:
         distance: Distance,
         untrained: Distance,
         interventions: Interventions,
+        untrained_interventions: Interventions,
         analysis: Analysis,
         effort: Effort,
         *,
         seed: int,
     ) -> None:
         self.store, self.faces, self.references = store, faces, references
-        self.distance, self.untrained, self.interventions = distance, untrained, interventions
+        self.distance, self.untrained = distance, untrained
+        self.interventions, self.untrained_interventions = interventions, untrained_interventions
         self.analysis, self.effort, self.seed = analysis, effort, seed
 
     @cached_property
@@ -138,6 +140,22 @@ class Detectors:
             self.store, self.faces.pictures, maps.stored_responses, self.followed, ks, self.seed
         )
         return pd.read_parquet(found.path / "probes.parquet")
+
+    @cached_property
+    def coalitions(self) -> pd.DataFrame:
+        """The k best maps of each unit together, on rendered people; see `fer_lib.study.interventions.Interventions.coalitions`.
+
+        ``network`` is "trained" or "untrained".
+        """
+        ks = [k for k in self.effort.ks if 2 * k <= self.distance.maps.number]
+        networks = {"trained": self.interventions, "untrained": self.untrained_interventions}
+        return pd.concat(
+            [
+                of.coalitions(ks, draws=self.effort.sets, seed=self.seed).assign(network=name)
+                for name, of in networks.items()
+            ],
+            ignore_index=True,
+        )
 
     @cached_property
     def bootstrap_maps(self) -> pd.DataFrame:

@@ -17,6 +17,8 @@ class Effort:
         Numbers of maps of a probe.
     draws
         Draws of people where every choice is made anew.
+    sets
+        Random sets of maps that a coalition is compared with.
     people, doses
         Rendered people, and the intensities (1 to 5 for A to E) at which a unit is switched on.
     control_people
@@ -34,6 +36,7 @@ class Effort:
     aus: tuple[int, ...] = (1, 4, 11, 12, 27)
     ks: tuple[int, ...] = (1, 2, 4, 16, 64, 256)
     draws: int = 100
+    sets: int = 400
     people: int = 12
     doses: tuple[int, ...] = (1, 3, 5)
     control_people: int = 4
@@ -47,6 +50,7 @@ EFFORTS = {
     "smoke": Effort(
         ks=(1, 4, 16),
         draws=10,
+        sets=19,
         people=4,
         doses=(3, 5),
         control_people=2,
@@ -57,7 +61,7 @@ EFFORTS = {
     ),
     "book": Effort(),
     "paper": Effort(
-        aus=(), ks=(1, 2, 4, 8, 16, 32, 64, 128, 256), draws=1000, people=30, doses=(1, 2, 3, 4, 5)
+        aus=(), ks=(1, 2, 4, 8, 16, 32, 64, 128, 256), draws=1000, sets=2000, people=30, doses=(1, 2, 3, 4, 5)
     ),
 }
 """By preset; "book" takes the four units that the paper shows and AU 12, and about three minutes in all."""

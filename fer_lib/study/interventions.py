@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from fer_lib.artifacts.store import Store
+from fer_lib.measures.coalitions import coalition_tests
 from fer_lib.measures.dose_response import DoseResponse, dose_response
+from fer_lib.measures.ranks import auc
 from fer_lib.probe.responses import Responses
 from fer_lib.steps import interventions
 from fer_lib.study.faces import Faces
@@ -60,11 +64,32 @@ class Interventions:
         return pd.read_parquet(found.path / "logits.parquet")
 
     @cached_property
-    def doses(self) -> DoseResponse:
-        """C3: every map's answer to one unit at several intensities on rendered people; see `fer_lib.measures.dose_response`."""
+    def _dosed(self) -> tuple[np.ndarray, pd.DataFrame]:
+        """Every map's answer to rendered people with one unit at several intensities, and who shows what."""
         training = self.network.training  # first, as above
         found = interventions.dose_responses(
             self.store, self.references.dose_faces, training, self.maps.layer, self.faces.prepare
         )
-        shown = pd.read_parquet(found.path / "shown.parquet")
-        return dose_response(Responses.load(found.path).maximum, shown["subject"], shown["au"], shown["dose"])
+        return Responses.load(found.path).maximum, pd.read_parquet(found.path / "shown.parquet")
+
+    @cached_property
+    def doses(self) -> DoseResponse:
+        """C3: every map's answer to one unit at several intensities on rendered people; see `fer_lib.measures.dose_response`."""
+        maximum, shown = self._dosed
+        return dose_response(maximum, shown["subject"], shown["au"], shown["dose"])
+
+    def coalitions(self, ks: Sequence[int], *, draws: int, seed: int) -> pd.DataFrame:
+        """Test the k maps with the largest AUC for each unit together; see `fer_lib.measures.coalitions.coalition_tests`.
+
+        They are chosen on the training people of the faces, and answer to rendered people whom no network has seen.
+        """
+        people = self.faces.apexes(self.faces.split_of_all.train)
+        own, present = self.maps.responses.maximum[people], self.faces.present.iloc[people]
+        present = present[list(self.faces.matchable())]
+        scores = pd.DataFrame(auc(own, present), index=present.columns)
+        maximum, shown = self._dosed
+        who, unit, dose = shown["subject"], shown["au"], shown["dose"]
+        loud = own.mean(axis=0)
+        return coalition_tests(
+            maximum, who, unit, dose, scores=scores, loud=loud, ks=ks, draws=draws, seed=seed
+        )

@@ -136,6 +136,7 @@ class Study:
             self.distance,
             self.untrained.distance,
             self.interventions,
+            self.untrained.interventions,
             self.settings.analysis,
             self.effort,
             seed=self.settings.seed,
