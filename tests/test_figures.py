@@ -22,6 +22,7 @@ from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Augment
 from fer_lib.network.model import ExpressionNet, describe
+from fer_lib.measures.comparisons import Comparison
 from fer_lib.plot import (
     decision,
     detectors,
@@ -484,6 +485,25 @@ def test_logits_of_units_frame_what_the_criteria_name() -> None:
     frames = [patch for patch in figure.axes[0].patches if isinstance(patch, mpl.patches.Rectangle)]
     centres = {tuple(np.round(patch.get_center()).astype(int)) for patch in frames}
     assert centres == {(0, 0), (1, 0), (2, 1)}
+
+
+def test_likeness_of_units_says_what_it_draws() -> None:
+    own = pd.DataFrame(
+        {"own": [0.2, -0.1], "other units": [0.1, 0.0], "other maps": [0.0, 0.1]},
+        index=pd.Index([1, 12], name="AU"),
+    )
+    before = own.iloc[:1].assign(own=0.05)
+    figure = facial_units.likeness_of_units(own, before)
+    assert len(drawn(figure)) and len(figure.axes[0].collections) == 4
+    control = Comparison("maps", 0.1, 0.0, 0.2, 0.04, 100)
+    said = facial_units.likeness_in_a_sentence(own, before, control)
+    assert (
+        "own unit is 0.05" in said
+        and "1 of 2 units" in said
+        and "p 0.04; the maps matched before training have 0.05." in said
+    )
+    assert "before training" not in facial_units.likeness_in_a_sentence(own, before.iloc[:0], control)
+    assert "No action unit" in facial_units.likeness_in_a_sentence(own.iloc[:0], before, control)
 
 
 def test_alignment_of_units_draws_a_unit_without_an_untrained_map() -> None:

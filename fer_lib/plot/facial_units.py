@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_lib.measures.comparisons import Comparison
 from fer_lib.measures.dissection import BAR
 from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
-from fer_lib.plot.text import describe_rows, markdown_table, percent
+from fer_lib.plot.text import describe_rows, markdown_table, percent, two_digits
 
 
 @styled
@@ -39,24 +41,68 @@ def alignment_of_units(table: pd.DataFrame) -> Figure:
     table
         From `fer_lib.measures.alignment.region_alignment`.
     """
-    figure, axes = panels(1, 1, 8, 2.9)
-    ax = axes[0, 0]
-    at = np.arange(len(table))
     marks = {
         "random place": ("random place", "_", INK, 90),
         "other maps": ("all maps, mean", "o", PALE, 34),
         "untrained": ("matched, untrained", "x", SECOND, 30),
         "matched": ("matched", "D", ACCENT, 30),
     }
+    figure = _beside_controls(table, marks, "share of energy in its region")
+    figure.axes[0].set_ylim(bottom=-0.02)
+    return figure
+
+
+@styled
+def likeness_of_units(own: pd.DataFrame, untrained: pd.DataFrame) -> Figure:
+    """How much more projections look like faces with the unit than without: the matched map beside its controls; dotted: no more.
+
+    Parameters
+    ----------
+    own, untrained
+        `fer_lib.measures.unit_likeness.likeness_to_own_units` of the network, and of it before training.
+    """
+    marks = {
+        "other units": ("the same map, other units", "_", INK, 90),
+        "other maps": ("all maps, mean", "o", PALE, 34),
+        "untrained": ("matched, untrained", "x", SECOND, 30),
+        "own": ("matched", "D", ACCENT, 30),
+    }
+    table = own.assign(untrained=untrained["own"].reindex(own.index))
+    figure = _beside_controls(table, marks, "likeness to its unit")
+    figure.axes[0].axhline(0, color=INK, lw=0.7, ls=":")
+    return figure
+
+
+def _beside_controls(
+    table: pd.DataFrame, marks: Mapping[str, tuple[str, str, str, int]], what: str
+) -> Figure:
+    """Draw a column of marks for each action unit (index); `marks` says how each column of the table is called and drawn."""
+    figure, axes = panels(1, 1, 8, 2.9)
+    ax = axes[0, 0]
+    at = np.arange(len(table))
     for column, (label, marker, colour, size) in marks.items():
         ax.scatter(at, table[column], marker=marker, color=colour, s=size, label=label, zorder=3)
     ax.set_xticks(at, [str(au) for au in table.index])
     ax.set_xlim(-0.6, len(table) - 0.4)
-    ax.set_ylim(bottom=-0.02)
     ax.set_xlabel("action unit")
-    ax.set_ylabel("share of energy in its region")
+    ax.set_ylabel(what)
     ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
+
+
+def likeness_in_a_sentence(own: pd.DataFrame, untrained: pd.DataFrame, control: Comparison) -> str:
+    """Say whether projections look like their units; tables as of `likeness_of_units`, `control` from maps drawn at random."""
+    if own.empty:
+        return "No action unit that can be rendered alone has a matched map that projects anything."
+    more = int((own["own"] > own["other units"]).sum())
+    mine, others = (two_digits(own[column].mean()) for column in ("own", "other units"))
+    text = f"Likeness to the own unit is {mine} on average, to the other units {others}; it is the larger for {more} of {len(own)} units."
+    if math.isfinite(control.p):
+        text += f" Maps drawn at random for each unit reach as much with p {two_digits(control.p, p=True)}"
+        if len(untrained):
+            text += f"; the maps matched before training have {two_digits(untrained['own'].mean())}"
+        text += "."
+    return text
 
 
 def dissection_table(dissected: pd.DataFrame) -> str:

@@ -15,8 +15,10 @@ from fer_lib.faces.cropping import load_crops
 from fer_lib.faces.preprocess import Evaluate, inputs_of
 from fer_lib.faces.reader import read
 from fer_lib.measures import interventions
+from fer_lib.measures import unit_likeness as likeness
 from fer_lib.network.training import load_trained
 from fer_lib.probe.activations import record
+from fer_lib.probe.projections import Projections
 from fer_lib.steps.rendered import FACES
 from fer_lib.steps.stored import BATCH
 
@@ -71,3 +73,15 @@ def dose_responses(folder: Path, faces: Artifact, training: Artifact, layer: str
     inputs, shown = shown_units(faces, prepare)
     record(load_trained(training.path).model.features, inputs.split(BATCH), layer=layer, folder=folder)
     shown.to_parquet(folder / "shown.parquet")
+
+
+@step()
+def unit_likeness(
+    folder: Path, controls: Artifact, projections: Artifact, maps: int, prepare: Evaluate
+) -> None:
+    """Compare projections with faces on which one unit is switched on; write ``likeness.parquet``."""
+    inputs, shown = shown_units(controls, prepare)
+    found = likeness.unit_likeness(
+        Projections.load(projections.path), inputs[:, 0].numpy(), shown["subject"], shown["au"], maps=maps
+    )
+    found.rename(columns=str).to_parquet(folder / "likeness.parquet")

@@ -64,6 +64,15 @@ class Interventions:
         return pd.read_parquet(found.path / "logits.parquet")
 
     @cached_property
+    def unit_likeness(self) -> pd.DataFrame:
+        """C2: how much each map's projections look like each unit (index AU); see `fer_lib.measures.unit_likeness.unit_likeness`."""
+        projections = self.maps.stored_projections()
+        found = interventions.unit_likeness(
+            self.store, self.references.controls, projections, self.maps.number, self.faces.prepare
+        )
+        return pd.read_parquet(found.path / "likeness.parquet").rename(columns=int)
+
+    @cached_property
     def _dosed(self) -> tuple[np.ndarray, pd.DataFrame]:
         """Every map's answer to rendered people with one unit at several intensities, and who shows what."""
         training = self.network.training  # first, as above
