@@ -117,6 +117,24 @@ def test_networks_in_a_sentence() -> None:
     )
 
 
+def test_an_easier_test_stands_beside_the_verdict() -> None:
+    columns = [claim.column for claim in CLAIMS.values()]
+    own = pd.Series([0.3, 0.2, -0.1, np.nan], columns)
+    untrained = pd.DataFrame(np.tile([[0.1], [-0.1], [0.2]], 4), columns=columns)
+    verdicts = [
+        judge(name, own[column], untrained[column]) for name, column in zip(CLAIMS, columns, strict=True)
+    ]
+    text = conclusions.easier_tests(verdicts, own, untrained)
+    assert cells(text, 2)[:4] == ["**C1**", "+0.300", "yes", "2 of 3"]
+    assert cells(text, 3)[2:4] == ["yes", "2 of 3"]
+    assert cells(text, 3)[5] == "above chance, but not above untrained networks"
+    assert cells(text, 4)[2:] == ["no", "2 of 3", verdicts[2].decision, "nothing"]
+    assert len(text.splitlines()) == 5 and "nan" not in text
+    sure = Verdict("C1", 0.3, 1, 3, (Comparison("random", 0.001, 0.0005, 0.0015, 0.001, 9),), "does not hold")
+    assert "less than would matter" in conclusions.easier_tests([sure], own, untrained)
+    assert conclusions.easier_tests([judge("C1", [], [], reason="no faces")], own, untrained) == ""
+
+
 def swapped() -> pd.DataFrame:
     names = ("accuracy", "loss")
     parts = {

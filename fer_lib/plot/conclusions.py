@@ -207,6 +207,42 @@ def networks_in_a_sentence(verdicts: Sequence[Verdict], own: pd.Series, untraine
     return f"the trained network's measure lies above that of {count} for {listed(above)} alone"
 
 
+def easier_tests(verdicts: Sequence[Verdict], own: pd.Series, untrained: pd.DataFrame) -> str:
+    """Markdown of what a test against chance alone says of each claim, of the trained network and of untrained ones, and what changes it.
+
+    Parameters
+    ----------
+    verdicts, own, untrained
+        As for `networks_of_a_claim`.
+    """
+    rows = []
+    for v in verdicts:
+        if v.reason or not math.isfinite(own[CLAIMS[v.claim].column]):
+            continue
+        value, before = own[CLAIMS[v.claim].column], untrained[CLAIMS[v.claim].column].dropna()
+        passes = value > 0
+        others = f"{(before > 0).sum()} of {len(before)}"
+        open_ones = [c.name for c in v.comparisons if not c.beaten]
+        if passes == (v.decision == "holds"):
+            why = "nothing"
+        elif open_ones:
+            why = f"above chance, but not above {listed(open_ones)}"
+        else:
+            why = "above every control, but by less than would matter"
+        rows.append((f"**{v.claim}**", f"{value:+.3f}", "yes" if passes else "no", others, v.decision, why))
+    if not rows:
+        return ""
+    head = [
+        "claim",
+        "measure",
+        "above chance",
+        "untrained networks above chance",
+        "verdict",
+        "what changes it",
+    ]
+    return markdown_table(rows, head)
+
+
 def power(verdicts: Sequence[Verdict]) -> str:
     """Say of the undecided claims how large a difference this much data could have seen; empty without one."""
     parts = []
