@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.crops import Crops
 from fer_lib.faces.preprocess import Augment
-from fer_lib.network.model import ExpressionNet, describe
 from fer_lib.measures.comparisons import Comparison
+from fer_lib.network.model import ExpressionNet, describe
 from fer_lib.plot import (
     decision,
     detectors,
