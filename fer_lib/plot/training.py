@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fer_lib.plot.pictures import signed_grey
 from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
 from fer_lib.plot.text import listed, markdown_table, percent
 
@@ -48,6 +49,39 @@ def training_curve(history: pd.DataFrame, flat: int = 0) -> Figure:
     axes[0, 0].set_ylim(0, max(1.0, float(history["loss"].quantile(0.9)) * 1.2))
     axes[0, 1].legend(loc="lower right")
     axes[0, 2].legend(handles=axes[0, 2].lines, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
+    return figure
+
+
+@styled
+def filters_on_the_way(
+    kernels: Mapping[str, np.ndarray], squares: Mapping[str, np.ndarray], maps: Sequence[int]
+) -> Figure:
+    """Kernels of the first layer, and projections of some maps, as training goes on: a row for each moment.
+
+    Parameters
+    ----------
+    kernels
+        By moment (such as "5 passes"), the same k kernels, (k, h, w). All are drawn to one scale.
+    squares
+        By the same moments, what each of the maps projects, (m, s, s); each is drawn to its own scale.
+    maps
+        Numbers of these maps, (m,).
+    """
+    k, m = len(next(iter(kernels.values()))), len(maps)
+    figure, axes = panels(len(kernels), k + m, 0.62 * (k + m) + 1.2, 0.68 * len(kernels) + 0.3)
+    limit = max(float(np.abs(some).max()) for some in kernels.values()) or 1.0
+    for row, (moment, some) in zip(axes, kernels.items(), strict=True):
+        for ax, kernel in zip(row[:k], some, strict=True):
+            ax.imshow(kernel, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+        for ax, square in zip(row[k:], squares[moment], strict=True):
+            ax.imshow(signed_grey(square), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        for ax in row:
+            ax.set_xticks([])
+            ax.set_yticks([])
+            ax.spines[:].set_visible(False)
+        row[0].set_ylabel(moment, rotation=0, ha="right", va="center")
+    for ax, number in zip(axes[0, k:], maps, strict=True):
+        ax.set_title(f"{number}", loc="center", fontsize=8)
     return figure
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from fer_lib.artifacts.store import Artifact, Store
 from fer_lib.config import Division, Settings, Training, make_settings
 from fer_lib.errors import FerError
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.repeatable import arithmetic, precision_of
-from fer_lib.network.training import Trained, load_trained
+from fer_lib.network.training import Trained, filters_in_training, load_trained
 from fer_lib.steps import networks
 from fer_lib.steps.examples import examples
 from fer_lib.study.faces import Faces
@@ -81,6 +83,17 @@ class Network:
     def model(self) -> ExpressionNet:
         """The trained network itself, in evaluation mode."""
         return self.trained.model.eval()
+
+    @cached_property
+    def on_the_way(self) -> dict[int, nn.Sequential]:
+        """``features`` by number of passes: before training, after some passes, and at the end; of an untrained network the end alone."""
+        end = len(self.trained.history)
+        found = {}
+        for passes, state in filters_in_training(self.training.path).items():
+            if passes < end:
+                found[passes] = copy.deepcopy(self.model.features)
+                found[passes].load_state_dict(state)
+        return found | {end: self.model.features}
 
     @property
     def accuracy(self) -> float:
