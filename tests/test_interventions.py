@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from fer_lib.errors import FerError, Lacking
-from fer_lib.measures.interventions import effects, selectivity
+from fer_lib.measures.interventions import effects, selective_maps, selectivity
+from fer_lib.plot.detectors import selective_in_a_sentence
 
 
 def test_effects_by_hand() -> None:
@@ -74,3 +75,35 @@ def test_a_planted_detector_answers_to_its_unit_and_noise_to_none(detector: bool
         assert (table[["among maps", "among units"]] == 1).all(axis=None) and (table["effect"] > 1).all()
     else:
         assert 0.2 < table[["among maps", "among units"]].mean().mean() < 0.8
+
+
+def test_selective_is_who_passes_all_three_tests() -> None:
+    effect = pd.DataFrame([[2.0, 0.5], [1.0, 3.0], [0.0, 1.0]], index=[1, 4, 12])
+    before = pd.DataFrame([[0.1, 0.2], [0.3, 0.1], [0.0, 0.5]], index=[1, 4, 12])
+    matches = pd.DataFrame(
+        {
+            "au": [1, 4, 12, 27, 9],
+            "map_auc": [0, 1, 1, 0, np.nan],
+            "auc_auc": [0.9, 0.8, 0.9, 0.9, np.nan],
+            "p_auc": [0.01, 0.2, 0.01, 0.01, np.nan],
+            "map_untrained_auc": [1, 0, 1, 0, np.nan],
+            "auc_untrained_auc": [0.7, 0.7, 0.95, 0.1, np.nan],
+        }
+    )
+    found = selective_maps(matches, effect, before)
+    assert found.index.tolist() == [1, 4, 12], "unit 27 cannot be switched on, unit 9 was not tested"
+    assert found["tells"].tolist() == [True, False, True] and found["better"].tolist() == [True, True, False]
+    assert found["first"].tolist() == [True, True, False] and found["selective"].tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert found["untrained first"].tolist() == [False, True, True]
+    said = selective_in_a_sentence(found)
+    assert (
+        said.startswith("**For 1 of 3 action units (AU 1) a map is selective**")
+        and "(2; in the untrained network 2)" in said
+    )
+    none = selective_in_a_sentence(found.assign(selective=False))
+    assert none.startswith("**For 0 of 3 action units a map is selective**")
+    assert "No action unit" in selective_in_a_sentence(found.iloc[:0])

@@ -46,7 +46,7 @@ UNIT_LESS = {
 }
 
 
-UNIT_LESS_PAGES = ("03_traditional", "05_facial_units", "07_distance", "detectors")
+UNIT_LESS_PAGES = ("03_traditional", "05_facial_units", "07_distance", "any_map", "detectors")
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,42 @@ def selectivity(effect: pd.DataFrame, matched: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["AU", "map", "effect", "among maps", "among units"]).set_index("AU")
 
 
+def selective_maps(
+    matches: pd.DataFrame, effect: pd.DataFrame, untrained_effect: pd.DataFrame
+) -> pd.DataFrame:
+    """Ask of the map that AUC chose for each unit whether it is selective for that unit, in the network and before training.
+
+    Parameters
+    ----------
+    matches
+        From `fer_lib.measures.matches.evaluate_matches`.
+    effect, untrained_effect
+        From `effects`, of the network and of it before training.
+
+    Returns
+    -------
+    DataFrame
+        Index ``AU``, the units that were tested on other people and can be switched on alone. ``map``; ``tells`` (its AUC on other people
+        is beyond chance at 5 %), ``better`` (and larger than that of the map which the same choice takes before training), ``first`` (no
+        other unit raises it as much), ``selective`` (all of these), ``untrained first`` (the same as ``first`` of the untrained map).
+    """
+    table = matches.dropna(subset=["auc_auc", "auc_untrained_auc"]).set_index("au")
+    rows = {}
+    for au in table.index:
+        chosen, before = table.loc[au, "map_auc"], table.loc[au, "map_untrained_auc"]
+        if au not in effect.index or au not in untrained_effect.index:
+            continue
+        tells = bool(table.loc[au, "p_auc"] <= 0.05)
+        better = bool(table.loc[au, "auc_auc"] > table.loc[au, "auc_untrained_auc"])
+        first, before_first = (
+            bool(some.loc[au, number] > some[number].drop(au).max())
+            for some, number in ((effect, chosen), (untrained_effect, before))
+        )
+        rows[au] = (int(chosen), tells, better, first, tells and better and first, before_first)
+    columns = ["map", "tells", "better", "first", "selective", "untrained first"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("AU")
+
+
 def _below(others: Floats, own: float) -> float:
     """Share of values below another one, ties counting one half; NaN without any other."""
     return float(np.mean((others < own) + 0.5 * (others == own))) if len(others) else float("nan")

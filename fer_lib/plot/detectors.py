@@ -142,6 +142,21 @@ def planted_detectors(rates: pd.DataFrame) -> Figure:
     return figure
 
 
+def selective_in_a_sentence(found: pd.DataFrame) -> str:
+    """Say for how many action units a map is selective; `found` as of `fer_lib.measures.interventions.selective_maps`."""
+    if found.empty:
+        return "No action unit could be tested on other people and switched on alone."
+    total = f"{len(found)} action units"
+    names = [f"AU {au}" for au in found.index[found["selective"]]]
+    answer = f"For {len(names)} of {total}" + (f" ({listed(names)})" if names else "")
+    return (
+        f"**{answer} a map is selective**: chosen on other people, it tells faces with the unit from those without beyond chance "
+        f"(so do the maps of {found['tells'].sum()}), does so better than what the same choice finds in the untrained network "
+        f"({found['better'].sum()}), and rises more when this unit is switched on than with any other ({found['first'].sum()}; in the "
+        f"untrained network {found['untrained first'].sum()})."
+    )
+
+
 def matches_table(matches: pd.DataFrame, way: str) -> str:
     """Markdown of the maps that one way chose, ``"d"`` or ``"auc"``, and how they do on the test pictures."""
     p = f"p_{way}"
