@@ -135,6 +135,33 @@ def test_an_easier_test_stands_beside_the_verdict() -> None:
     assert conclusions.easier_tests([judge("C1", [], [], reason="no faces")], own, untrained) == ""
 
 
+def test_where_maps_look_is_said() -> None:
+    shares = {
+        "brows": np.array([0.0, 0.9, np.nan]),
+        "eyes": np.array([0.1, 0.1, 0.5]),
+        "nose": np.array([0.0, 0.0, 0.1]),
+        "mouth": np.array([0.9, 0.9, 0.4]),
+    }
+    matched = pd.Series({1: 0, 2: 1, 26: 0, 4: -1, 9: 2})
+    looks = facial_units.parts_looked_at(shares, matched, (1, 2, 4, 9, 26, 27))
+    assert looks.index.tolist() == [1, 2, 26] and looks["most"].tolist() == ["mouth", "brows", "mouth"]
+    assert looks["share"].tolist() == [0.0, 0.9, 0.9]
+    assert facial_units.elsewhere_in_words(looks) == (
+        "1 of 3 units get a map that looks most at another part of the face: that of AU 1, inner brow raiser, shows the mouth in 90 % of "
+        "its squares and the brows in 0 %"
+    )
+    assert cells(facial_units.parts_table(looks), 2) == [
+        "1",
+        "inner brow raiser",
+        "0",
+        "mouth (90 %)",
+        "brows (0 %)",
+    ]
+    assert "all 2 units" in facial_units.elsewhere_in_words(looks.loc[[2, 26]])
+    assert "none" in facial_units.elsewhere_in_words(looks.iloc[:0])
+    assert "No map" in facial_units.parts_table(looks.iloc[:0])
+
+
 def swapped() -> pd.DataFrame:
     names = ("accuracy", "loss")
     parts = {

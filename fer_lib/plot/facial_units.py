@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fer_lib import facs
 from fer_lib.measures.comparisons import Comparison
 from fer_lib.measures.dissection import BAR
 from fer_lib.plot.style import ACCENT, INK, PALE, SECOND, panels, styled
@@ -103,6 +104,77 @@ def likeness_in_a_sentence(own: pd.DataFrame, untrained: pd.DataFrame, control: 
             text += f"; the maps matched before training have {two_digits(untrained['own'].mean())}"
         text += "."
     return text
+
+
+_PARTS = {
+    "brow": "brows",
+    "eye": "eyes",
+    "cheek": "eyes",
+    "nose": "nose",
+    "mouth": "mouth",
+    "chin": "mouth",
+    "jaw": "mouth",
+}
+"""The part of `fer_lib.probe.regions.LANDMARKS` in or next to which a unit acts, by its region in `fer_lib.facs`."""
+
+
+def parts_looked_at(shares: Mapping[str, np.ndarray], matched: pd.Series, aus: Sequence[int]) -> pd.DataFrame:
+    """Tabulate at which part of the face the matched maps' strongest squares are centred.
+
+    Parameters
+    ----------
+    shares
+        `fer_lib.probe.regions.region_shares` of each part of the face, (C,).
+    matched
+        Map of each action unit (index); -1 for none.
+    aus
+        Units to tabulate; those without a map, a part or squares are left out.
+
+    Returns
+    -------
+    DataFrame
+        Index ``AU``: ``map``, ``own`` (the part where the unit acts), ``share`` (of the map's squares that are centred there), ``most``
+        (the part with most of them; the own one where it has as many) and ``most share``.
+    """
+    rows = {}
+    for au in aus:
+        own, which = _PARTS.get(facs.AUS[au].region), int(matched.get(au, -1))
+        if own is None or which < 0 or not all(np.isfinite(share[which]) for share in shares.values()):
+            continue
+        most = max(shares, key=lambda part: (shares[part][which], part == own))
+        rows[au] = (which, own, float(shares[own][which]), most, float(shares[most][which]))
+    columns = ["map", "own", "share", "most", "most share"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("AU")
+
+
+def parts_table(looks: pd.DataFrame) -> str:
+    """Markdown of `parts_looked_at`."""
+    cells = {
+        "name": lambda row: facs.AUS[int(row.name)].name.lower(),
+        "map": lambda row: f"{row['map']}",
+        "most of its squares": lambda row: f"{row['most']} ({percent(row['most share'])})",
+        "where the unit acts": lambda row: f"{row['own']} ({percent(row['share'])})",
+    }
+    return (
+        describe_rows(looks, "AU", cells)
+        if len(looks)
+        else "No map of these units has squares whose place is known."
+    )
+
+
+def elsewhere_in_words(looks: pd.DataFrame) -> str:
+    """Say for how many units the matched map looks at another part of the face, and where the first of them looks."""
+    if looks.empty:
+        return "of none of these maps it is known where it looks"
+    away = looks[looks["most"] != looks["own"]]
+    if away.empty:
+        return f"the maps of all {len(looks)} units look most at the part of the face where the unit acts"
+    au, row = int(away.index[0]), away.iloc[0]
+    return (
+        f"{len(away)} of {len(looks)} units get a map that looks most at another part of the face: that of AU {au}, "
+        f"{facs.AUS[au].name.lower()}, shows the {row['most']} in {percent(row['most share'])} of its squares and the {row['own']} in "
+        f"{percent(row['share'])}"
+    )
 
 
 def dissection_table(dissected: pd.DataFrame) -> str:
