@@ -532,6 +532,16 @@ def test_page_is_accessible(browser, name: str, scheme: str, width: int) -> None
 
 
 @pytest.mark.browser
+def test_charts_are_dark_on_dark_pages_and_photographs_are_not(browser) -> None:
+    filters = "all => all.map(i => [i.classList.contains('chart'), getComputedStyle(i).filter])"
+    seen: set[tuple[bool, str]] = set()
+    for name in ("02_training", "05_facial_units"):
+        with Visit(browser, f"{HTML.as_uri()}/notebooks/{name}.html", color_scheme="dark") as visit:
+            seen |= {tuple(one) for one in visit.page.eval_on_selector_all(".cell_output img", filters)}
+    assert seen == {(True, "invert(0.9) hue-rotate(180deg)"), (False, "none")}
+
+
+@pytest.mark.browser
 def test_the_literal_start_is_told_as_the_register_measures_it(browser) -> None:
     with Visit(browser, f"{HTML.as_uri()}/notebooks/deviations.html") as visit:
         table = visit.page.locator("table", has=visit.page.locator("th", has_text="fan_in"))

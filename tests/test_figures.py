@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import inspect
 import io
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fer_lib.errors import FerError, Lacking
 from fer_lib.faces.crops import Crops
@@ -65,6 +67,19 @@ def drawn(figure: Figure) -> np.ndarray:
 
 def words(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_text()]
+
+
+def test_a_figure_says_in_its_file_whether_it_is_a_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr("fer_lib.plot.style.display", lambda data, raw: shown.append(data))
+    training.filters_on_the_way(
+        {"start": np.eye(5)[None]}, {"start": np.eye(4)[None]}, [3]
+    )._ipython_display_()  # type: ignore[attr-defined]
+    training.confusion(np.array([0, 1]), np.array([0, 0]), ("anger", "fear"))._ipython_display_()  # type: ignore[attr-defined]
+    described = [
+        Image.open(io.BytesIO(base64.b64decode(one["image/png"]))).info.get("Description") for one in shown
+    ]
+    assert described == [None, "chart"]
 
 
 @pytest.mark.parametrize(("padding", "extent"), [(0, "17 × 17"), (2, "24 × 24")])

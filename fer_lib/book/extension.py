@@ -10,6 +10,7 @@ It does what Jupyter Book leaves open:
   (`fer_lib.book.rewriting`);
 * the buttons that lead to the repository appear once its address is known, and not before;
 * the bibliography carries no roles that screen readers have dropped;
+* charts, but no photographs, take dark colours on dark pages;
 * under what a notebook shows stands a link to the function that made it;
 * the whole book can be one page, which `make pdf` prints;
 * pictures that notebooks hold in themselves become files beside the pages, and of the theme no more is kept than pages use
@@ -31,6 +32,7 @@ from typing import Any
 import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -43,6 +45,7 @@ from fer_lib.book.execution import execute_ahead, make_impersonal
 from fer_lib.environment import settings_from_environment
 from fer_lib.errors import FerError
 from fer_lib.faces.digest import MEMORY, digest_of_faces
+from fer_lib.plot.style import CHART
 
 LOGGER = logging.getLogger(__name__)
 
@@ -296,6 +299,23 @@ def _credit(app: Sphinx, doctree: nodes.document, page: str) -> None:
         cell += line
 
 
+def is_chart(file: Path) -> bool:
+    """Whether a file is a figure without photographs (`fer_lib.plot.style.CHART`)."""
+    try:
+        with Image.open(file) as picture:
+            return picture.info.get("Description") == CHART
+    except (OSError, ValueError):
+        return False
+
+
+def _mark_charts(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Give charts a class, by which the style sheet turns their colours on dark pages."""
+    for image in doctree.findall(nodes.image):
+        file = Path(app.srcdir) / image["uri"]
+        if file.suffix == ".png" and is_chart(file):
+            image["classes"].append(CHART)
+
+
 def keep_first_line(
     app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
@@ -315,6 +335,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-updated", _to_write)
     app.connect("html-page-context", _page)
     app.connect("doctree-resolved", _credit)
+    app.connect("doctree-resolved", _mark_charts)
     app.connect("autodoc-process-docstring", keep_first_line, priority=100)
     app.connect("build-finished", _finish)
     app.add_post_transform(beside.PicturesBeside)

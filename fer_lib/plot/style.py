@@ -34,6 +34,9 @@ STYLE: dict[str, object] = {
     "ytick.color": INK,
 }
 
+CHART = "chart"
+"""Description, in its PNG, of a figure without photographs: its colours may be turned for a dark page."""
+
 P = ParamSpec("P")
 
 
@@ -60,7 +63,11 @@ class _BookFigure(Figure):
 
     def _ipython_display_(self) -> None:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", bbox_inches="tight")
+        # Photographs and projections keep their greys; the book shows what has none of them on a dark page in dark colours.
+        grey = any(image.get_cmap().name == "gray" for axes in self.axes for image in axes.images)
+        self.savefig(
+            buffer, format="png", bbox_inches="tight", metadata={} if grey else {"Description": CHART}
+        )
         shown = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": repr(self)}
         display(shown, raw=True)
 
