@@ -451,8 +451,12 @@ def test_rules_and_controls_are_labelled() -> None:
     loudest = int(made.exemplars.value[:, 0].argmax())
     assert words(figure)[0] == f"trained, map {loudest}"
     assert sum(word.startswith("untrained, map") for word in words(figure)) == 2
-    figure = figures.squares_above_projections(made.gallery(), (made.alive, 9))
-    assert words(figure) == [f"map {made.alive}", "map 9"] and len(images_of(figure)) == 4
+    face = np.full((8, 8), 90, np.uint8)
+    figure = figures.unit_beside_its_map(face, face, "AU 12", made.gallery(), made.alive)
+    assert (
+        words(figure)[1:3] == ["with AU 12", f"what excites map {made.alive} most"]
+        and len(images_of(figure)) == 4
+    )
     with pytest.raises(FerError, match="no gallery"):
         figures.compare_rules({}, map=0)
 

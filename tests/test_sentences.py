@@ -159,6 +159,13 @@ def test_where_maps_look_is_said() -> None:
     ]
     assert "all 2 units" in facial_units.elsewhere_in_words(looks.loc[[2, 26]])
     assert "none" in facial_units.elsewhere_in_words(looks.iloc[:0])
+    said = facial_units.look_in_words(looks)
+    assert said == "90 % of its squares are centred on the mouth, and 0 % on the brows, where the unit acts"
+    assert (
+        facial_units.look_in_words(looks.loc[[2]])
+        == "90 % of its squares are centred on the brows, where the unit acts"
+    )
+    assert "not known" in facial_units.look_in_words(looks.iloc[:0])
     assert "No map" in facial_units.parts_table(looks.iloc[:0])
 
 

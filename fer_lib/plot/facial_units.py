@@ -177,6 +177,19 @@ def elsewhere_in_words(looks: pd.DataFrame) -> str:
     )
 
 
+def look_in_words(looks: pd.DataFrame) -> str:
+    """Say where the map of the first unit of `parts_looked_at` looks."""
+    if looks.empty:
+        return "where its squares lie is not known"
+    row = looks.iloc[0]
+    if row["most"] == row["own"]:
+        return f"{percent(row['share'])} of its squares are centred on the {row['own']}, where the unit acts"
+    return (
+        f"{percent(row['most share'])} of its squares are centred on the {row['most']}, and {percent(row['share'])} on the "
+        f"{row['own']}, where the unit acts"
+    )
+
+
 def dissection_table(dissected: pd.DataFrame) -> str:
     """Markdown of a dissection: a row for each choice of maps, columns `iou`, `above`, `silent`, `hits` and `chance`."""
     head = {

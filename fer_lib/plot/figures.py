@@ -321,10 +321,30 @@ def loudest_maps(galleries: Mapping[str, Gallery], *, maps: int = 3) -> Figure:
 
 
 @styled
-def squares_above_projections(gallery: Gallery, maps: Sequence[int]) -> Figure:
-    """Some maps side by side: the squares that excite them, above their projections."""
-    figure, axes = panels(2, len(maps), 10, 3.6)
-    for column, c in enumerate(maps):
-        show_picture(axes[0, column], strip(gallery.originals[c], columns=3), f"map {c}")
-        show_picture(axes[1, column], strip(gallery.projections[c], columns=3))
+def unit_beside_its_map(
+    without: np.ndarray, with_unit: np.ndarray, unit: str, gallery: Gallery, map: int
+) -> Figure:
+    """A face without and with an action unit, and a map by its squares and projections.
+
+    Parameters
+    ----------
+    without, with_unit
+        The same face, uint8 (s, s).
+    unit
+        What the unit is called.
+    gallery
+        Of the maps.
+    map
+        Number of the map.
+    """
+    figure, axes = panels(1, 4, 10, 2.9)
+    shown = (
+        without,
+        with_unit,
+        strip(gallery.originals[map], columns=3),
+        strip(gallery.projections[map], columns=3),
+    )
+    titles = ("a face", f"with {unit}", f"what excites map {map} most", "what the network used of it")
+    for ax, picture, title in zip(axes[0], shown, titles, strict=True):
+        show_picture(ax, picture, title)
     return figure
