@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from math import inf
@@ -456,7 +457,9 @@ def closest(name: str, names: Collection[str]) -> list[str]:
 
 
 def _plain(value: Any, kind: type[Any]) -> Any:
-    """Return a number of any library as Python's own, where it fits the type; anything else as it is."""
+    """Return a number of any library as Python's own, where it fits the type, and a path as text; anything else as it is."""
+    if kind is str and isinstance(value, os.PathLike):
+        return os.fsdecode(value)
     wanted = {int: numbers.Integral, float: numbers.Real}.get(kind)
     if wanted and isinstance(value, wanted) and not isinstance(value, bool):
         try:

@@ -427,3 +427,7 @@ def test_the_paths_that_papermill_can_inject_are_no_parameters():
     assert made.seed == 1
     with pytest.raises(FerError, match="PAPERMILL_OTHER"):
         from_papermill(PAPERMILL_OTHER="x")
+
+
+def test_a_path_may_be_given_as_one(tmp_path):
+    assert make_settings("smoke", faces=tmp_path).faces == str(tmp_path)

@@ -143,3 +143,11 @@ def test_every_network_is_drawn_once_in_each_panel() -> None:
         finite = drawn[np.isfinite(np.ma.filled(drawn, np.nan)).all(axis=1)]
         assert sorted(map(tuple, finite.tolist())) == sorted(map(tuple, known.tolist()))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["he", "fan_in", "no step"]
+
+
+def test_networks_of_which_nothing_was_recorded_have_no_numbers():
+    empty = pd.DataFrame()
+    assert by_movement(empty, empty, empty).empty
+    training, _, _ = networks()
+    table = by_movement(training, empty, empty)
+    assert len(table) and table[["auc", "auc_d", "selective"]].isna().all(axis=None)

@@ -161,18 +161,19 @@ def by_movement(training: pd.DataFrame, winners: pd.DataFrame, selectivity: pd.D
         chose on other people), ``auc_d`` (of that which D chose) and ``selective`` (share of the other units that move D's map less when
         they are switched on). NaN where a network has no such number.
     """
-    kept = training[training["ended"] != "diverged"]
-    units, effects = (
-        winners.groupby("run")[["auc_auc", "auc_d"]].mean(),
-        selectivity.groupby("run")["among units"].mean(),
+    # What no notebook recorded has no columns either.
+    kept = training.reindex(
+        columns=["run", "ended", "initialisation", "learning_rate", "moved_conv3", "accuracy"]
     )
-    rates = kept["learning_rate"] if "learning_rate" in kept else pd.Series(np.nan, kept.index)
+    kept = kept[kept["ended"] != "diverged"]
+    units = winners.reindex(columns=["run", "auc_auc", "auc_d"]).groupby("run").mean()
+    effects = selectivity.reindex(columns=["run", "among units"]).groupby("run")["among units"].mean()
     stepped = kept["ended"] != "untrained"
     return pd.DataFrame(
         {
             "run": kept["run"],
             "start": kept["initialisation"],
-            "rate": rates.where(stepped, 0.0),
+            "rate": kept["learning_rate"].where(stepped, 0.0),
             "moved": kept["moved_conv3"].where(stepped, 0.0),
             "accuracy": kept["accuracy"],
             "auc": kept["run"].map(units["auc_auc"]),
