@@ -75,6 +75,8 @@ def read_disfa(folder: Path, *, film_step: int = 1) -> Faces:
         paths = listed(disk, problems)
         codes = _codes(disk, paths, problems)
         pictures = _pictures(disk, paths, codes, problems)
+        for person in sorted(codes.keys() - pictures.keys()):
+            problems.add(f"{_LABELS}/{person}", f"no pictures of {person}", "not used")
         chosen = []
         for person, frames in pictures.items():
             coded = codes.get(person, {})
