@@ -62,7 +62,7 @@ def digest_of_faces(source: Path | str, memory: Path | None = None) -> str:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise FerError(
-            f"{source}: {why}; give a folder with faces (CK+, or another set that is read) or a table of user-supplied ones"
+            f"{source}: {why}; give a folder with CK+ or another data set or a table of user-supplied faces"
         ) from None
     file = None
     if memory is not None:

@@ -17,6 +17,8 @@ _LONGEST_HEADER = 2**16
 def column_names(file: Path) -> tuple[str, ...]:
     """Names of a table's columns, without blanks around them, by its first line alone; none where it cannot be read."""
     try:
+        if not file.is_file():  # reading a pipe would wait for ever
+            return ()
         with file.open("rb") as stream:
             return _names(stream.readline(_LONGEST_HEADER))
     except (OSError, ValueError):
