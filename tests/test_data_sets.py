@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -696,6 +697,21 @@ def test_reading_a_table_of_pixels_does_not_hold_the_pictures(tmp_path: Path) ->
 
 
 # nothing known -------------------------------------------------------------------------------------------------------------
+
+
+def test_two_sets_in_one_folder_are_not_chosen_from(tmp_path: Path) -> None:
+    write_jaffe(write_disfa(tmp_path))
+    for look in (read, digest_of_faces, audit):
+        with pytest.raises(FerError, match="it holds DISFA and JAFFE; put each into a folder of its own"):
+            look(tmp_path)
+
+
+def test_names_that_are_no_text_are_noted(tmp_path: Path) -> None:
+    folder = write_jaffe(tmp_path) / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    draw(folder / "KA.AN1.40.tiff", "odd")
+    faces = read(tmp_path)
+    assert len(faces) == 14 and problems(faces) == {"caf\\udce9/KA.AN1.40.tiff": "name is not UTF-8"}
 
 
 def test_a_folder_of_nothing_known_lists_what_is_read(tmp_path: Path) -> None:

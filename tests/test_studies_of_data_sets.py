@@ -69,6 +69,8 @@ def test_a_network_learns_from_people_nobody_knows(tmp_path: Path) -> None:
     assert study.maps.responses
     division = study.traditional.protocols
     assert "who is on the pictures is not known" in division["lacking"].iloc[0]
+    with pytest.raises(FerError, match=r"one_per_subject=True: .*who is on the pictures is not known"):
+        _ = study_of(source, split="leak", test_pictures=6, one_per_subject=True).network.training
     lone = study_of(source, split="leak", test_pictures=6, folds=2)
     assert 0 <= lone.network.accuracy <= 1
     with pytest.raises(Lacking, match="who is on the pictures is not known"):

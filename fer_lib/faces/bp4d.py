@@ -22,6 +22,7 @@ from fer_lib.faces.layouts import (
     NO_PLACE,
     Layout,
     Picture,
+    add_picture,
     assemble,
     is_picture,
     listed,
@@ -67,11 +68,11 @@ def read_bp4d(folder: Path, *, film_step: int = 1) -> Faces:
     with Disk(folder) as disk:
         paths = listed(disk, problems)
         films = _codes(disk, paths, problems)
-        found: dict[str, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
+        found: dict[str, dict[str, dict[int, str]]] = defaultdict(dict)
         for path in paths:
             if is_picture(path) and (match := _PICTURE.fullmatch(path)):
                 film = f"{match[2]}_{match[3]}".upper()
-                found[film][match[1]].setdefault(int(match[4]), path)
+                add_picture(found[film], match[1], int(match[4]), path, problems)
         pictures = pictures_of(found, problems)
         chosen = []
         for film, coded in films.items():

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from fer_lib.errors import FerError
 from fer_lib.faces.decoding import inspect_picture
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, expanded, is_system_file
+from fer_lib.faces.disk import IN_ARCHIVE, Disk, expanded, is_system_file, is_text
 from fer_lib.faces.labels import LANDMARKS, facs_codes
 from fer_lib.faces.labels import emotion as emotion_of
 from fer_lib.faces.labels import landmarks as landmarks_of
@@ -193,7 +193,7 @@ def index_part(reading: Reading, part: str, name: str | None) -> dict[FrameKey, 
         if is_system_file(path):
             problems.add(path, "system file", "none: it is not read")
             continue
-        if not _is_text(path):
+        if not is_text(path):
             problems.add(path, "name is not UTF-8", "not used; rename it")
             continue
         pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
@@ -216,11 +216,6 @@ def _in_place(path: str) -> bool:
     """Whether a file lies in the folders of its subject and sequence."""
     parts = PurePosixPath(path.replace(IN_ARCHIVE, "/")).parts
     return parts[-1].split("_")[:2] == list(parts[-3:-1])
-
-
-def _is_text(path: str) -> bool:
-    """Whether a path can be written down; Python keeps the bytes of names that are no UTF-8 as lone surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _fits(path: PurePosixPath, subject: str, sequence: str) -> bool:

@@ -124,7 +124,7 @@ def _codes(
 
 
 def _recognise(folder: Path) -> bool:
-    places = _expressions(folder) or _expressions(folder / _FOLDER if named(folder, _FOLDER) else folder)
+    places = _expressions(folder / _faces_in(folder))
     return any(_NAME.fullmatch(name) and is_picture(name) for place in places for name in names_in(place))
 
 

@@ -26,6 +26,7 @@ from fer_lib.faces.layouts import (
     NO_PLACE,
     Layout,
     Picture,
+    add_picture,
     assemble,
     folders_in,
     is_picture,
@@ -131,7 +132,7 @@ def _pictures(
     disk: Disk, paths: list[str], codes: Mapping[str, Mapping[int, object]], problems: Problems
 ) -> dict[str, dict[int, str]]:
     """Pictures of each person by frame, counted from 1 as the labels are."""
-    found: dict[str, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
+    found: dict[str, dict[str, dict[int, str]]] = defaultdict(dict)
     films: dict[str, dict[str, dict[int, str]]] = defaultdict(dict)
     for path in paths:
         pure = PurePosixPath(path)
@@ -142,7 +143,7 @@ def _pictures(
         if pure.suffix.lower() in FILMS:
             films[person][path] = {}
         elif is_picture(path) and (number := _NUMBER.search(_PERSON.sub("", pure.stem))):
-            found[person][str(pure.parent)].setdefault(int(number[0]), path)
+            add_picture(found[person], str(pure.parent), int(number[0]), path, problems)
     pictures = pictures_of(found, problems)
     if pictures:
         start = _first_number(disk.root, pictures, codes)

@@ -197,6 +197,11 @@ def is_system_file(path: str) -> bool:
     return pure.name.lower() in _SYSTEM_NAMES or pure.name.startswith("._") or "__MACOSX" in pure.parts
 
 
+def is_text(path: str) -> bool:
+    """Whether a path can be written down; Python keeps the bytes of names that are no UTF-8 as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
 def expanded(path: Path | str) -> Path:
     """Return a path with ``~`` and ``~user`` replaced by the home folder.
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fer_lib.errors import FerError
 from fer_lib.faces.decoding import size_on
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, is_system_file
+from fer_lib.faces.disk import Disk, is_system_file, is_text
 from fer_lib.faces.labels import LANDMARKS
 from fer_lib.faces.problems import Problems
 from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, Faces, box_of
@@ -133,10 +133,12 @@ def listed(disk: Disk, problems: Problems) -> list[str]:
     """Paths of all files below a folder, sorted, without those that an operating system leaves behind."""
     found = []
     for name in names_in(disk.root):
-        if (disk.root / name).is_dir():
-            found += [path for path in disk.files(name, problems) if not is_system_file(path)]
-        elif not is_system_file(name):
-            found.append(name)
+        paths = disk.files(name, problems) if (disk.root / name).is_dir() else [name]
+        for path in paths:
+            if not is_text(path):
+                problems.add(path, "name is not UTF-8", "not used; rename it")
+            elif not is_system_file(path):
+                found.append(path)
     return found
 
 
@@ -172,6 +174,15 @@ def by_name(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def add_picture(
+    places: dict[str, dict[int, str]], place: str, number: int, path: str, problems: Problems
+) -> None:
+    """Add a picture to those of a film that lie in one place; of two with one number the first is kept and the other noted."""
+    if number in (numbered := places.setdefault(place, {})):
+        problems.add(path, f"has the number of {numbered[number]}", "not used")
+    numbered.setdefault(number, path)
+
+
 def pictures_of(
     found: Mapping[str, Mapping[str, dict[int, str]]], problems: Problems
 ) -> dict[str, dict[int, str]]:
@@ -191,8 +202,3 @@ def pictures_of(
         for other in others:
             problems.add(other or ".", f"pictures of {film} lie in {first or '.'} too", "not used")
     return chosen
-
-
-def plain(path: str) -> PurePosixPath:
-    """A path with the member of an archive as if it lay in a folder."""
-    return PurePosixPath(path.replace(IN_ARCHIVE, "/"))

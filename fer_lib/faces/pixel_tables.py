@@ -39,6 +39,7 @@ _VOTES = {
     "NF": "",
 }
 _FER2013, _FERPLUS, _CKEXTENDED = "fer2013.csv", "fer2013new.csv", "ckextended.csv"
+_NAMED = (_FER2013, _FERPLUS, _CKEXTENDED)
 _NO_LABEL = "the picture has no label"
 
 
@@ -151,12 +152,12 @@ def _recognised(source: Path) -> str:
     if not source.is_dir():
         names = column_names(source) if source.suffix.lower() == ".csv" else ()
         return source.name if PIXELS in names or _VOTES.keys() <= set(names) else ""
-    there = [found for name in (_FER2013, _FERPLUS, _CKEXTENDED) if (found := named(source, name))]
+    there = [found for name in _NAMED if (found := named(source, name))]
     return there[0] if len(there) == 1 else ""
 
 
 def _missing(source: Path) -> str:
-    there = [found for name in (_FER2013, _FERPLUS, _CKEXTENDED) if (found := named(source, name))]
+    there = [found for name in _NAMED if (found := named(source, name))]
     return (
         f"it holds {' and '.join(there)}, each with labels of its own: give one of these files"
         if there
@@ -200,5 +201,5 @@ LAYOUTS = (
     _layout("FER+", _is_votes, {"pictures": 35_714}),
     _layout("FER2013", lambda table: table.name.lower() == _FER2013, {"pictures": 35_887}),
     _layout("ckextended", lambda table: table.name.lower() == _CKEXTENDED, {}),
-    _layout("table of pixels", lambda table: True, {}),
+    _layout("table of pixels", lambda table: not _is_votes(table) and table.name.lower() not in _NAMED, {}),
 )

@@ -73,10 +73,20 @@ def read(source: Path | str, *, film_step: int = 1, au_threshold: int = 1) -> Fa
 
 
 def layout_of(source: Path) -> Layout | None:
-    """Return the set that a folder or table is recognised as; None for CK+, a table of user-supplied faces, and whatever is none."""
+    """Return the set that a folder or table is recognised as; None for CK+, a table of user-supplied faces, and whatever is none.
+
+    Raises
+    ------
+    FerError
+        If it is more than one.
+    """
     if source.is_dir() and "pictures" in find_parts(source):
         return None
-    return next((layout for layout in LAYOUTS if layout.recognise(source)), None)
+    found = [layout for layout in LAYOUTS if layout.recognise(source)]
+    if len(found) > 1:
+        names = " and ".join(layout.name for layout in found)
+        raise FerError(f"{source}: it holds {names}; put each into a folder of its own and give one")
+    return found[0] if found else None
 
 
 def _read(source: Path, film_step: int) -> Faces:

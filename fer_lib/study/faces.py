@@ -91,6 +91,9 @@ class Faces:
             "folds": (people.nunique(), "labelled people"),
         }
         if (people == "").any():
+            if self.settings.one_per_subject:
+                why = "who is on the pictures is not known; leave it False"
+                raise FerError(f"parameter one_per_subject=True: {self.root}: {why}")
             del numbers["folds"]  # there can be none, and why is said where they are asked for
         for name, (most, what) in numbers.items():
             value = getattr(self.settings, name)
