@@ -39,7 +39,11 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 Preset = Annotated[str, typer.Option(help="Scale: smoke, book or paper.", envvar="FER_PRESET")]
 FacesOption = Annotated[
-    str, typer.Option(help="CK+ folder or table of own faces; empty: rendered faces.", envvar="FER_FACES")
+    str,
+    typer.Option(
+        help="Folder with CK+ or another set (`fer audit --help`), or table of own faces; empty: rendered faces.",
+        envvar="FER_FACES",
+    ),
 ]
 Given = Annotated[
     list[str],
@@ -257,7 +261,11 @@ def judge(
 
 @cli.command()
 def audit(folder: Folder) -> None:
-    """Compare faces with CK+'s published counts and list every problem; exit code 1 if one changes a result."""
+    """Compare faces with the published counts of their set and list every problem; exit code 1 if one changes a result.
+
+    FOLDER holds CK+, CK+48, DISFA, BP4D, RAF-DB, RAF-AU, JAFFE or KDEF, which are recognised by what lies in it, or is a table:
+    fer2013.csv, fer2013new.csv (FER+), ckextended.csv, or one of own faces. What a set cannot give is said.
+    """
     from fer_lib.faces.audit import audit as check
 
     report = check(folder, progress=True)

@@ -240,12 +240,22 @@ class Division(_Config):
 
 @dataclass(frozen=True)
 class Selection(_Config):
-    """Which frames of a sequence are looked at."""
+    """Which frames are looked at, and what counts as shown on them."""
 
     last_frames: int = _parameter(
         "frames at the end of a sequence that carry its expression (paper: all but the first)",
         3,
         bounds=Bounds(1, 1000),
+    )
+    film_step: int = _parameter(
+        "every how many-th frame is read of films whose every frame is coded (DISFA, BP4D)",
+        1,
+        bounds=Bounds(1, 100_000),
+    )
+    au_threshold: int = _parameter(
+        "weakest intensity, 1 to 5 for A to E, with which an action unit counts as present; 1: all that is coded",
+        1,
+        bounds=Bounds(1, 5),
     )
 
 
@@ -280,7 +290,10 @@ class _Run(_Config):
     """What is about the run as a whole."""
 
     preset: str = _parameter("scale of the run", "book", choices=PRESETS)
-    faces: str = _parameter("a CK+ folder or a table of own faces; empty: faces rendered by this package", "")
+    faces: str = _parameter(
+        "a folder with CK+ or another set (`fer audit --help`) or a table of own faces; empty: faces rendered by this package",
+        "",
+    )
     seed: int = _parameter(
         "seed of starting weights, order, augmentation, dropout and permutations",
         0,

@@ -47,7 +47,8 @@ def settings_from_environment() -> Settings:
     if settings.faces and not os.access(settings.faces, os.R_OK):
         why = "no permission to read it" if Path(settings.faces).exists() else "no such folder or file"
         raise FerError(
-            f"faces {settings.faces}: {why}; give a CK+ folder or a table of user-supplied faces, or leave FACES out"
+            f"faces {settings.faces}: {why}; give a folder with CK+ or another data set or a table of user-supplied faces, "
+            "or leave FACES out"
         )
     return settings
 

@@ -26,7 +26,10 @@ def pins() -> dict[str, str]:
 def requirements() -> list[Requirement]:
     return [
         Requirement(text)
-        for text in [*PROJECT["dependencies"], *EXTRAS["docs"], *EXTRAS["test"], *EXTRAS["sweep"]]
+        for text in [
+            *PROJECT["dependencies"],
+            *(text for extra in ("docs", "test", "sweep", "video") for text in EXTRAS[extra]),
+        ]
     ]
 
 

@@ -1,9 +1,10 @@
-"""What is in a set of faces, beside what CK+ publishes, and everything that is wrong with its files."""
+"""What is in a set of faces, beside what its authors publish, what it cannot give, and everything that is wrong with its files."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,18 @@ from fer_lib.faces import ckplus
 from fer_lib.faces.decoding import decode_picture, inspect_picture
 from fer_lib.faces.disk import Disk, expanded, is_system_file
 from fer_lib.faces.problems import Problems, printable
-from fer_lib.faces.reader import read
+from fer_lib.faces.reader import layout_of, read
 from fer_lib.faces.table import AU_COLUMNS, NOT_GIVEN, Faces, au_present
 
 _SHOWN = 12
 _STRANGER = "not a part of CK+"
+_CKPLUS = {
+    "subjects": facs.CKPLUS_SUBJECTS,
+    "sequences": facs.CKPLUS_SEQUENCES,
+    "labelled sequences": sum(facs.CKPLUS_EXPRESSION_COUNTS.values()),
+    **facs.CKPLUS_EXPRESSION_COUNTS,
+    **{f"AU{number}": unit.ckplus_count for number, unit in facs.AUS.items()},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +42,24 @@ class Audit:
         Folder of the faces.
     counts : pandas.DataFrame
         One row for each thing counted, named by ``count`` (subjects, sequences, pictures, labelled sequences, sequences
-        of each expression, sequences that show each AU at the peak): ``ours`` and ``published`` (Lucey et al. 2010;
-        missing where nothing is published or the set is not in CK+'s layout), nullable integers.
+        of each expression, sequences that show each AU at the peak; a picture that stands alone is a sequence): ``ours`` and
+        ``published`` (for CK+ Lucey et al. 2010; missing where nothing is known to be published), nullable integers.
     pictures : pandas.DataFrame
         Kinds of pictures: ``format``, ``mode``, ``width``, ``height`` and their ``number``.
     problems : pandas.DataFrame
         Every file that is missing, unreadable, inconsistent or unused: ``path``, ``problem``, ``consequence``.
+    name : str
+        Of the data set that was recognised; empty for CK+'s layout, which rendered faces have too, and for a table of user-supplied ones.
+    lacks : tuple of str
+        What that set cannot give.
     """
 
     root: Path
     counts: pd.DataFrame
     pictures: pd.DataFrame
     problems: pd.DataFrame
+    name: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -62,7 +76,8 @@ class Audit:
         """Return the audit as text for a terminal: counts, kinds of pictures, and problems by kind with the first of each."""
         known = bool(self.counts["published"].notna().any())
         lines = [
-            f"faces in {printable(str(self.root))}",
+            f"{self.name or 'faces'} in {printable(str(self.root))}",
+            *(f"it gives {what}" for what in self.lacks),
             "",
             _table(["", "ours", *(["published"] if known else [])], self._rows(known)),
         ]
@@ -113,42 +128,43 @@ def audit(folder: Path | str, *, progress: bool = False) -> Audit:
     source = expanded(folder)
     faces = read(source)
     problems = Problems()
-    of_ckplus = source.is_dir() or source.suffix.lower() == ".zip"
+    layout = layout_of(source)
+    of_ckplus = layout is None and (source.is_dir() or source.suffix.lower() == ".zip")
     if of_ckplus:
         _note_strangers(faces.root, problems)
     _note_broken_criteria(faces, problems)
     pictures = _decode_all(faces, problems, progress)
     found = pd.concat([faces.problems, problems.table()], ignore_index=True)
-    return Audit(faces.root, _count(faces, of_ckplus), pictures, found)
+    if layout:
+        return Audit(
+            faces.root, _count(faces, layout.published), pictures, found, layout.name, tuple(layout.lacks)
+        )
+    return Audit(faces.root, _count(faces, _CKPLUS if of_ckplus else {}), pictures, found)
 
 
-def _count(faces: Faces, of_ckplus: bool) -> pd.DataFrame:
+def _count(faces: Faces, published: Mapping[str, int]) -> pd.DataFrame:
     """Count subjects, sequences, labels and AUs, beside the published counts."""
     table = faces.table
     peaks = table[table["position"] == table["length"] - 1]
     expressions = peaks["expression"].value_counts()
-    present = (au_present(_peak_codes(table)) == 1).sum()
-    published = {
-        "subjects": facs.CKPLUS_SUBJECTS,
-        "sequences": facs.CKPLUS_SEQUENCES,
-        "labelled sequences": sum(facs.CKPLUS_EXPRESSION_COUNTS.values()),
-        **facs.CKPLUS_EXPRESSION_COUNTS,
-        **{f"AU{number}": unit.ckplus_count for number, unit in facs.AUS.items()},
-    }
+    peak_codes = au_present(_peak_codes(table))
+    present, coded = (peak_codes == 1).sum(), peak_codes.notna().any()
     ours = {
-        "subjects": table["subject"].nunique(),
+        "subjects": table["subject"][table["subject"] != ""].nunique(),
         "sequences": len(peaks),
         "pictures": len(table),
         "labelled sequences": int((peaks["expression"] != "").sum()),
         "FACS-coded sequences": int(_peak_codes(table)[list(AU_COLUMNS)].notna().any(axis=1).sum()),
         **{name: int(expressions.get(name, 0)) for name in facs.EXPRESSIONS},
-        **{f"AU{number}": int(present[number]) for number in facs.AUS},
+        **{
+            f"AU{number}": int(present[number])
+            for number in facs.AUS
+            if coded[number] or f"AU{number}" in published
+        },
     }
     if not ours["neutral"]:
         del ours["neutral"]
-    counts = pd.DataFrame(
-        {"ours": pd.Series(ours), "published": pd.Series(published if of_ckplus else {}, dtype=float)}
-    )
+    counts = pd.DataFrame({"ours": pd.Series(ours), "published": pd.Series(dict(published), dtype=float)})
     return counts.reindex(list(ours)).astype("Int64").rename_axis("count").reset_index()
 
 

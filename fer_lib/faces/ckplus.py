@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from fer_lib.errors import FerError
 from fer_lib.faces.decoding import inspect_picture
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, expanded, is_system_file
+from fer_lib.faces.disk import IN_ARCHIVE, Disk, expanded, is_system_file, is_text
 from fer_lib.faces.labels import LANDMARKS, facs_codes
 from fer_lib.faces.labels import emotion as emotion_of
 from fer_lib.faces.labels import landmarks as landmarks_of
@@ -49,6 +49,7 @@ _WITHOUT_LABEL = {
     "facs": "the sequence's action units are unknown, not absent",
     "emotion": "the sequence counts as unlabelled",
 }
+_WITHOUT_CODES = "its action units are unknown, not absent"
 _PICTURES = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "pgm", "ppm", "webp")
 _EXTENSIONS = {"pictures": _PICTURES, "landmarks": ("txt",), "facs": ("txt",), "emotion": ("txt",)}
 _NAME = re.compile(r"(S\d{3})_(\d{3})_(\d{1,15})(?:_(landmarks|facs|emotion))?\.(\w+)", re.ASCII)
@@ -66,7 +67,7 @@ _FORMATS = {
 _LISTED = 8
 
 
-class _Key(NamedTuple):
+class FrameKey(NamedTuple):
     """A frame: its sequence, such as ``S005_001``, and its number."""
 
     sequence: str
@@ -74,12 +75,12 @@ class _Key(NamedTuple):
 
 
 @dataclass
-class _Reading:
-    """State of one reading: the folder, the files of each part, the problems met so far."""
+class Reading:
+    """State of one reading: the folder, the files of each part by frame, the problems met so far."""
 
     disk: Disk
     problems: Problems = field(default_factory=Problems)
-    files: dict[str, dict[_Key, str]] = field(default_factory=dict)
+    files: dict[str, dict[FrameKey, str]] = field(default_factory=dict)
 
 
 def find_parts(folder: Path) -> dict[str, str]:
@@ -136,9 +137,9 @@ def read_ckplus(folder: Path | str, *, progress: bool = False) -> Faces:
     if "pictures" not in parts:
         raise FerError(_explain(root))
     with Disk(root) as disk:
-        reading = _Reading(disk)
+        reading = Reading(disk)
         for part in PARTS:
-            reading.files[part] = _index(reading, part, parts.get(part))
+            reading.files[part] = index_part(reading, part, parts.get(part))
         if not reading.files["pictures"]:
             raise FerError(
                 f"{root / parts['pictures']}: no picture named like S005/001/S005_001_00000011.png was found in it"
@@ -171,7 +172,7 @@ def _explain(root: Path) -> str:
     return f"{root}: not CK+; {wanted}, found {shown}"
 
 
-def _index(reading: _Reading, part: str, name: str | None) -> dict[_Key, str]:
+def index_part(reading: Reading, part: str, name: str | None) -> dict[FrameKey, str]:
     """Paths of a part's files by frame; every file that does not belong is noted."""
     problems = reading.problems
     if name is None:
@@ -186,13 +187,13 @@ def _index(reading: _Reading, part: str, name: str | None) -> dict[_Key, str]:
         reason = str(error).removeprefix(f"{reading.disk.root / name}: ")
         problems.add(name, reason, _WITHOUT[part])
         return {}
-    found: dict[_Key, str] = {}
+    found: dict[FrameKey, str] = {}
     # Of two files of one name that which lies where CK+ has it comes first.
     for path in sorted(paths, key=lambda path: (not _in_place(path), path)):
         if is_system_file(path):
             problems.add(path, "system file", "none: it is not read")
             continue
-        if not _is_text(path):
+        if not is_text(path):
             problems.add(path, "name is not UTF-8", "not used; rename it")
             continue
         pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
@@ -202,7 +203,7 @@ def _index(reading: _Reading, part: str, name: str | None) -> dict[_Key, str]:
         elif not _fits(pure, match[1], match[2]):
             problems.add(path, f"name does not fit its folder {'/'.join(pure.parts[-3:-1])}", "not used")
         else:
-            key = _Key(f"{match[1]}_{match[2]}", int(match[3]))
+            key = FrameKey(f"{match[1]}_{match[2]}", int(match[3]))
             if key in found:
                 problems.add(path, f"duplicate of {PurePosixPath(found[key]).name}", "not used")
             found.setdefault(key, path)
@@ -217,11 +218,6 @@ def _in_place(path: str) -> bool:
     return parts[-1].split("_")[:2] == list(parts[-3:-1])
 
 
-def _is_text(path: str) -> bool:
-    """Whether a path can be written down; Python keeps the bytes of names that are no UTF-8 as lone surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in path)
-
-
 def _fits(path: PurePosixPath, subject: str, sequence: str) -> bool:
     """Whether the two folders above a file contradict its name; a flat folder does not."""
     above = path.parts[-3:-1]
@@ -230,13 +226,16 @@ def _fits(path: PurePosixPath, subject: str, sequence: str) -> bool:
     )
 
 
-def _assemble(reading: _Reading, progress: bool) -> Faces:
+def _assemble(reading: Reading, progress: bool) -> Faces:
     """Build the table from the indexed files."""
     sequences: dict[str, dict[int, str]] = defaultdict(dict)
     for key in sorted(reading.files["pictures"]):
         sequences[key.sequence][key.frame] = reading.files["pictures"][key]
     expressions = _expressions(reading, sequences)
-    codes = _codes(reading, sequences)
+    codes = codes_of(reading, sequences)
+    for name in without_codes(reading, sequences):
+        folder = next(iter(sequences[name].values())).rpartition("/")[0]
+        reading.problems.add(folder, "no FACS file", _WITHOUT_CODES)
 
     rows: list[dict[str, object]] = []
     landmarks: list[np.ndarray] = []
@@ -246,7 +245,7 @@ def _assemble(reading: _Reading, progress: bool) -> Faces:
         _check_frames(reading.problems, name, pictures)
         start, last = min(1, *pictures), max(pictures)
         for frame, path in pictures.items():
-            points, box = _face(reading, _Key(name, frame), path)
+            points, box = _face(reading, FrameKey(name, frame), path)
             row: dict[str, object] = {"path": path, "subject": name[:4], "sequence": name, "frame": frame}
             row |= {"position": frame - start, "length": last - start + 1}
             row |= {"expression": expressions.get(name, "")}
@@ -281,7 +280,7 @@ def _check_frames(problems: Problems, name: str, pictures: dict[int, str]) -> No
         )
 
 
-def _face(reading: _Reading, key: _Key, path: str) -> tuple[np.ndarray, tuple[float, ...]]:
+def _face(reading: Reading, key: FrameKey, path: str) -> tuple[np.ndarray, tuple[float, ...]]:
     """Landmarks and box of a frame; the box is NaN where the frame cannot be cropped, and the reason is noted."""
     points, box = np.full((LANDMARKS, 2), np.nan), (np.nan,) * 4
     lost, problems = "the frame cannot be cropped and is left out", reading.problems
@@ -310,7 +309,7 @@ def _face(reading: _Reading, key: _Key, path: str) -> tuple[np.ndarray, tuple[fl
     return points, box
 
 
-def _expressions(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
+def _expressions(reading: Reading, sequences: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
     """Expression of each labelled sequence."""
     found: dict[str, str] = {}
     for key, file in _last_files(reading, "emotion", sequences):
@@ -321,7 +320,7 @@ def _expressions(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) 
     return found
 
 
-def _codes(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, float]]:
+def codes_of(reading: Reading, sequences: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, float]]:
     """Intensity of each known action unit that a sequence's last frame shows."""
     found: dict[str, dict[int, float]] = {}
     for key, file in _last_files(reading, "facs", sequences):
@@ -337,26 +336,26 @@ def _codes(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) -> dic
                 file, f"action unit {listed} is not one of the studied", "ignored; the others are read"
             )
         found[key.sequence] = {au: codes[au] or NOT_GIVEN for au in codes if au in AUS}
-    if reading.files["facs"]:
-        coded = {key.sequence for key in reading.files["facs"]}
-        for name in sequences:
-            if name not in coded:
-                folder = next(iter(sequences[name].values())).rpartition("/")[0]
-                reading.problems.add(folder, "no FACS file", "its action units are unknown, not absent")
     return found
 
 
+def without_codes(reading: Reading, sequences: Iterable[str]) -> list[str]:
+    """Sequences that no FACS file belongs to; none where there are no such files at all."""
+    coded = {key.sequence for key in reading.files["facs"]}
+    return [name for name in sequences if name not in coded] if coded else []
+
+
 def _last_files(
-    reading: _Reading, part: str, sequences: Mapping[str, Mapping[int, str]]
-) -> list[tuple[_Key, str]]:
+    reading: Reading, part: str, sequences: Mapping[str, Mapping[int, str]]
+) -> list[tuple[FrameKey, str]]:
     """Label file of each sequence: that of its last picture, if there is one; others are noted."""
-    of_sequence: dict[str, list[_Key]] = defaultdict(list)
+    of_sequence: dict[str, list[FrameKey]] = defaultdict(list)
     for key in sorted(reading.files[part]):
         if key.sequence in sequences:
             of_sequence[key.sequence].append(key)
     chosen = []
     for name, keys in of_sequence.items():
-        last = _Key(name, max(sequences[name]))
+        last = FrameKey(name, max(sequences[name]))
         for key in keys:
             file = reading.files[part][key]
             if key == last:
@@ -369,7 +368,7 @@ def _last_files(
     return chosen
 
 
-def _note_orphans(reading: _Reading, sequences: Mapping[str, Mapping[int, str]]) -> None:
+def _note_orphans(reading: Reading, sequences: Mapping[str, Mapping[int, str]]) -> None:
     """Note landmarks and labels that no picture belongs to."""
     for part in ("landmarks", "facs", "emotion"):
         for key, file in sorted(reading.files[part].items()):

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fer_lib.errors import FerError
-from fer_lib.faces.disk import Disk
+from fer_lib.faces.disk import Disk, container
+from fer_lib.faces.films import Film
 from fer_lib.faces.problems import one_line
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "PPM", "WEBP")
@@ -117,6 +118,24 @@ def picture_on(disk: Disk, path: str) -> np.ndarray:
         return decode_picture(disk.read(path))
     except FerError as error:
         raise FerError(f"{disk.root / path}: {error}; repair or remove this picture") from None
+
+
+def size_on(disk: Disk, path: str) -> tuple[int, int]:
+    """Return width and height of an upright picture, which is checked to be whole; of a film's frame those of the film.
+
+    Raises
+    ------
+    FerError
+        If it cannot be read; the message is the reason alone.
+    """
+    outer = container(path)
+    try:
+        if outer and not outer.lower().endswith(".zip") and isinstance(film := disk.numbered(outer), Film):
+            return film.size
+    except OSError as error:
+        raise FerError(f"unreadable ({error.strerror})") from None
+    facts = inspect_picture(disk.read(path))
+    return facts.width, facts.height
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from fer_lib import facs
 from fer_lib.config import Settings
 from fer_lib.errors import FerError
 from fer_lib.faces.ckplus import find_parts
-from fer_lib.faces.disk import IN_ARCHIVE, Disk, is_system_file
+from fer_lib.faces.disk import Disk, container, is_system_file
 from fer_lib.faces.own import named_pictures
 from fer_lib.faces.problems import Problems
+from fer_lib.faces.reader import layout_of
 
 MEMORY = "faces-seen"
 """Folder of the artifact store in which the digests of files are remembered."""
@@ -39,7 +40,7 @@ def digest_of_faces(source: Path | str, memory: Path | None = None) -> str:
     Parameters
     ----------
     source : Path or str
-        A CK+ folder, one of its zips, or a table of user-supplied faces.
+        Whatever is read there.
     memory : Path, optional
         Folder in which the digests of files are remembered from call to call; without it every file is read.
 
@@ -60,7 +61,9 @@ def digest_of_faces(source: Path | str, memory: Path | None = None) -> str:
             source.stat()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise FerError(f"{source}: {why}; give a CK+ folder or a table of user-supplied faces") from None
+        raise FerError(
+            f"{source}: {why}; give a folder with CK+ or another data set or a table of user-supplied faces"
+        ) from None
     file = None
     if memory is not None:
         file = memory / f"{hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:16]}.json"
@@ -95,14 +98,17 @@ def record_of_faces(settings: Settings, memory: Path | None = None) -> dict[str,
 
 def _files(source: Path, kind: str) -> Iterator[tuple[str, Path]]:
     """Yield every file under the name that the reader gives it; what the reader reports of folders as a name alone."""
+    root, problems = source if kind == "folder" else source.parent, Problems()
+    if layout := layout_of(source):
+        for path in layout.files(source, problems):
+            yield f"{layout.name}\0{path}", root / path
+        yield from _told(problems, root)
+        return
     if kind in (".csv", ".parquet"):
         yield "table", source
         for name in named_pictures(source):
-            archive, inside, _ = name.partition(IN_ARCHIVE)
-            yield name, source.parent / (archive if inside and archive.lower().endswith(".zip") else name)
+            yield name, root / (container(name) or name)
         return
-    root = source if kind == "folder" else source.parent
-    problems = Problems()
     with Disk(root) as disk:
         for part, name in sorted(find_parts(root).items()):
             if not (root / name).is_dir():
@@ -111,6 +117,11 @@ def _files(source: Path, kind: str) -> Iterator[tuple[str, Path]]:
             for path in disk.files(name, problems):
                 if not is_system_file(path):
                     yield f"{part}\0{path}", root / path
+    yield from _told(problems, root)
+
+
+def _told(problems: Problems, root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield what the reader will say of folders, as names alone."""
     for row in problems.table().itertuples(index=False):
         yield "\0".join(map(str, row)), root
 

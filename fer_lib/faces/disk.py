@@ -1,7 +1,8 @@
 """A user's files, read and never written: folders and zip archives as one tree.
 
-A file is named by its path relative to the folder, with ``/``; a member of an archive as ``archive.zip!/member``. Nothing is
-extracted: members are read in place, so an archive cannot reach outside itself, and members that try to are refused and reported.
+A file is named by its path relative to the folder, with ``/``; a member of an archive as ``archive.zip!/member``, a picture that is
+the third row of a table of pixels as ``table.csv!/3``, and the third frame of a film as ``film.avi!/3``. Nothing is extracted: members
+are read in place, so an archive cannot reach outside itself, and members that try to are refused and reported.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from types import TracebackType
 
 from fer_lib.checks import given_path
 from fer_lib.errors import FerError
+from fer_lib.faces.films import FILMS, Film
+from fer_lib.faces.pixel_rows import PixelRows
 from fer_lib.faces.problems import Problems, one_line
 
 IN_ARCHIVE = "!/"
@@ -23,13 +26,14 @@ LARGEST_MEMBER = 64 * 2**20
 """Bytes; a larger archive member is no picture or label of a face and may be a bomb."""
 
 _SYSTEM_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+_CONTAINERS = frozenset({".zip", ".csv"}) | FILMS
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Of an archive member, before its name: signature, length of the name, length of what follows the name."""
 _MEMBER = b"PK\3\4"
 
 
 class Disk:
-    """Read-only view of one folder and the zip archives in it; archives stay open until it is closed.
+    """Read-only view of one folder and of the archives, tables of pixels and films in it, which stay open until it is closed.
 
     Parameters
     ----------
@@ -40,6 +44,7 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._archives: dict[str, zipfile.ZipFile] = {}
+        self._numbered: dict[str, PixelRows | Film] = {}
 
     def __enter__(self) -> Disk:
         return self
@@ -47,9 +52,10 @@ class Disk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for archive in self._archives.values():
-            archive.close()
+        for opened in (*self._archives.values(), *self._numbered.values()):
+            opened.close()
         self._archives.clear()
+        self._numbered.clear()
 
     def files(self, part: str, problems: Problems) -> Iterator[str]:
         """Yield the paths of all files below a folder or in a zip archive, sorted.
@@ -66,17 +72,20 @@ class Disk:
         return iter(sorted(self._members(part, problems)))
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of a file or archive member.
+        """Return the bytes of a file or archive member; of a row of pixels or a film's frame a picture (PGM, PPM).
 
         Raises
         ------
         FerError
             If it cannot be read; the message is the reason alone, without the path.
         """
-        archive, inside, member = path.partition(IN_ARCHIVE)
+        outer = container(path)
+        member = path[len(outer) + len(IN_ARCHIVE) :]
         try:
-            if inside and archive.lower().endswith(".zip"):
-                return _member(self._archive(archive), member)
+            if outer.lower().endswith(".zip"):
+                return _member(self._archive(outer), member)
+            if outer:
+                return self.numbered(outer).read(member)
             if reason := not_a_file(self.root / path):
                 raise FerError(reason)
             return (self.root / path).read_bytes()
@@ -86,6 +95,23 @@ class Disk:
             raise FerError("no such file") from None
         except (OSError, ValueError) as error:
             raise error if isinstance(error, FerError) else FerError(f"unreadable ({error})") from None
+
+    def numbered(self, name: str) -> PixelRows | Film:
+        """Return a table of pixels or a film, opened.
+
+        Raises
+        ------
+        FerError
+            If it is none; the message is the reason alone.
+        OSError
+            If it cannot be opened.
+        """
+        if name not in self._numbered:
+            file = self.root / name
+            if reason := not_a_file(file):
+                raise FerError(reason)
+            self._numbered[name] = Film(file) if file.suffix.lower() in FILMS else PixelRows(file)
+        return self._numbered[name]
 
     def _walk(self, folder: Path, problems: Problems) -> Iterator[str]:
         def cannot_list(error: OSError) -> None:
@@ -159,10 +185,21 @@ class Disk:
         return self._archives[name]
 
 
+def container(path: str) -> str:
+    """Name of the archive, table of pixels or film that a path leads into; empty where the path is a file's own."""
+    outer, inside, _ = path.partition(IN_ARCHIVE)
+    return outer if inside and PurePosixPath(outer).suffix.lower() in _CONTAINERS else ""
+
+
 def is_system_file(path: str) -> bool:
     """Whether a path is a file that an operating system leaves behind, such as ``.DS_Store``."""
     pure = PurePosixPath(path.replace(IN_ARCHIVE, "/"))
     return pure.name.lower() in _SYSTEM_NAMES or pure.name.startswith("._") or "__MACOSX" in pure.parts
+
+
+def is_text(path: str) -> bool:
+    """Whether a path can be written down; Python keeps the bytes of names that are no UTF-8 as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def expanded(path: Path | str) -> Path:

@@ -1,7 +1,7 @@
 """The one tidy table of faces: a row for every frame, whoever drew or photographed it.
 
-CK+ folders, folders rendered in CK+'s layout and tables of user-supplied faces all become :class:`Faces`; everything downstream reads
-nothing else. A label that was not given is NaN or empty, never "absent".
+CK+ folders, folders rendered in CK+'s layout, other data sets and tables of user-supplied faces all become :class:`Faces`; everything
+downstream reads nothing else. A label that was not given is NaN or empty, never "absent".
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ class Faces:
     root : Path
         Folder that the paths in `table` are relative to.
     table : pandas.DataFrame
-        One row for each frame: ``path`` (relative, or ``archive.zip!/member``), ``subject``, ``sequence``, ``frame`` (number in the
-        file name), ``position`` (0 to length-1, 0 the neutral frame; pictures that are known to be missing leave their places free),
-        ``length`` (places of the sequence), ``expression`` (of the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``,
-        ``bottom`` (pixels of the upright picture, of the outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN
-        not coded for this frame, 0 coded and absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of the user's faces
-        also have ``stated``: the expression that the table gives for this very frame, or ``""``.
+        One row for each frame: ``path`` (relative, or ``archive.zip!/member``, see :mod:`fer_lib.faces.disk`), ``subject``
+        (``""``: not known), ``sequence``, ``frame`` (number in the file name), ``position`` (0 to length-1, 0 the neutral frame;
+        pictures that are known to be missing leave their places free), ``length`` (places of the sequence), ``expression`` (of
+        the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``, ``bottom`` (pixels of the upright picture, of the
+        outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN not coded for this frame, 0 coded and
+        absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of the user's faces also have ``stated``: the
+        expression that the table gives for this very frame, or ``""``.
         After :func:`select_frames` also ``label``, the expression of the frame itself.
     landmarks : np.ndarray
         float32 of shape (n, 68, 2): x and y in pixels of the upright picture, NaN where missing.
@@ -103,6 +104,27 @@ def box_of(points: np.ndarray, width: int, height: int) -> tuple[tuple[float, fl
         size = "x".join(f"{side:.0f}" for side in high - low)
         raise FerError(f"the landmarks leave a face of {size} pixels in a picture of {width}x{height}")
     return (float(low[0]), float(low[1]), float(high[0]), float(high[1])), outside
+
+
+def from_intensity(faces: Faces, least: int) -> Faces:
+    """Count weak action units as absent.
+
+    Parameters
+    ----------
+    faces : Faces
+        Any frames.
+    least : int
+        Weakest intensity, 1 to 5 for A to E, that counts as present; with 1 nothing changes. Units that are present without a given
+        intensity stay so.
+
+    Returns
+    -------
+    Faces
+        With 0 in the place of each lower intensity.
+    """
+    codes = faces.table[list(AU_COLUMNS)]
+    weak = (codes > 0) & (codes < least)
+    return replace(faces, table=faces.table.assign(**codes.mask(weak, 0.0))) if weak.any(axis=None) else faces
 
 
 def au_present(table: pd.DataFrame) -> pd.DataFrame:

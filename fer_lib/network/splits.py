@@ -44,7 +44,8 @@ def divide(table: pd.DataFrame, labels: np.ndarray, division: Division) -> Split
     Raises
     ------
     Lacking
-        If the pictures show fewer than two expressions or are of fewer than two people (``"validation"``: three).
+        If the pictures show fewer than two expressions, or people are to be held out and they are of fewer than two (``"validation"``:
+        three) or it is not known of whom they are.
     """
     labelled = np.flatnonzero(labels >= 0)
     shown = table["label"].iloc[labelled].unique()
@@ -202,10 +203,12 @@ def leakage(table: pd.DataFrame, split: Split) -> dict[str, float]:
     -------
     dict of str to float
         ``train`` and ``test`` (pictures), and the shares of test pictures whose ``subject``, ``sequence`` or
-        very ``picture`` is in the training set, each from 0 to 1.
+        very ``picture`` is in the training set, each from 0 to 1; of the subject NaN where it is not known.
     """
     train, test = table.iloc[split.train], table.iloc[split.test]
     shared = {name: float(test[name].isin(set(train[name])).mean()) for name in ("subject", "sequence")}
+    if (table["subject"] == "").any():
+        shared["subject"] = float("nan")
     picture = float(np.isin(split.test, split.train).mean())
     return {"train": len(train), "test": len(test), **shared, "picture": picture}
 
@@ -217,6 +220,10 @@ def _split(in_test: np.ndarray) -> Split:
 def _subjects(table: pd.DataFrame, least: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted subjects and each row's place among them."""
     subjects, subject = np.unique(table["subject"].astype(str).to_numpy(dtype=str), return_inverse=True)
+    if "" in subjects:
+        raise Lacking(
+            "who is on the pictures is not known, so no people can be held out; split='leak' divides the pictures at random"
+        )
     if len(subjects) < least:
         raise Lacking(
             f"the labelled pictures show {len(subjects)} subject(s), and a split by subject needs {least} or more"

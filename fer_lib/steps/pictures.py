@@ -25,7 +25,8 @@ def pictures(
     root : Path
         Where they lie.
     """
-    chosen = frames.select_frames(read(root), last=selection.last_frames, labelled_only=False)
+    faces = read(root, film_step=selection.film_step, au_threshold=selection.au_threshold)
+    chosen = frames.select_frames(faces, last=selection.last_frames, labelled_only=False)
     chosen = frames.with_box(chosen)
     save_crops(chosen, folder, progress=progress)
     frames.save(chosen, folder)

@@ -85,11 +85,17 @@ class Faces:
 
     def check_numbers(self) -> None:
         """Refuse what these faces are too few for; of rendered ones the settings know their number."""
-        people = self.table["subject"][self.labels >= 0].nunique()
-        for name, most, what in (
-            ("n_exemplars", len(self.table), "pictures"),
-            ("folds", people, "labelled people"),
-        ):
+        people = self.table["subject"][self.labels >= 0]
+        numbers = {
+            "n_exemplars": (len(self.table), "pictures"),
+            "folds": (people.nunique(), "labelled people"),
+        }
+        if (people == "").any():
+            if self.settings.one_per_subject:
+                why = "who is on the pictures is not known; leave it False"
+                raise FerError(f"parameter one_per_subject=True: {self.root}: {why}")
+            del numbers["folds"]  # there can be none, and why is said where they are asked for
+        for name, (most, what) in numbers.items():
             value = getattr(self.settings, name)
             if value > most:
                 raise FerError(
@@ -141,7 +147,8 @@ class Faces:
         subject = self.table["subject"]
         if self.rendered or self.settings.publish == "all":
             return np.ones(len(subject), bool)
-        return subject.isin([name.strip() for name in self.settings.publish.split(",")]).to_numpy()
+        named = {name.strip() for name in self.settings.publish.split(",")} - {""}  # "" is who is not known
+        return subject.isin(named).to_numpy()
 
     # what they show -------------------------------------------------------------------------------------------------------
 
