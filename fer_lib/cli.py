@@ -159,11 +159,11 @@ Size = Annotated[int, _number("Side of a picture in pixels", bounds_of("size"))]
 Seed = Annotated[int, _number("Chooses everything", bounds_of("faces_seed"))]
 
 
-def _numbers(aus: str) -> list[int] | None:
+def _numbers(aus: str, option: str = "--aus") -> list[int] | None:
     try:
         return [int(number) for number in aus.split(",")] if aus else None
     except ValueError:
-        raise FerError(f"--aus {brief(aus)}: numbers separated by commas expected, as 1,2,12") from None
+        raise FerError(f"{option} {brief(aus)}: numbers separated by commas expected, as 1,2,12") from None
 
 
 @cli.command()
@@ -263,6 +263,71 @@ def audit(folder: Folder) -> None:
     report = check(folder, progress=True)
     typer.echo(report.summary())
     raise typer.Exit(0 if report.sound else 1)
+
+
+@cli.command()
+def aus(
+    tables: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=_path,
+            metavar="TABLE...",
+            help="Tables that a program wrote, each of one folder, film or picture.",
+        ),
+    ],
+    pictures: Annotated[
+        Path,
+        typer.Option(
+            parser=_path,
+            metavar="FOLDER",
+            help="Where the pictures lie: those of NAME.csv in FOLDER/NAME if it is there, else in FOLDER.",
+        ),
+    ],
+    subject: Annotated[
+        list[str],
+        typer.Option(
+            help="Who is on the pictures; given once for all tables, or once for each in their order."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(parser=_path, metavar="FILE", help="The new table of faces, as csv.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="A unit is present from here on, on the program's scale. By default as the program says, or from 1 (intensities), "
+            "0.5 (probabilities) or 0 (log odds) on.",
+        ),
+    ] = None,
+    mapping: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS", help="Units of numbers without names, in their order, as 1,2,4,6 (OpenFace 3)."
+        ),
+    ] = "",
+    face: Annotated[
+        str, typer.Option(help="Which face to read, as the program numbers them, where there are several.")
+    ] = "",
+    film: Annotated[
+        bool, typer.Option("--film", help="The pictures of each table are one film from neutral to peak.")
+    ] = False,
+) -> None:
+    """Make a table of faces of what a program (OpenFace, py-feat, LibreFace, ...) wrote of their action units; see "Using this book"."""
+    units = _numbers(mapping, "--mapping")
+    from fer_lib.faces.tool_pictures import write_coded_pictures
+
+    written = write_coded_pictures(
+        tables,
+        pictures,
+        out,
+        subjects=subject,
+        film=film,
+        threshold=threshold,
+        mapping=units or (),
+        face=face,
+    )
+    for row in written.problems.itertuples():
+        typer.echo(f"{row.path}: {row.problem}: {row.consequence}", err=True)
+    typer.echo(written.summary())
 
 
 @cli.command()

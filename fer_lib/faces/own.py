@@ -8,6 +8,9 @@ Columns ``path`` (relative to the table's folder) and ``subject`` are needed. Op
   its own. A picture without a sequence stands alone and carries what its own row says;
 - ``AU1``, ``AU2``, ... (or ``AU01``): 0 absent, 1 to 5 for A to E, -1 present without intensity, empty where not coded. A column that
   holds 0 and 1 alone is read as absent and present without intensity, never as intensity A;
+- ``origin``, ``scale``, ``threshold``: who coded the action units (empty: a coder), on which scale, and from where on a unit counts as
+  present, where a program's numbers were compared with a threshold; its AU columns hold 0 and 1 then. With the scale ``intensity 0-5``
+  and no threshold a column of 0 and 1 alone holds intensities as well. A program's numbers may stand beside, as ``AU12_intensity``;
 - ``left``, ``top``, ``right``, ``bottom``: corners of the face's box; or ``x1``, ``y1`` to ``x68``, ``y68``: landmarks. Both in pixels
   of the picture as it is seen, upright, as its EXIF orientation says; 0 is the centre of the first pixel. In a table without either, a
   picture is taken to be a face already cut out.
@@ -30,10 +33,13 @@ from fer_lib.faces.disk import Disk, expanded
 from fer_lib.faces.labels import LANDMARKS, NUMBER
 from fer_lib.faces.problems import Problems, printable
 from fer_lib.faces.sheet import Sheet, read_sheet
-from fer_lib.faces.table import AU_COLUMNS, BOX, COLUMNS, NOT_GIVEN, Faces, box_of
+from fer_lib.faces.table import AU_COLUMNS, BOX, CODING, COLUMNS, NOT_GIVEN, Faces, box_of
+from fer_lib.faces.tool_formats import SCALES
 from fer_lib.facs import EXPRESSIONS
 
 _TEXT = ("path", "subject", "expression", "sequence")
+_SCALES = [scale.name for scale in SCALES.values()]
+_GRADED = SCALES["intensity"].name
 _CODES = (NOT_GIVEN, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 _LOST = "the picture cannot be cropped and is left out"
 _MISSING = frozenset({"na", "nan", "null", "none", "n/a", "#n/a", "<na>"})
@@ -82,16 +88,22 @@ def read_own(file: Path | str) -> Faces:
     alone = (table["sequence"] == "").to_numpy()
     table["frame"] = _frames(path, given, alone)
     table["sequence"] = _sequence_names(table, alone)
-    codes = _codes(path, given, sheet.rows, problems)
+    coding = _coding(path, given, sheet.rows)
+    codes = _codes(path, given, coding, problems)
+    values = _values(path, given, sheet.rows)
     points, boxes = _places(path, given, table["path"].tolist(), problems)
     table = table.assign(
         stated=table["expression"],
         **{name: boxes[:, i] for i, name in enumerate(BOX)},
         **{name: codes[:, i] for i, name in enumerate(AU_COLUMNS)},
+        **{name: coding[name] for name in CODING},
+        **values,
     )
     order = np.lexsort((table["frame"].to_numpy(), table["sequence"].to_numpy(str)))
     table = _sequences(path, table.iloc[order].reset_index(drop=True))
-    return Faces(path.parent, table[[*COLUMNS, "stated"]], points[order].astype(np.float32), problems.table())
+    return Faces(
+        path.parent, table[[*COLUMNS, "stated", *values]], points[order].astype(np.float32), problems.table()
+    )
 
 
 def named_pictures(file: Path) -> list[str]:
@@ -138,17 +150,57 @@ def _numbers(path: Path, given: dict[str, list[str]], name: str, rows: int) -> n
     return values
 
 
-def _codes(path: Path, given: dict[str, list[str]], rows: int, problems: Problems) -> np.ndarray:
+def _coding(path: Path, given: dict[str, list[str]], rows: int) -> pd.DataFrame:
+    """Who coded each row, on which scale and from which threshold on: columns `CODING`, empty and NaN where the table does not say."""
+    nothing = [""] * rows
+    table = pd.DataFrame({name: given.get(name, nothing) for name in ("origin", "scale")}, dtype=str)
+    table["threshold"] = _numbers(path, given, "threshold", rows)
+    for row, scale in enumerate(table["scale"]):
+        names = scale.split(" and ") if scale else []
+        if any(name not in _SCALES for name in names):
+            raise FerError(f"{path}: row {row + 1}: scale {scale!r} is not one of {', '.join(_SCALES)}")
+        if set(names) - {SCALES["occurrence"].name, _GRADED} and np.isnan(table["threshold"][row]):
+            raise FerError(
+                f"{path}: row {row + 1}: scale {scale!r} without a threshold; write from where on a unit counts as present"
+            )
+    return table
+
+
+def _values(path: Path, given: dict[str, list[str]], rows: int) -> dict[str, np.ndarray]:
+    """A program's own numbers of action units, by column."""
+    found = {}
+    for name in given:
+        kind = name.partition("_")[2] if name.startswith("AU") else ""
+        if kind:
+            found[name] = _numbers(path, given, name, rows)
+            low, high = SCALES[kind].low, SCALES[kind].high
+            for row in np.flatnonzero((found[name] < low) | (found[name] > high))[:1]:
+                raise FerError(
+                    f"{path}: row {row + 1}, column {name}: {found[name][row]:g} does not lie from {low:g} to {high:g}"
+                )
+    return found
+
+
+def _codes(path: Path, given: dict[str, list[str]], coding: pd.DataFrame, problems: Problems) -> np.ndarray:
     """Codes of all action units, (rows, AUs), NaN where not coded.
 
-    Other programs and data sets write -1 for "not coded", and 1 for "present": what may be meant so is asked about or noted.
+    Other programs and data sets write -1 for "not coded", and 1 for "present": what may be meant so is asked about or noted, except where
+    the table says on which scale a row is coded.
     """
-    codes = np.stack([_numbers(path, given, name, rows) for name in AU_COLUMNS], axis=1)
+    codes = np.stack([_numbers(path, given, name, len(coding)) for name in AU_COLUMNS], axis=1)
     coded = ~np.isnan(codes)
     for row, column in np.argwhere(coded & ~np.isin(codes, _CODES))[:1]:
         raise FerError(
             f"{path}: row {row + 1}, column {AU_COLUMNS[column]}: {codes[row, column]:g} is not one of -1 and 0 to 5; "
             "leave it empty where nobody coded it"
+        )
+    yes_or_no = (
+        (coding["scale"] != "") & ((coding["scale"] != _GRADED) | coding["threshold"].notna())
+    ).to_numpy()
+    for row, column in np.argwhere(coded & yes_or_no[:, None] & ~np.isin(codes, (0, 1)))[:1]:
+        raise FerError(
+            f"{path}: row {row + 1}, column {AU_COLUMNS[column]}: {codes[row, column]:g} is neither 0 nor 1, as it has to be on the scale "
+            f"{coding['scale'][row]!r}"
         )
     without = (codes == NOT_GIVEN).sum(axis=1)
     for row in np.flatnonzero((without > 0) & (without == coded.sum(axis=1)))[:1]:
@@ -156,6 +208,14 @@ def _codes(path: Path, given: dict[str, list[str]], rows: int, problems: Problem
             f"{path}: row {row + 1}: all its action units are -1, which means present without an intensity; leave them empty where "
             "nobody coded the picture; in a table without intensities write 1 for present and 0 for absent"
         )
+    unstated = (coding["scale"] == "").to_numpy()
+    codes[unstated] = _guessed(path, codes[unstated], problems)
+    codes[yes_or_no] = np.where(codes[yes_or_no] == 1, NOT_GIVEN, codes[yes_or_no])
+    return codes
+
+
+def _guessed(path: Path, codes: np.ndarray, problems: Problems) -> np.ndarray:
+    """Codes of rows that do not say their scale: columns of 0 and 1 alone are occurrences."""
     columns = [[number for number in np.unique(column[~np.isnan(column)])] for column in codes.T]
     graded = bool((codes > 1).any())
     occurrence = []
@@ -168,14 +228,15 @@ def _codes(path: Path, given: dict[str, list[str]], rows: int, problems: Problem
             )
         if values in ([0, 1], [1]):
             occurrence.append(name)
-    if occurrence:
-        places = [AU_COLUMNS.index(name) for name in occurrence]
-        codes[:, places] = np.where(codes[:, places] == 1, NOT_GIVEN, codes[:, places])
-        problems.add(
-            path.name,
-            f"{', '.join(occurrence)}: no code but 0 and 1",
-            "read as occurrence: 1 is present, intensity not given",
-        )
+    if not occurrence:
+        return codes
+    places = [AU_COLUMNS.index(name) for name in occurrence]
+    codes[:, places] = np.where(codes[:, places] == 1, NOT_GIVEN, codes[:, places])
+    problems.add(
+        path.name,
+        f"{', '.join(occurrence)}: no code but 0 and 1",
+        "read as occurrence: 1 is present, intensity not given",
+    )
     return codes
 
 
@@ -247,7 +308,7 @@ def _places(
         )
         points[row] = np.nan
     _check_units(path, given, corners, points)
-    outside = _outside(corners, points)
+    outside = outside_box(corners, points)
     if (outside > LANDMARKS / 2).mean() > 0.5:
         raise FerError(
             f"{path}: most landmarks lie outside the boxes; give the {LANDMARKS} landmarks (not a part of a mesh) and the box "
@@ -299,7 +360,7 @@ def _check_units(path: Path, given: dict[str, list[str]], corners: np.ndarray, p
         )
 
 
-def _outside(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+def outside_box(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
     """How many landmarks of each row lie outside its box, grown by a quarter as detectors leave out chin and brows; 0 without box."""
     low, high = corners[:, None, :2], corners[:, None, 2:]
     margin = (high - low) / 4
