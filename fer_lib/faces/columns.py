@@ -144,10 +144,8 @@ def _check_needed(path: Path, names: Sequence[str], place: dict[str, int]) -> No
     for word in ("path", "subject"):
         if word not in place:
             if tool := tool_name(names):
-                raise FerError(
-                    f"{path}: {tool} wrote this table; `fer aus {shlex.quote(path.name)} --pictures FOLDER --subject NAME --out faces.csv` makes a "
-                    "table of faces of it"
-                )
+                command = f"fer aus {shlex.quote(path.name)} --pictures FOLDER --subject NAME --out faces.csv"
+                raise FerError(f"{path}: {tool} wrote this table; `{command}` makes a table of faces of it")
             hint = ""
             if len(names) == 1 and re.search(r"[;\t|]", names[0]):
                 hint = "; cells are to be separated by commas"

@@ -213,7 +213,7 @@ _PYAFAR = Tool(
 )
 _FACEREADER = Tool(
     "FaceReader",
-    (_units("activation", r"Action Unit (\d+) - (?:(?!\b(?:left|right)\b).)+", _FACEREADER_UNITS),),
+    (_units("activation", r"Action Unit (\d+) - (?:(?!\b(?i:left|right)\b).)+", _FACEREADER_UNITS),),
     seconds="Video Time",
     clock=True,
     unused={

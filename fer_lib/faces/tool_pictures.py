@@ -17,7 +17,7 @@ from fer_lib.faces.columns import POINTS
 from fer_lib.faces.disk import expanded, is_system_file
 from fer_lib.faces.own import read_own
 from fer_lib.faces.problems import Problems, printable
-from fer_lib.faces.table import BOX, CODING
+from fer_lib.faces.table import BOX
 from fer_lib.faces.tool_frames import PICTURES
 from fer_lib.faces.tools import ToolTable, read_tool_table
 from fer_lib.facs import AUS
@@ -44,13 +44,13 @@ class CodedPictures:
     def summary(self) -> str:
         """Return in a line what the table holds."""
         rows = self.table
-        who = " and ".join(
-            f"{row.origin} ({row.scale}{'' if pd.isna(row.threshold) else f', present from {row.threshold:g} on'})"
-            for row in rows[list(CODING)].drop_duplicates().itertuples()
+        who = dict.fromkeys(
+            f"{origin} ({scale}{'' if np.isnan(limit) else f', present from {limit:g} on'})"
+            for origin, scale, limit in zip(rows["origin"], rows["scale"], rows["threshold"], strict=True)
         )
         units = [name for name in map(str, rows) if re.fullmatch(r"AU\d+", name)]
         coded = int(rows[units].notna().any(axis=1).sum())
-        return f"{self.path}: {len(rows)} pictures, {coded} of them coded for action units by {who}"
+        return f"{self.path}: {len(rows)} pictures, {coded} of them coded for action units by {' and '.join(who)}"
 
 
 def write_coded_pictures(
@@ -189,8 +189,8 @@ def _pictures_of(read: ToolTable, folder: Path, problems: Problems) -> tuple[np.
     ]
     if not there:
         raise FerError(f"{folder}: no pictures ({', '.join(sorted(PICTURES))})")
-    named = read.table["picture"].to_numpy(str)
-    if (named != "").any():
+    named: list[str] = read.table["picture"].tolist()
+    if any(named):
         return _by_name(read, folder, there, named, problems)
     if read.table["frame"].isna().any():
         alike = sorted(path for path in there if path.stem == read.path.stem)
@@ -203,7 +203,7 @@ def _pictures_of(read: ToolTable, folder: Path, problems: Problems) -> tuple[np.
 
 
 def _by_name(
-    read: ToolTable, folder: Path, there: list[Path], named: np.ndarray, problems: Problems
+    read: ToolTable, folder: Path, there: list[Path], named: list[str], problems: Problems
 ) -> tuple[np.ndarray, list[Path]]:
     """Join pictures that the table names."""
     if read.table["picture"].duplicated().any():

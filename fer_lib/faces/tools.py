@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,7 @@ def read_tool_table(
     path = expanded(file)
     cells, tool = read_cells(path)
     problems = Problems()
-    own, numbers, origin = _action_units(cells, tool, mapping, problems)
+    own, numbers, tool = _action_units(cells, tool, mapping, problems)
     for au, values in own.items():
         _check_range(path, f"AU{au}", "occurrence", values)
     for kind, units in numbers.items():
@@ -141,7 +141,7 @@ def read_tool_table(
         table = without_lowered(path, table, problems)
     note_frames(path, table, ~table["found"].to_numpy(), "without a face", "not coded", problems)
     table, landmarks = _in_one_size(path, table, landmarks, problems)
-    return ToolTable(path, origin, " and ".join(scales), limit, table, landmarks, tool, problems.table())
+    return ToolTable(path, tool.name, " and ".join(scales), limit, table, landmarks, tool, problems.table())
 
 
 # action units -------------------------------------------------------------------------------------------------------------
@@ -151,16 +151,16 @@ _ByUnit = dict[int, np.ndarray]
 
 def _action_units(
     cells: Cells, tool: Tool, mapping: Sequence[int], problems: Problems
-) -> tuple[_ByUnit, dict[str, _ByUnit], str]:
-    """The program's own occurrences, its numbers by kind and unit, and its name; all columns that look like units are accounted for."""
+) -> tuple[_ByUnit, dict[str, _ByUnit], Tool]:
+    """The program's own occurrences, its numbers by kind and unit, and the program; all columns that look like units are accounted for."""
     path = cells.path
     if tool is OPENFACE_3:
         problems.add(
             path.name,
-            "98 landmarks and no names of units (OpenFace 3)",
-            "landmarks not used; units as the mapping names them",
+            "the face's place is given by 98 landmarks and the program's own box",
+            "not used: they are not the 68 landmarks",
         )
-        return {}, {"similarity": _unnamed(cells, mapping)}, tool.name
+        return {}, {"similarity": _unnamed(cells, mapping)}, tool
     there = [
         (units, name, match)
         for name in cells.names
@@ -173,11 +173,8 @@ def _action_units(
             raise FerError(f"{path}: {tool.name} names its action units; leave the mapping out")
         columns = [name for units, name, _ in there if units.kind == "intensity"]
         _check_mapping(path, mapping, len(columns))
-        return (
-            {},
-            {"similarity": {au: cells.numbers(name) for au, name in zip(mapping, columns, strict=True)}},
-            OPENFACE_3.name,
-        )
+        similar = {au: cells.numbers(name) for au, name in zip(mapping, columns, strict=True)}
+        return {}, {"similarity": similar}, replace(tool, name=OPENFACE_3.name, first=None, smoothed=False)
     if foreign:
         hint = (
             "; numbers of OpenFace 3 are often named so by their place: give its mapping"
@@ -214,7 +211,7 @@ def _action_units(
             )
         into[int(match[1])] = values
     _take_out_classes(path, own, numbers, problems)
-    return own, numbers, tool.name
+    return own, numbers, tool
 
 
 def _values(cells: Cells, kind: str, name: str, letters: bool) -> tuple[str, np.ndarray]:
