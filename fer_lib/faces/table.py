@@ -66,7 +66,7 @@ class Faces:
     def __post_init__(self) -> None:
         if self.landmarks.shape != (len(self.table), LANDMARKS, 2):
             raise FerError(f"landmarks of shape {self.landmarks.shape} do not fit {len(self.table)} frames")
-        if not (set(CODING) <= set(self.table) and (self.table["origin"].fillna("") != "").all()):
+        if not set(CODING) <= set(self.table) or (_words(self.table["origin"]) == "").any():
             object.__setattr__(self, "table", _with_coding(self.table, self.root))
 
     def __len__(self) -> int:
@@ -86,12 +86,17 @@ def _with_coding(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     usual = "intensity 0-5" if (codes > 0).any() else "" if np.isnan(codes).all() else "occurrence"
     whose = "rendered" if (root / _EXACT).is_file() else "coder"
     given = table.reindex(columns=list(CODING))
-    origin, scale = given["origin"].fillna("").astype(str), given["scale"].fillna("").astype(str)
+    origin, scale = _words(given["origin"]), _words(given["scale"])
     return table.assign(
         origin=origin.mask(origin == "", whose),
         scale=scale.mask((origin == "") & (scale == ""), usual),
         threshold=given["threshold"].astype(float),
     )
+
+
+def _words(column: pd.Series) -> pd.Series:
+    """A column as text, empty where nothing stands."""
+    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def box_of(points: np.ndarray, width: int, height: int) -> tuple[tuple[float, float, float, float], int]:
