@@ -233,7 +233,7 @@ def test_a_programs_yes_is_no_intensity_beside_a_coders_letters(tmp_path):
     rows = own(tmp_path, text)
     assert rows["AU1"].tolist() == [4, -1, 1]
     assert rows["origin"].tolist() == ["coder", "py-feat", "Eve"]
-    np.testing.assert_array_equal(intensities_of(rows)[1], [4, np.nan, np.nan])
+    np.testing.assert_array_equal(intensities_of(rows)[1], [4, np.nan, 1])
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 
-from fer_lib.faces.table import AU_COLUMNS, CODING, NOT_GIVEN
+from fer_lib.errors import FerError
+from fer_lib.faces.table import AU_COLUMNS, CODING, NOT_GIVEN, Faces
 from fer_lib.faces.tool_formats import SCALES
 from fer_lib.facs import AUS
 
@@ -54,3 +57,33 @@ def intensities_of(table: pd.DataFrame) -> pd.DataFrame:
         if (name := f"AU{number}_intensity") in table:
             found[number] = found[number].fillna(table[name])
     return found
+
+
+def shared_pictures(first: Faces, second: Faces) -> tuple[Faces, Faces]:
+    """Return the faces of both codings whose pictures are the same files, row by row.
+
+    Parameters
+    ----------
+    first, second : Faces
+        Two tables of the same pictures.
+
+    Returns
+    -------
+    tuple of Faces
+        In the order of `first`.
+
+    Raises
+    ------
+    FerError
+        If they have no picture in common.
+    """
+    rows, others = (
+        {os.path.realpath(faces.root / path): row for row, path in enumerate(faces.table["path"])}
+        for faces in (first, second)
+    )
+    both = [(row, others[file]) for file, row in rows.items() if file in others]
+    if not both:
+        raise FerError(
+            f"{first.root} and {second.root}: the two codings have no picture in common; their paths have to lead to the same files"
+        )
+    return first.take([row for row, _ in both]), second.take([row for _, row in both])

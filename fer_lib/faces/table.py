@@ -80,10 +80,14 @@ class Faces:
         )
 
 
+def usual_scale(codes: np.ndarray) -> str:
+    """Return the scale of codes of which nobody says it: intensities where one is above 0; empty where nothing is coded."""
+    return "intensity 0-5" if (codes > 0).any() else "" if np.isnan(codes).all() else "occurrence"
+
+
 def _with_coding(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Fill in who coded the action units and on which scale, where a reader did not say."""
-    codes = table[list(AU_COLUMNS)].to_numpy(float)
-    usual = "intensity 0-5" if (codes > 0).any() else "" if np.isnan(codes).all() else "occurrence"
+    usual = usual_scale(table[list(AU_COLUMNS)].to_numpy(float))
     whose = "rendered" if (root / _EXACT).is_file() else "coder"
     given = table.reindex(columns=list(CODING))
     origin, scale = _words(given["origin"]), _words(given["scale"])

@@ -90,7 +90,7 @@ def write_coded_pictures(
     FerError
         If a table cannot be read, its frames do not fit the pictures, or `out` is there or cannot be written.
     """
-    place = _new_file(out)
+    place = new_table(out)
     if len(subjects) not in (1, len(files)) or not all(name.strip() for name in subjects):
         raise FerError(
             f"{len(subjects)} subjects for {len(files)} tables; give one for all tables, or one for each"
@@ -123,7 +123,8 @@ def write_coded_pictures(
     return CodedPictures(place, table, pd.concat([*problems, faces.problems], ignore_index=True))
 
 
-def _new_file(out: Path | str) -> Path:
+def new_table(out: Path | str) -> Path:
+    """Return where a new table is to be written; a FerError where it cannot be, or something is."""
     path = expanded(out)
     if path.suffix.lower() != ".csv":
         raise FerError(f"{path}: give the new table a name that ends in .csv")
@@ -225,7 +226,7 @@ def _by_name(
 
 def _by_frame(read: ToolTable, folder: Path, there: list[Path]) -> tuple[np.ndarray, list[Path]]:
     """Join frames to the pictures of a folder in their order, which has to be one."""
-    ordered = sorted(there, key=lambda path: (_natural(path.name), path.name))
+    ordered = sorted(there, key=lambda path: (natural(path.name), path.name))
     if [path.name for path in ordered] != sorted(path.name for path in there):
         raise FerError(
             f"{folder}: its pictures, such as {ordered[-1].name}, are in one order by number and in another by name, and which one "
@@ -243,8 +244,8 @@ def _by_frame(read: ToolTable, folder: Path, there: list[Path]) -> tuple[np.ndar
     return np.arange(len(place)), [ordered[index] for index in place]
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Order of a name with its numbers as numbers."""
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names by the numbers in them, as numbers."""
     return [
         (int(part), "") if part.isdecimal() and part.isascii() else (-1, part)
         for part in re.split(r"(\d+)", name)

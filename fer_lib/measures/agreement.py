@@ -7,7 +7,7 @@ of two codings a and b it is 2 cov(a, b) / (var a + var b). Intervals draw peopl
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -136,8 +136,8 @@ def _sums(values: Floats, who: np.ndarray, people: int) -> Floats:
 
 
 def _with_interval(
-    name: str, measure, sums: Floats, weights: Floats, people: int, level: float
-) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    name: str, measure: Callable[[Floats], Floats], sums: Floats, weights: Floats, people: int, level: float
+) -> dict[str, float]:
     """Return a measure of all people's sums and its interval over resampled people."""
     low, high = float("nan"), float("nan")
     if people > 1:
