@@ -80,6 +80,8 @@ def _number(help: str, bounds: Bounds, kind: type = int) -> Any:
     return typer.Option(parser=_within(bounds, kind), metavar="NUMBER", help=f"{help} ({bounds}).")
 
 
+_LINES = 40  # of problems that are shown
+
 Folder = Annotated[Path, typer.Argument(parser=_path, metavar="FOLDER")]
 Out = Annotated[Path, typer.Argument(parser=_path, metavar="OUT")]
 
@@ -163,11 +165,11 @@ Size = Annotated[int, _number("Side of a picture in pixels", bounds_of("size"))]
 Seed = Annotated[int, _number("Chooses everything", bounds_of("faces_seed"))]
 
 
-def _numbers(aus: str) -> list[int] | None:
+def _numbers(aus: str, option: str = "--aus") -> list[int] | None:
     try:
         return [int(number) for number in aus.split(",")] if aus else None
     except ValueError:
-        raise FerError(f"--aus {brief(aus)}: numbers separated by commas expected, as 1,2,12") from None
+        raise FerError(f"{option} {brief(aus)}: numbers separated by commas expected, as 1,2,12") from None
 
 
 @cli.command()
@@ -271,6 +273,156 @@ def audit(folder: Folder) -> None:
     report = check(folder, progress=True)
     typer.echo(report.summary())
     raise typer.Exit(0 if report.sound else 1)
+
+
+@cli.command()
+def aus(
+    tables: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=_path,
+            metavar="TABLE...",
+            help="Tables that a program wrote, each of one folder, film or picture.",
+        ),
+    ],
+    pictures: Annotated[
+        Path,
+        typer.Option(
+            parser=_path,
+            metavar="FOLDER",
+            help="Where the pictures lie: those of NAME.csv in FOLDER/NAME if it is there, else in FOLDER.",
+        ),
+    ],
+    subject: Annotated[
+        list[str],
+        typer.Option(
+            help="Who is on the pictures; given once for all tables, or once for each in their order."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(parser=_path, metavar="FILE", help="The new table of faces, as csv.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="A unit is present from here on, on the program's scale. By default as the program says, or from 1 (intensities), "
+            "0.5 (probabilities) or 0 (log odds) on.",
+        ),
+    ] = None,
+    mapping: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBERS", help="Units of numbers without names, in their order, as 1,2,4,6 (OpenFace 3)."
+        ),
+    ] = "",
+    face: Annotated[
+        str, typer.Option(help="Which face to read, as the program numbers them, where there are several.")
+    ] = "",
+    film: Annotated[
+        bool, typer.Option("--film", help="The pictures of each table are one film from neutral to peak.")
+    ] = False,
+) -> None:
+    """Make a table of faces of what a program (OpenFace, py-feat, LibreFace, ...) wrote of their action units; see "Using this book"."""
+    units = _numbers(mapping, "--mapping")
+    from fer_lib.faces.tool_pictures import write_coded_pictures
+
+    written = write_coded_pictures(
+        tables,
+        pictures,
+        out,
+        subjects=subject,
+        film=film,
+        threshold=threshold,
+        mapping=units or (),
+        face=face,
+    )
+    for row in written.problems.itertuples():
+        typer.echo(f"{row.path}: {row.problem}: {row.consequence}", err=True)
+    typer.echo(written.summary())
+
+
+@cli.command()
+def label(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=_path, metavar="FOLDER", help="Pictures, or a folder of pictures for each person."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="FILE", help="The empty sheet to write, as csv.")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="FILE", help="A filled sheet to check instead.")
+    ] = None,
+    aus: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="Action units to code, as 1,2,12; empty: all.")
+    ] = "",
+    film: Annotated[
+        bool, typer.Option("--film", help="The pictures of each folder are one film from neutral to peak.")
+    ] = False,
+    coder: Annotated[str, typer.Option(help="Who is going to code.")] = "",
+) -> None:
+    """Write an empty sheet to code the pictures of FOLDER on, or check a filled one; exit code 1 if something is wrong with it."""
+    from fer_lib.faces.coding_sheet import GUIDE, check_coding_sheet, write_coding_sheet
+
+    if check is not None:
+        if folder is not None or out is not None:
+            raise FerError(
+                "--check: a filled sheet is checked, and nothing is written; leave FOLDER and --out out"
+            )
+        summary, problems = check_coding_sheet(check)
+        for problem in problems[:_LINES]:
+            typer.echo(problem)
+        if len(problems) > _LINES:
+            typer.echo(f"and {len(problems) - _LINES} more")
+        if summary:
+            typer.echo(summary)
+        raise typer.Exit(1 if problems else 0)
+    if folder is None or out is None:
+        raise FerError("give FOLDER and --out FILE for an empty sheet, or --check FILE for a filled one")
+    sheet = write_coding_sheet(folder, out, aus=_numbers(aus), film=film, coder=coder)
+    typer.echo(f"{out}: {len(sheet)} pictures to code; {out.with_suffix(GUIDE)} says how")
+
+
+@cli.command(name="agreement")
+def agreement_command(
+    first: Annotated[Path, typer.Argument(parser=_path, metavar="FIRST", help="One coding: CK+ or a table.")],
+    second: Annotated[
+        Path, typer.Argument(parser=_path, metavar="SECOND", help="Another coding of the same pictures.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="FILE", help="File to write the table to, as csv.")
+    ] = None,
+) -> None:
+    """Print how two codings of the same pictures agree, unit by unit: prevalence, Cohen's kappa, ICC(3,1), 95 % over people."""
+    from fer_lib.artifacts.files import write_new
+    from fer_lib.faces.coding import codings_of, intensities_of, shared_pictures
+    from fer_lib.faces.reader import read
+    from fer_lib.faces.table import au_present
+    from fer_lib.measures.agreement import agreement
+
+    one, other = shared_pictures(read(first), read(second))
+    found = agreement(
+        au_present(one.table),
+        au_present(other.table),
+        one.table["subject"],
+        first_intensity=intensities_of(one.table),
+        second_intensity=intensities_of(other.table),
+        names=list(au_present(one.table)),
+    )
+    found = found[found["n"] > 0]
+    if found.empty:
+        raise FerError(
+            f"{first} and {second}: no action unit is coded by both in the {len(one)} pictures that they share"
+        )
+    if out is not None:
+        write_new(out, found.to_csv(index=False).encode())
+    for name, place, faces in (("first", first, one), ("second", second, other)):
+        who = [f"{row.origin} ({row.scale})" for row in codings_of(faces.table).itertuples()]
+        typer.echo(f"{name}: {' and '.join(who)}, {place}")
+    typer.echo(f"{len(one)} pictures of {one.table['subject'].nunique()} people are in both\n")
+    shown = found if found["n intensity"].any() else found.loc[:, :"kappa high"]
+    typer.echo(shown.to_string(index=False, float_format="{:.2f}".format, na_rep=""))
 
 
 @cli.command()

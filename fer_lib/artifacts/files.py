@@ -58,6 +58,33 @@ def write_aside(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    content : bytes
+        Its content.
+
+    Raises
+    ------
+    FerError
+        If something is there already.
+    """
+    try:
+        stream = path.open("xb")
+    except FileExistsError:
+        raise FerError(f"{path}: is there already, and nothing is overwritten; give another name") from None
+    try:
+        with stream:
+            stream.write(content)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def save_array(path: Path, array: np.ndarray) -> None:
     """Write an array as ``np.save`` does, with the operating system's own error where the disk is full.
 

@@ -7,6 +7,7 @@ out in silence, its labels would be missing without notice. Every other column i
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,17 @@ from pathlib import Path
 from fer_lib.errors import FerError
 from fer_lib.faces.labels import LANDMARKS
 from fer_lib.faces.problems import printable
-from fer_lib.faces.table import BOX
+from fer_lib.faces.table import BOX, CODING
+from fer_lib.faces.tool_formats import SCALES, tool_name
 from fer_lib.facs import AUS
 
-WORDS = ("path", "subject", "expression", "sequence", "frame")
+WORDS = ("path", "subject", "expression", "sequence", "frame", *CODING)
 POINTS = tuple(f"{axis}{number}" for number in range(1, LANDMARKS + 1) for axis in "xy")
 
 _AU = re.compile(r"AU(\d+)", re.ASCII)
-_LIKE_AU = re.compile(r"(?<![a-z])[flr]?(?:au|action[\W_]*units?)[\W_]*(\d+)", re.ASCII | re.IGNORECASE)
+_VALUE = re.compile(rf"AU(\d+)_({'|'.join(kind for kind in SCALES if kind != 'occurrence')})", re.ASCII)
+"""A program's own numbers, beside the column that says from them whether the unit is present."""
+LIKE_AU = re.compile(r"(?<![a-z])[flr]?(?:au|action[\W_]*units?)[\W_]*(\d+)", re.ASCII | re.IGNORECASE)
 _AUS_TOGETHER = frozenset(
     {"au", "aus", "aucodes", "aulabels", "actionunit", "actionunits", "facs", "facscodes"}
 )
@@ -68,7 +72,7 @@ class Columns:
     ----------
     place : dict of str to int
         Place of each column that is understood, under its one name: one of `WORDS`, `fer_lib.faces.table.BOX` and `POINTS`, or
-        ``AU1``, ``AU2``, ...
+        ``AU1``, ``AU2``, ..., or a program's numbers beside such a column, as ``AU1_intensity``.
     unused : list of str
         Names of the other columns, those that name an action unit first.
     """
@@ -110,6 +114,8 @@ def recognise_columns(path: Path, names: Sequence[str]) -> Columns:
         else:
             place[known] = number
     _check_needed(path, names, place)
+    for name in [name for name in place if _VALUE.fullmatch(name) and name.partition("_")[0] not in place]:
+        other.append(names[place.pop(name)])
     _check_look_alikes(path, other, place)
     for kind in (BOX, POINTS):
         there = [name for name in kind if name in place]
@@ -128,13 +134,18 @@ def _known(name: str) -> str:
     """The one name of a column that is understood, or an empty string."""
     if name in WORDS or name in BOX or name in POINTS:
         return name
-    match = _AU.fullmatch(name)
-    return f"AU{int(match[1])}" if match and int(match[1]) in AUS else ""
+    match = _AU.fullmatch(name) or _VALUE.fullmatch(name)
+    if not match or int(match[1]) not in AUS:
+        return ""
+    return f"AU{int(match[1])}" + "".join(f"_{kind}" for kind in match.groups()[1:])
 
 
 def _check_needed(path: Path, names: Sequence[str], place: dict[str, int]) -> None:
     for word in ("path", "subject"):
         if word not in place:
+            if tool := tool_name(names):
+                command = f"fer aus {shlex.quote(path.name)} --pictures FOLDER --subject NAME --out faces.csv"
+                raise FerError(f"{path}: {tool} wrote this table; `{command}` makes a table of faces of it")
             hint = ""
             if len(names) == 1 and re.search(r"[;\t|]", names[0]):
                 hint = "; cells are to be separated by commas"
@@ -186,7 +197,7 @@ def _check_look_alikes(path: Path, other: Sequence[str], place: dict[str, int]) 
 
 def _unit(name: str) -> int:
     """Number of the action unit that a name speaks of in whatever spelling; 0 where it speaks of none."""
-    if match := _LIKE_AU.search(name):
+    if match := LIKE_AU.search(name):
         return int(match[1])
     return next((number for unit, number in _AU_NAMES.items() if unit in _squeezed(name)), 0)
 

@@ -22,7 +22,11 @@ SMALLEST_FACE = 16
 """Pixels; a narrower or lower box is an error of its landmarks."""
 BOX = ("left", "top", "right", "bottom")
 AU_COLUMNS = tuple(f"AU{number}" for number in AUS)
-COLUMNS = ("path", "subject", "sequence", "frame", "position", "length", "expression", *BOX, *AU_COLUMNS)
+CODING = ("origin", "scale", "threshold")
+COLUMNS = (
+    *("path", "subject", "sequence", "frame", "position", "length", "expression"),
+    *(*BOX, *CODING, *AU_COLUMNS),
+)
 NOT_GIVEN = -1.0
 """Intensity of an AU that is present without a given intensity."""
 
@@ -43,8 +47,11 @@ class Faces:
         pictures that are known to be missing leave their places free), ``length`` (places of the sequence), ``expression`` (of
         the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``, ``bottom`` (pixels of the upright picture, of the
         outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN not coded for this frame, 0 coded and
-        absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of the user's faces also have ``stated``: the
-        expression that the table gives for this very frame, or ``""``.
+        absent, 1 to 5 intensity A to E, -1 present, intensity not given. Who coded them stands in ``origin`` (``coder``,
+        ``rendered`` or the program's name), on which scale in ``scale``, and from where on a unit counts as present in
+        ``threshold`` (NaN where the codes say so themselves); what a reader does not say is filled in by what the codes hold.
+        Tables of the user's faces also have ``stated``, the expression that the table gives for this very frame, or ``""``, and
+        may have a program's own numbers, as ``AU12_intensity``.
         After :func:`select_frames` also ``label``, the expression of the frame itself.
     landmarks : np.ndarray
         float32 of shape (n, 68, 2): x and y in pixels of the upright picture, NaN where missing.
@@ -60,6 +67,8 @@ class Faces:
     def __post_init__(self) -> None:
         if self.landmarks.shape != (len(self.table), LANDMARKS, 2):
             raise FerError(f"landmarks of shape {self.landmarks.shape} do not fit {len(self.table)} frames")
+        if not set(CODING) <= set(self.table) or (_words(self.table["origin"]) == "").any():
+            object.__setattr__(self, "table", _with_coding(self.table, self.root))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -70,6 +79,29 @@ class Faces:
         return replace(
             self, table=self.table.iloc[rows].reset_index(drop=True), landmarks=self.landmarks[rows]
         )
+
+
+def usual_scale(codes: np.ndarray) -> str:
+    """Return the scale of codes of which nobody says it: intensities where one is above 0; empty where nothing is coded."""
+    return "intensity 0-5" if (codes > 0).any() else "" if np.isnan(codes).all() else "occurrence"
+
+
+def _with_coding(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Fill in who coded the action units and on which scale, where a reader did not say."""
+    usual = usual_scale(table[list(AU_COLUMNS)].to_numpy(float))
+    whose = "rendered" if (root / _EXACT).is_file() else "coder"
+    given = table.reindex(columns=list(CODING))
+    origin, scale = _words(given["origin"]), _words(given["scale"])
+    return table.assign(
+        origin=origin.mask(origin == "", whose),
+        scale=scale.mask((origin == "") & (scale == ""), usual),
+        threshold=given["threshold"].astype(float),
+    )
+
+
+def _words(column: pd.Series) -> pd.Series:
+    """A column as text, empty where nothing stands."""
+    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def box_of(points: np.ndarray, width: int, height: int) -> tuple[tuple[float, float, float, float], int]:
