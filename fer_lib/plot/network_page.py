@@ -1,22 +1,33 @@
-"""The trained network itself in the reader's browser: a page that answers to any face, with no server and no kernel.
+"""The trained network itself in the reader's browser: any face, any unit, with no server and no kernel.
 
-`network_data` writes a network's geometry and weights for the script `network.js`, which computes maps, projections and class
-scores; `network_html` is the page around it. Convolutions travel in half precision; the hidden linear layer, which is
-most of the network, as whole numbers of one byte, and only when somebody asks for the class scores.
+`network_html` is an element of a page that holds the network; its script `network.js` computes maps, projections and class scores.
+Convolutions travel in half precision; the hidden linear layer, which is most of the network, as whole numbers of one byte, which
+are loaded when somebody asks for the class scores. `save_page` writes a page of its own that opens from any folder.
 """
 
 from __future__ import annotations
 
-import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import Step, read_stack
+from fer_lib.plot.bytes_beside import DATA_URI, as_uri, script_of
+from fer_lib.plot.pictures import data_uri
 
 _LEVELS = 127  # largest whole number of a quantised weight
 _HALF = 65504.0  # largest number of half precision
@@ -126,6 +137,143 @@ def linear_layers(model: ExpressionNet) -> bytes:
     )
 
 
-def as_uri(content: bytes) -> str:
-    """Return bytes as a ``data:`` address, which the book turns into a file beside the page."""
-    return "data:application/octet-stream;base64," + base64.b64encode(content).decode()
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face that readers can choose.
+
+    Attributes
+    ----------
+    name : str
+        What is said of it, such as the expression.
+    pixels : (h, w) uint8 array
+        The face, cut out of its picture.
+
+    Raises
+    ------
+    FerError
+        If it is no grey picture.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8 or not self.pixels.size:
+            raise FerError(
+                f"face {self.name!r} is {self.pixels.dtype} {self.pixels.shape}; expected uint8 (h, w)"
+            )
+
+
+def network_html(
+    model: ExpressionNet,
+    *,
+    resize: int,
+    expressions: Sequence[str],
+    faces: Sequence[Face] = (),
+    stored: str = "",
+    identifier: str = "network",
+) -> str:
+    """Return an element of a page in which a network runs in the reader's browser.
+
+    Parameters
+    ----------
+    model
+        The network, of grey pictures.
+    resize
+        Side in pixels that faces are resized to before the network's input is cut from them.
+    expressions
+        The classes, in the order of the network's outputs.
+    faces
+        Faces to choose from. They are in the page: give those alone that may be published.
+    stored
+        Identifier of the explorer (`fer_lib.plot.explorer`) on the same page whose stored pictures and distances are shown for a map; empty
+        for none.
+    identifier
+        The element's id, unique on the page: a letter, then letters, digits, ``-`` or ``_``.
+
+    Returns
+    -------
+    str
+        A ``<div>`` with style, data, weights and scripts inside.
+
+    Raises
+    ------
+    FerError
+        If the classes are not those of the network, or the network cannot be computed in a page.
+    """
+    classes = int(model.options["classes"])
+    if len(expressions) != classes:
+        raise FerError(f"{len(expressions)} expressions for a network of {classes} classes: name each class")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", identifier):
+        raise FerError(f"network: identifier {identifier!r}; use a letter, then letters, digits, - or _")
+    linear, at = linear_layers(model), 0
+    listed = []
+    for face in faces:
+        height, width = face.pixels.shape
+        listed.append(
+            {
+                "name": face.name,
+                "at": at,
+                "width": width,
+                "height": height,
+                "picture": data_uri(face.pixels, lossless=False),
+            }
+        )
+        at += height * width
+    data = {
+        "geometry": geometry(model, resize),
+        "expressions": list(expressions),
+        "faces": listed,
+        "stored": stored,
+        "linear": len(linear),
+        "files": {
+            "convolutions": as_uri(convolutions(model)),
+            "linear": as_uri(linear),
+            "faces": as_uri(b"".join(face.pixels.tobytes() for face in faces)),
+        },
+    }
+    # "<" never stands in the data, so that nothing in it can end the element.
+    written = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return (
+        f'<div class="fer-network" id="{identifier}" role="region" aria-label="The network in this page">\n'
+        f"<style>\n{_asset('network_page.css')}\n</style>\n{_asset('network_page.html')}\n"
+        "<noscript>The network needs JavaScript.</noscript>\n"
+        f'<script type="application/json" data-part="data">{written}</script>\n'
+        f'<script type="text/plain" data-part="core">\n{_asset("network.js")}\n</script>\n'
+        f"<script>\n{_asset('network_page.js')}\n</script>\n</div>\n"
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files("fer_lib.plot").joinpath(name).read_text(encoding="utf-8").strip()
+
+
+def save_page(folder: Path, *elements: str, title: str) -> Path:
+    """Write elements as a page of its own, ``explorer.html``, and what it loads later beside it.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if need be. Files of these names are replaced.
+    *elements
+        What `network_html` and `fer_lib.plot.explorer.explorer_html` return, in the order in which they are shown.
+    title
+        The page's heading, plain text.
+
+    Returns
+    -------
+    Path
+        The page. It opens from any folder, without a server and without a network.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def beside(found: re.Match[str]) -> str:
+        name, script = script_of(found[1])
+        write_aside(folder / name, script.encode())
+        return name
+
+    body = DATA_URI.sub(beside, "".join(elements))
+    text = Template(_asset("page.html")).substitute(title=escape(title), body=body)
+    write_aside(folder / "explorer.html", text.encode())
+    return folder / "explorer.html"
