@@ -143,6 +143,7 @@
         say([now.name + ": " + many + " maps in " + Math.max(1, Math.round(face.took)) + " ms, computed in this page.", ...notes]
           .join(" "));
         part.work.hidden = false;
+        part.wake.hidden = true;
         refresh();
         if (state.scored) await score();
       }
@@ -224,6 +225,7 @@
       start().catch(() => {});
       reframe();
       part.photo.focus({ preventScroll: true });
+      part.wake.hidden = true;
     } catch {
       say((file.name || "This") + " is no picture that your browser can read.");
     }
@@ -240,6 +242,7 @@
   }
   function reframe() {
     drawPhoto();
+    part.photo.dataset.frame = state.frame.join(" ");
     show(cut());
   }
   function drawPhoto() {
@@ -472,8 +475,8 @@
   }
 
   function drawGrid() {
-    const { side, maps } = fields[state.layer], room = part.scroll.clientWidth || 480;
-    const columns = Math.min(maps, room < 420 ? (maps > 128 ? 10 : 8) : maps > 64 ? 16 : 8), gap = 2;
+    const { side, maps } = fields[state.layer], room = part.room.clientWidth || 480;
+    const columns = Math.min(maps, room < 420 ? (maps > 128 ? 12 : 8) : maps > 64 ? 16 : 8), gap = 2;
     const sharp = Math.min(2, window.devicePixelRatio || 1), tile = Math.floor((room * sharp) / columns) - gap;
     state.columns = columns;
     const canvas = part.grid, pen = canvas.getContext("2d"), pitch = tile + gap;
@@ -677,9 +680,6 @@
     const to = state.order.indexOf(state.map) + way[0] * state.columns + way[1];
     if (to < 0 || to >= state.order.length) return;
     choose(state.layer, state.order[to], "replaceState");
-    const pitch = part.grid.clientHeight / Math.ceil(state.order.length / state.columns), y = Math.floor(to / state.columns) * pitch;
-    if (y < part.scroll.scrollTop) part.scroll.scrollTop = y;
-    else if (y + pitch > part.scroll.scrollTop + part.scroll.clientHeight) part.scroll.scrollTop = y + pitch - part.scroll.clientHeight;
   });
 
   // A unit is chosen by a click, a drag or the arrow keys, on its map or on the face.
@@ -743,10 +743,17 @@
   }
 
   new ResizeObserver(() => {
-    if (state.face && part.scroll.clientWidth !== state.room) { state.room = part.scroll.clientWidth; drawGrid(); }
+    if (state.face && part.room.clientWidth !== state.room) { state.room = part.room.clientWidth; drawGrid(); }
     if (state.photo && !part.stage.hidden) drawPhoto();
   }).observe(root);
 
+  // What the maps of the first face look like, until the network is there.
+  part.wake.hidden = !data.preview;
+  if (data.preview) {
+    part.preview.src = data.preview;
+    part.preview.alt = "Maps of " + names[names.length - 1] + " on the first face";
+    part.wake.addEventListener("click", () => part.faces.firstElementChild.click());
+  }
   orders();
   // An address with a map starts the network on the first face.
   if (follow() && data.faces.length) part.faces.firstElementChild.click();

@@ -8,6 +8,7 @@ are loaded when somebody asks for the class scores. `save_page` writes a page of
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,13 +25,21 @@ from torch import Tensor, nn
 
 from fer_lib.artifacts.files import write_aside
 from fer_lib.errors import FerError
+from fer_lib.faces.preprocess import Evaluate
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import Step, read_stack
 from fer_lib.plot.bytes_beside import DATA_URI, as_uri, script_of
-from fer_lib.plot.pictures import data_uri
+from fer_lib.plot.pictures import data_uri, strip
 
 _LEVELS = 127  # largest whole number of a quantised weight
 _HALF = 65504.0  # largest number of half precision
+_COLOURS = (
+    (16, 20, 29),
+    (38, 61, 112),
+    (79, 125, 176),
+    (196, 208, 178),
+    (255, 240, 190),
+)  # as in network_page.js
 
 
 def halved(model: ExpressionNet) -> ExpressionNet:
@@ -225,6 +234,7 @@ def network_html(
         "expressions": list(expressions),
         "faces": listed,
         "stored": stored,
+        "preview": _preview(model, resize, faces[0]) if faces else "",
         "linear": len(linear),
         "files": {
             "convolutions": as_uri(convolutions(model)),
@@ -242,6 +252,25 @@ def network_html(
         f'<script type="text/plain" data-part="core">\n{_asset("network.js")}\n</script>\n'
         f"<script>\n{_asset('network_page.js')}\n</script>\n</div>\n"
     )
+
+
+def _preview(model: ExpressionNet, resize: int, face: Face) -> str:
+    """Draw the maps of the last convolution on a face, side by side, as the page's script does; a ``data:`` address."""
+    network = halved(model)
+    picture = Evaluate(resize, int(model.options["size"]))(face.pixels)[None]
+    last = read_stack(network.features)[-2].name
+    with torch.no_grad():
+        planes = network.planes(picture, last)[0].numpy()
+    share = np.sqrt(planes / max(float(planes.max()), torch.finfo(torch.float32).tiny))
+    tiles = np.stack(
+        [
+            np.interp(share, np.linspace(0, 1, len(_COLOURS)), channel)
+            for channel in zip(*_COLOURS, strict=True)
+        ]
+    )
+    columns = math.ceil(math.sqrt(planes.shape[0]))
+    channels = [strip(tile.round().astype(np.uint8), columns=columns, fill=_COLOURS[0][0]) for tile in tiles]
+    return data_uri(np.stack(channels, axis=-1), lossless=False)
 
 
 def _asset(name: str) -> str:
