@@ -242,6 +242,21 @@ def test_maps_projections_and_scores_are_those_of_pytorch(
 
 
 @pytest.mark.browser
+def test_parts_of_a_score_are_the_score(core: Any) -> None:
+    """Each map's part is its activations times the score's gradient; with what the biases add they are the score."""
+    model = network()
+    put(core, model)
+    same, pixels = as_computed(model), face(2)
+    core.evaluate(RUN, [encoded(pixels.tobytes()), *pixels.shape[::-1]])
+    pooled = same.features(Evaluate(RESIZE, SIDE)(pixels)[None]).detach().requires_grad_()
+    for c in range(len(EXPRESSIONS)):
+        (gradient,) = torch.autograd.grad(same.classifier(pooled)[0, c], pooled)
+        true = (gradient * pooled.detach()).sum((0, 2, 3)).numpy()
+        found = floats(core.evaluate("c => text(network.parts(c))", c))
+        assert np.abs(found - true).max() < 1e-4 * np.abs(true).max()
+
+
+@pytest.mark.browser
 def test_equal_places_stay_equal(core: Any) -> None:
     """On a picture of one grey and a step, the first of equal values gets the signal, as in PyTorch."""
     model = network()
@@ -377,6 +392,15 @@ def test_faces_maps_and_units_without_a_network(browser: Any, page: Path) -> Non
         assert f"row {moved}" in reader.part("line").text_content()
         reader.part("ask").click()
         assert reader.scores() == pytest.approx(scores_of(FACES[1].pixels), abs=1e-3)
+        best = int(scores_of(FACES[1].pixels).argmax())
+        model = as_computed(network())
+        pooled = model.features(Evaluate(RESIZE, SIDE)(FACES[1].pixels)[None]).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(model.classifier(pooled)[0, best], pooled)
+        most = int((gradient * pooled).sum((0, 2, 3)).argmax())
+        reader.part("order").select_option(f"part{best}")
+        reader.tab.wait_for_selector(
+            f".fer-network [data-part=grid][aria-label*='score of {EXPRESSIONS[best]}, from map {most};']"
+        )
         first = reader.part("scores").locator("li").first.text_content()
         assert first.startswith(EXPRESSIONS[int(scores_of(FACES[1].pixels).argmax())])
         assert len(reader.files) == 4

@@ -373,16 +373,36 @@
 
     // Class scores, before the softmax, of the last run.
     scores() {
-      const { steps, biases, weights, offsets, hidden } = this.linear, { maps, side, values } = this.last;
-      const inputs = values.length, area = side * side, ordered = new Float32Array(inputs);
-      for (let i = 0; i < area; i += 1) for (let map = 0; map < maps; map += 1) ordered[map * area + i] = values[i * maps + map];
+      const { steps, biases, weights, offsets, hidden } = this.linear, ordered = this.flat(), inputs = ordered.length;
       const on = new Float32Array(steps.length);
       for (let unit = 0; unit < on.length; unit += 1) {
         let sum = 0;
         for (let i = 0, w = unit * inputs; i < inputs; i += 1, w += 1) sum += ordered[i] * hidden[w];
         on[unit] = Math.max(0, sum * steps[unit] + biases[unit]);
       }
+      this.on = on;
       return Float32Array.from(offsets, (offset, c) => on.reduce((sum, x, i) => sum + x * weights[c * on.length + i], offset));
+    }
+
+    // The last maps one after the other, as the hidden layer sees them.
+    flat() {
+      const { maps, side, values } = this.last, area = side * side, ordered = new Float32Array(values.length);
+      for (let i = 0; i < area; i += 1) for (let map = 0; map < maps; map += 1) ordered[map * area + i] = values[i * maps + map];
+      return ordered;
+    }
+
+    // What each of the last maps adds to the score of a class, after `scores`. It is exact: hidden units that are on are linear, so that
+    // these parts and what the biases add are the score.
+    parts(c) {
+      const { steps, weights, hidden } = this.linear, ordered = this.flat(), inputs = ordered.length, pull = new Float64Array(inputs);
+      this.on.forEach((value, unit) => {
+        if (!(value > 0)) return;
+        const weight = weights[c * steps.length + unit] * steps[unit];
+        for (let i = 0, w = unit * inputs; i < inputs; i += 1, w += 1) pull[i] += weight * hidden[w];
+      });
+      const area = this.last.side ** 2, parts = new Float32Array(this.last.maps);
+      for (let i = 0; i < inputs; i += 1) parts[Math.floor(i / area)] += ordered[i] * pull[i];
+      return parts;
     }
   }
 
@@ -413,6 +433,7 @@
         const start = now();
         return { scores: network.scores(), took: now() - start };
       },
+      parts: ({ expression }) => ({ parts: network.parts(expression) }),
     };
     return ({ id, task, ...what }) => {
       try {

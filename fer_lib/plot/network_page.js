@@ -140,7 +140,7 @@
         state.face = face;
         state.crop = now;
         const many = geometry.blocks.reduce((sum, block) => sum + block.maps, 0);
-        say([now.name + ": " + many + " maps in " + Math.max(1, Math.round(face.took)) + " ms, computed in this page.", ...notes]
+        say([now.name.charAt(0).toUpperCase() + now.name.slice(1) + ": " + many + " maps in " + Math.max(1, Math.round(face.took)) + " ms, computed in this page.", ...notes]
           .join(" "));
         part.work.hidden = false;
         part.wake.hidden = true;
@@ -247,9 +247,10 @@
   }
   function drawPhoto() {
     const { photo, frame } = state, canvas = part.photo, pen = canvas.getContext("2d");
-    canvas.width = photo.width;
-    canvas.height = photo.height;
-    canvas.style.aspectRatio = photo.width + " / " + photo.height;
+    const zoom = Math.max(1, 960 / photo.width);
+    canvas.width = Math.round(photo.width * zoom);
+    canvas.height = Math.round(photo.height * zoom);
+    pen.scale(zoom, zoom);
     pen.drawImage(photo, 0, 0);
     const [left, top, right, bottom] = frame, wide = right - left + 1, high = bottom - top + 1;
     const unit = photo.width / (canvas.clientWidth || 480);
@@ -407,22 +408,33 @@
     const at = (i / 255) * (COLOURS.length - 1), low = Math.min(Math.floor(at), COLOURS.length - 2);
     for (let c = 0; c < 3; c += 1) palette[3 * i + c] = COLOURS[low][c] + (at - low) * (COLOURS[low + 1][c] - COLOURS[low][c]);
   }
+  // A map, brighter where it answers more; `top` is the brightest.
+  function heat(values, side, top) {
+    const made = new ImageData(side, side), scale = top > 0 ? 1 / top : 0;
+    for (let i = 0, to = 0; i < values.length; i += 1, to += 4) {
+      const from = 3 * Math.round(255 * Math.sqrt(values[i] * scale));
+      made.data[to] = palette[from];
+      made.data[to + 1] = palette[from + 1];
+      made.data[to + 2] = palette[from + 2];
+      made.data[to + 3] = 255;
+    }
+    return canvasWith(made);
+  }
+  function canvasWith(made) {
+    const canvas = document.createElement("canvas");
+    canvas.width = made.width;
+    canvas.height = made.height;
+    canvas.getContext("2d").putImageData(made, 0, 0);
+    return canvas;
+  }
   function image(values, width, height, shade) {
     const made = new ImageData(width, height);
     values.forEach((value, i) => {
       const [r, g, b] = shade(value);
       made.data.set([r, g, b, 255], 4 * i);
     });
-    const canvas = document.createElement("canvas");
-    canvas.width = width;
-    canvas.height = height;
-    canvas.getContext("2d").putImageData(made, 0, 0);
-    return canvas;
+    return canvasWith(made);
   }
-  const warm = (top) => (value) => {
-    const i = 3 * Math.round(255 * Math.sqrt(Math.min(1, Math.max(0, top > 0 ? value / top : 0))));
-    return [palette[i], palette[i + 1], palette[i + 2]];
-  };
   const grey = (low, high) => (value) => {
     const level = high > low ? (255 * (value - low)) / (high - low) : 128;
     return [level, level, level];
@@ -468,7 +480,7 @@
 
   function drawPlane() {
     const { side } = fields[state.layer], values = plane(state.layer, state.map), [row, column] = state.unit;
-    const { pen, zoom } = paint(part.plane, image(values, side, side, warm(largest(values))));
+    const { pen, zoom } = paint(part.plane, heat(values, side, largest(values)));
     pen.lineWidth = Math.max(2, zoom / 5);
     pen.strokeStyle = "#ff8c1a";
     pen.strokeRect(column * zoom, row * zoom, zoom, zoom);
@@ -483,12 +495,12 @@
     canvas.width = columns * pitch + gap;
     canvas.height = Math.ceil(maps / columns) * pitch + gap;
     pen.fillStyle = "#2a3140";
-    pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.imageSmoothingEnabled = tile < side;
-    const shade = warm(largest(state.face.maps[state.layer]));
+    const top = largest(state.face.maps[state.layer]);
     state.order.forEach((map, i) => {
       const x = gap + (i % columns) * pitch, y = gap + Math.floor(i / columns) * pitch;
-      pen.drawImage(image(plane(state.layer, map), side, side, shade), x, y, tile, tile);
+      pen.fillRect(x - gap, y - gap, tile + 2 * gap, tile + 2 * gap);
+      pen.drawImage(heat(plane(state.layer, map), side, top), x, y, tile, tile);
     });
     const i = state.order.indexOf(state.map), x = gap + (i % columns) * pitch, y = gap + Math.floor(i / columns) * pitch;
     pen.lineWidth = 2 * gap * sharp;
@@ -552,7 +564,7 @@
   function sort() {
     const { layer } = state, maps = Array.from({ length: fields[layer].maps }, (_, map) => map), by = part.order.value;
     const view = storedOf(layer), j = view && by.startsWith("au") ? view.aus.indexOf(Number(by.slice(2))) : -1;
-    const value = by === "response" ? (map) => largest(plane(layer, map))
+    const value = by.startsWith("part") && state.parts ? (map) => state.parts[map] : by === "response" ? (map) => largest(plane(layer, map))
       : j >= 0 ? (map) => (view.dead[map] ? -Infinity : view.distances[j][map] ?? -Infinity) : (map) => -map;
     const values = maps.map(value);
     state.order = maps.sort((a, b) => (values[a] === values[b] ? a - b : values[b] - values[a]));
@@ -562,6 +574,9 @@
     const view = storedOf(state.layer), before = part.order.value;
     for (const option of [...part.order.options].slice(2)) option.remove();
     if (view && view.distances) for (const au of view.aus) part.order.append(new Option("D of " + auName(au), "au" + au));
+    if (state.scored && state.layer === names.length - 1) {
+      data.expressions.forEach((name, i) => part.order.append(new Option("part in the score of " + name, "part" + i)));
+    }
     part.order.value = before;
     if (part.order.selectedIndex < 0) part.order.value = "number";
   }
@@ -606,7 +621,8 @@
     part.address.href = address;
     part.face.setAttribute("aria-label", "The face; the square is what the unit sees. Arrow keys move the unit");
     part.plane.setAttribute("aria-label", "Map " + state.map + " of " + names[state.layer] + "; arrow keys move the unit");
-    part.grid.setAttribute("aria-label", "All maps of " + names[state.layer] + ", map " + state.map + " is chosen; arrow keys choose another");
+    part.grid.setAttribute("aria-label", "All maps of " + names[state.layer] + " by " + part.order.selectedOptions[0].text + ", from map " +
+      state.order[0] + "; map " + state.map + " is chosen, arrow keys choose another");
     drawGrid();
     drawFace();
     drawPlane();
@@ -646,7 +662,11 @@
     button.addEventListener("click", () => choose(i, loudest(i), "pushState"));
     part.layers.append(button);
   });
-  part.order.addEventListener("change", () => { sort(); draw(); });
+  part.order.addEventListener("change", () => {
+    if (part.order.value.startsWith("part")) { sortByPart(); return; }
+    sort();
+    draw();
+  });
   part.rule.addEventListener("change", project);
   part.peak.addEventListener("click", () => { state.pinned = false; state.unit = peak(state.layer, state.map); draw(); });
   part.number.addEventListener("change", () => {
@@ -668,7 +688,8 @@
   part.grid.addEventListener("click", (event) => { const map = mapAt(event); if (map !== undefined) choose(state.layer, map, "pushState"); });
   part.grid.addEventListener("pointermove", (event) => {
     const map = mapAt(event);
-    part.under.textContent = map === undefined ? resting : "Map " + map + ": at most " + largest(plane(state.layer, map)).toFixed(2) + " on this face";
+    const added = part.order.value.startsWith("part") && state.parts && map !== undefined ? ", adds " + state.parts[map].toFixed(2) + " to the score" : "";
+    part.under.textContent = map === undefined ? resting : "Map " + map + ": at most " + largest(plane(state.layer, map)).toFixed(2) + " on this face" + added;
   });
   part.grid.addEventListener("pointerleave", () => { part.under.textContent = resting; });
   const WAYS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -725,6 +746,7 @@
       await ask("linear", { bytes: await bytes(data.files.linear) });
       loaded.delete(data.files.linear);
       state.scored = true;
+      orders();
       part["ask-hint"].textContent = "";
       part.ask.parentElement.hidden = true;
       await score();
@@ -740,6 +762,12 @@
     part.scores.hidden = false;
     list(part.scores, rows.map(([name, share]) => [name, share, (100 * share).toFixed(1) + " %"]));
     root.dataset.scored = Array.from(scores).join(" ");
+    if (part.order.value.startsWith("part")) await sortByPart();
+  }
+  async function sortByPart() {
+    state.parts = (await ask("parts", { expression: Number(part.order.value.slice(4)) })).parts;
+    sort();
+    draw();
   }
 
   new ResizeObserver(() => {
