@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from fer_lib.book import beside
+from fer_lib.plot.bytes_beside import as_uri, script_of
 from fer_lib.plot.pictures import data_uri
 
 CONF = """
@@ -92,6 +93,18 @@ def test_a_second_build_keeps_what_its_pages_show_and_no_other_picture(book: Pat
     assert sorted(shown(out / "intro.html").values()) == [10, 20, 200], "a page that was not written again"
     greys = [int(np.asarray(Image.open(path).convert("L"))[0, 0]) for path in (out / "_images").iterdir()]
     assert sorted(greys) == [10, 20, 40, 50, 200], "30 was in the book once"
+
+
+def test_other_bytes_become_scripts(book: Path) -> None:
+    content = bytes(range(256)) * 40
+    data = f'{{"weights":"{as_uri(content)}"}}'
+    (book / "notebooks" / "one.md").write_text(
+        f"# A\n\n```{{raw}} html\n<script type='application/json'>{data}</script>\n```\n", encoding="utf-8"
+    )
+    out = build(book)
+    name, script = script_of(base64.b64encode(content).decode())
+    assert f'{{"weights":"../_images/{name}"}}' in (out / "notebooks" / "one.html").read_text("utf-8")
+    assert (out / "_images" / name).read_text("utf-8") == script
 
 
 def test_a_failed_build_throws_nothing_away(book: Path) -> None:

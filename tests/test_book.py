@@ -449,7 +449,7 @@ def test_every_picture_is_described(browser, name: str) -> None:
             assert all(describes(f"{later['alt']}; {label}") for label in later["labels"])
 
 
-PAGE_BYTES, BOOK_BYTES = 1_500_000, 20_000_000
+PAGE_BYTES, BOOK_BYTES, NETWORK_BYTES = 1_500_000, 20_000_000, 26_000_000
 
 
 def size(paths: set[Path]) -> int:
@@ -469,7 +469,26 @@ def test_a_page_is_light(browser, name: str) -> None:
 
 @pytest.mark.browser
 def test_the_book_is_light() -> None:
-    assert size({path for path in HTML.rglob("*") if path.is_file()}) <= BOOK_BYTES
+    """All but the network of the explorer, whose weights a reader loads who asks for them."""
+    weights = {path for path in (HTML / "_images").glob("*.js")}
+    assert len(weights) == 3, "convolutions, linear layers and faces"
+    assert size({path for path in HTML.rglob("*") if path.is_file()} - weights) <= BOOK_BYTES
+    assert size(weights) <= NETWORK_BYTES
+
+
+@pytest.mark.browser
+def test_the_network_of_the_explorer_runs_in_its_page(browser) -> None:
+    with Visit(browser, f"{HTML.as_uri()}/notebooks/explorer.html#conv3/12") as visit:
+        visit.page.wait_for_function(
+            "document.querySelector('.fer-network').dataset.projected?.startsWith('conv3 12 ')"
+        )
+        assert visit.page.locator(".fer-network [data-part=originals]").is_visible(), (
+            "stored pictures beside it"
+        )
+        assert visit.page.locator(".fer-explorer [data-part=number]").input_value() == "12"
+        visit.page.locator(".fer-network [data-part=ask]").click()
+        visit.page.wait_for_selector(".fer-network[data-scored]")
+        assert visit.errors == [] and visit.foreign == []
 
 
 @pytest.mark.browser

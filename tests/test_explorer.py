@@ -358,6 +358,16 @@ def test_keys_buttons_and_number(page: Any) -> None:
 
 
 @pytest.mark.browser
+def test_an_address_opens_a_map(page: Any) -> None:
+    page.evaluate("location.hash = '#conv1/4'")
+    page.wait_for_function("document.querySelector('#first [data-part=number]').value === '4'")
+    assert part(page, "layer").input_value() == "1"
+    assert part(page, "number", "#second").input_value() == "0", "it has no such layer"
+    page.evaluate("location.hash = '#conv1/99'")
+    assert part(page, "number").input_value() == "4"
+
+
+@pytest.mark.browser
 def test_layer_without_distances_and_faces(page: Any) -> None:
     part(page, "au").select_option("12")
     part(page, "layer").select_option("1")

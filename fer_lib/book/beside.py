@@ -1,8 +1,9 @@
-"""Files beside the pages: pictures that notebooks hold in themselves, and no more of the theme than pages use.
+"""Files beside the pages: pictures and other bytes that notebooks hold in themselves, and no more of the theme than pages use.
 
 A notebook is one file, its pictures are in it. A page that held them too would have megabytes to load before anything is
 seen. `PicturesBeside` writes them beside the page, each once, by the name of its content; what a page's script sets as a
-picture's address only when it is looked at is loaded then, from a server or from a folder.
+picture's address only when it is looked at is loaded then, from a server or from a folder. Bytes that are no picture, such
+as a network's weights, become scripts (`fer_lib.plot.bytes_beside`): nothing else may be loaded from a folder.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
+
+from fer_lib.plot import bytes_beside
 
 LOGGER = logging.getLogger(__name__)
 
@@ -56,15 +59,20 @@ class PicturesBeside(SphinxPostTransform):
         for raw in self.document.findall(nodes.raw):
             if "html" in raw.get("format", "").split():
                 text = raw.astext()
-                if "data:image/" in text:
+                if "data:image/" in text or "data:application/octet-stream" in text:
                     raw.children = []
-                    raw += nodes.Text(DATA_URI.sub(self._address, text))
+                    raw += nodes.Text(
+                        bytes_beside.DATA_URI.sub(self._script, DATA_URI.sub(self._address, text))
+                    )
 
     def _written(self, found: re.Match[str]) -> tuple[str, str]:
-        """Keep a picture for the builder to copy; its path and its name among the pages' pictures."""
         content = base64.b64decode(found[2])
+        return self._kept(f"{hashlib.sha256(content).hexdigest()[:24]}.{found[1]}", content)
+
+    def _kept(self, name: str, content: bytes) -> tuple[str, str]:
+        """Keep a file for the builder to copy; its path and its name among the pages' pictures."""
         folder = Path(self.app.doctreedir) / "images" / "beside"
-        path = folder / f"{hashlib.sha256(content).hexdigest()[:24]}.{found[1]}"
+        path = folder / name
         if not path.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -72,7 +80,13 @@ class PicturesBeside(SphinxPostTransform):
         return str(path), self.env.images[str(path)][1]
 
     def _address(self, found: re.Match[str]) -> str:
-        path, name = self._written(found)
+        return self._beside(*self._written(found))
+
+    def _script(self, found: re.Match[str]) -> str:
+        name, script = bytes_beside.script_of(found[1])
+        return self._beside(*self._kept(name, script.encode()))
+
+    def _beside(self, path: str, name: str) -> str:
         builder = self.app.builder
         builder.images[path] = name  # what stands in images enters here by itself
         page = builder.get_target_uri(self.env.docname)

@@ -279,4 +279,14 @@
     return undefined;
   });
   selectLayer();
+  // An address such as #conv3/113 opens that map.
+  function follow() {
+    const [, name, map] = /^#(\w+)\/(\d+)$/.exec(location.hash) || [], i = data.layers.findIndex((view) => view.name === name);
+    if (i < 0 || Number(map) >= data.layers[i].dead.length) return;
+    part.layer.value = String(i);
+    selectLayer();
+    move(state.order.indexOf(Number(map)));
+  }
+  window.addEventListener("hashchange", follow);
+  follow();
 })();
