@@ -19,6 +19,7 @@ from fer_lib.network.repeatable import arithmetic, precision_of
 from fer_lib.network.training import Trained, filters_in_training, load_trained
 from fer_lib.steps import networks
 from fer_lib.steps.examples import examples
+from fer_lib.steps.folds import folds
 from fer_lib.study.faces import Faces
 
 
@@ -117,7 +118,7 @@ class Network:
             raise FerError("parameter folds=0: no network is trained in folds; give at least 2")
         _ = self.faces.split  # lacking where no network can be trained
         self.faces.check_numbers()
-        found = networks.folds(
+        found = folds(
             self.store,
             self._examples(
                 Division(neutral=self.faces.division.neutral)
