@@ -171,7 +171,12 @@ def _action_units(
     _check_columns(cells, tool, columns, problems)
     own: _ByUnit = {}
     numbers: dict[str, _ByUnit] = {}
-    letters = any(word.lower() in _LETTERS for _, name, _ in columns for word in cells.words(name))
+    letters = any(
+        word.lower() in _LETTERS
+        for units, name, _ in columns
+        if units.kind == "activation"
+        for word in cells.words(name)
+    )
     for units, name, au in sorted(columns, key=lambda column: tool.units.index(column[0])):
         kind, values = _values(cells, units.kind, name, letters)
         into = own if kind == "occurrence" else numbers.setdefault(kind, {})
@@ -224,7 +229,7 @@ def _misnamed(cells: Cells, tool: Tool, columns: Sequence[_Column], mapping: Seq
 def _values(cells: Cells, kind: str, name: str, letters: bool) -> tuple[str, np.ndarray]:
     """Numbers of a column and their kind; FaceReader may write letters instead, which are FACS intensities."""
     words = cells.words(name)
-    if kind == "activation" and letters:
+    if letters:
         return "intensity", cells.to_numbers(name, [str(_LETTERS.get(word.lower(), word)) for word in words])
     return kind, cells.to_numbers(name, words)
 
