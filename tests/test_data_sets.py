@@ -75,6 +75,8 @@ def test_every_set_is_recognised_audited_and_cut_out(tmp_path: Path, name: str) 
     assert found.name == name and found.lacks == layout.lacks
     text = found.summary()
     assert text.startswith(f"{name} in ") and all(f"it gives {what}" in text for what in layout.lacks)
+    beside = found.counts.dropna().set_index("count")["published"].to_dict()
+    assert beside == dict(layout.published)
     faces = read(source)
     assert (faces.table["subject"] == "").all() == (name in WITHOUT_PEOPLE)
     assert (faces.table["expression"] == "").all() == (name in WITHOUT_EXPRESSIONS)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from conftest import PATIENCE, face_picture
 from PIL import Image
+from test_explorer import NAMES, layer, mean_face
 
 from fer_lib.errors import FerError
 from fer_lib.faces.cropping import crop
@@ -23,6 +24,7 @@ from fer_lib.faces.preprocess import Evaluate
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import receptive_field
 from fer_lib.plot.bytes_beside import DATA_URI, as_uri, script_of
+from fer_lib.plot.explorer import explorer_html
 from fer_lib.plot.network_page import (
     Face,
     convolutions,
@@ -446,6 +448,29 @@ def test_the_grid_answers_to_clicks_and_keys(browser: Any, page: Path) -> None:
         maps = halved(network()).planes(Evaluate(RESIZE, SIDE)(FACES[0].pixels)[None], "relu3")[0]
         reader.part("grid").click(position={"x": 5, "y": 5})
         reader.projected(f"conv3 {int(maps.amax((1, 2)).argmax())} ")
+
+
+@pytest.mark.browser
+def test_stored_pictures_and_distances_are_those_of_the_explorer_below(browser: Any, tmp_path: Path) -> None:
+    view = layer("conv3", 256, 12)
+    html = network_html(network(), resize=RESIZE, expressions=EXPRESSIONS, faces=FACES, stored="explorer")
+    below = explorer_html([view], mean_face(), au_names=NAMES)
+    with Reader(browser, save_page(tmp_path, html, below, title="maps"), address="#conv3/7") as reader:
+        reader.projected("conv3 7 ")
+        assert reader.part("originals").is_visible() and reader.part("projections").is_visible()
+        assert view.distances is not None
+        told = reader.part("distances").locator("li").all_text_contents()
+        assert told[0].startswith(f"AU {view.distances[7].idxmax()} (") and len(told) == len(view.distances)
+        reader.part("order").select_option("au12")
+        best = int(view.distances.loc[12].idxmax())
+        reader.tab.wait_for_selector(f".fer-network [data-part=grid][aria-label*='from map {best};']")
+        reader.part("number").fill("3")
+        reader.part("number").press("Enter")
+        reader.projected("conv3 3 ")
+        assert reader.part("originals").is_hidden(), "no picture excites this map"
+        reader.part("layers").locator("button").first.click()
+        reader.projected("conv1")
+        assert reader.part("stored").is_hidden() and reader.part("order").input_value() == "number"
 
 
 def photograph() -> np.ndarray:

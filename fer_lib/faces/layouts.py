@@ -24,7 +24,7 @@ from fer_lib.facs import AUS
 
 PICTURES = frozenset({"png", "jpg", "jpeg", "tif", "tiff", "bmp", "pgm", "ppm", "webp"})
 """Endings of pictures' names, in lower case."""
-NO_PERSON = "no person: who is on a picture is not known, so nobody can be held out, and it trains with split='leak' alone"
+NO_PERSON = "no person: who is on a picture is not known, so nobody can be held out (split='leak' divides the pictures at random)"
 NO_EXPRESSION = (
     "no expression: nothing can be trained on it; a network trained on other faces can be probed on it"
 )
@@ -33,6 +33,11 @@ NO_PLACE = "no place of the face: whole pictures are used, so give faces that ar
 
 _LOST = "the picture cannot be cropped and is left out"
 _PLACE = {au: place for place, au in enumerate(AUS)}
+
+
+def _not_nearly(folder: Path) -> str:
+    """Say of no folder that it is nearly this set."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Layout:
     files: Callable[[Path, Problems], Iterator[str]]
     published: Mapping[str, int]
     lacks: tuple[str, ...]
-    missing: Callable[[Path], str] = lambda folder: ""
+    missing: Callable[[Path], str] = _not_nearly
     films: bool = False
 
 

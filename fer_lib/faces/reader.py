@@ -34,7 +34,8 @@ def read(source: Path | str, *, film_step: int = 1, au_threshold: int = 1) -> Fa
     ----------
     source : Path or str
         A folder with CK+ (unpacked or as the original zips), one of those zips, a folder with another of the sets that
-        :data:`LAYOUTS` lists, a table of pixels such as ``fer2013.csv``, or a ``.csv`` or ``.parquet`` table of user-supplied faces.
+        :data:`fer_lib.faces.reader.LAYOUTS` lists, a table of pixels such as ``fer2013.csv``, or a ``.csv`` or ``.parquet`` table
+        of user-supplied faces.
     film_step : int
         Every how many-th frame is read of films whose every frame is coded (DISFA, BP4D).
     au_threshold : int

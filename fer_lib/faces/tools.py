@@ -29,6 +29,7 @@ from fer_lib.faces.tool_formats import (
     SCALES,
     UNNAMED,
     Tool,
+    Units,
     mesh_points,
 )
 from fer_lib.faces.tool_frames import (
@@ -43,6 +44,7 @@ from fer_lib.faces.tool_text import NO_NUMBER, Cells, read_cells
 _SHOWN = 8
 _LETTERS = {"notactive": 0, "not active": 0, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
 _EIGHT = 8
+_OPENFACE_3_AS_2 = replace(OPENFACE_2, name=OPENFACE_3.name, first=None, smoothed=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,77 +149,87 @@ def read_tool_table(
 # action units -------------------------------------------------------------------------------------------------------------
 
 _ByUnit = dict[int, np.ndarray]
+_Column = tuple[Units, str, int]  # what it is one of, its name, its unit
 
 
 def _action_units(
     cells: Cells, tool: Tool, mapping: Sequence[int], problems: Problems
 ) -> tuple[_ByUnit, dict[str, _ByUnit], Tool]:
-    """The program's own occurrences, its numbers by kind and unit, and the program; all columns that look like units are accounted for."""
-    path = cells.path
+    """The program's own occurrences, its numbers by kind and unit, and the program."""
     if tool is OPENFACE_3:
-        problems.add(
-            path.name,
-            "the face's place is given by 98 landmarks and the program's own box",
-            "not used: they are not the 68 landmarks",
-        )
+        where = "the face's place is given by 98 landmarks and the program's own box"
+        problems.add(cells.path.name, where, "not used: they are not the 68 landmarks")
         return {}, {"similarity": _unnamed(cells, mapping)}, tool
-    there = [
-        (units, name, match)
+    columns = [
+        (units, name, int(match[1]))
         for name in cells.names
         for units in tool.units
         if (match := units.pattern.fullmatch(name))
     ]
-    foreign = [name for units, name, match in there if int(match[1]) not in units.known]
     if mapping:
-        if not (foreign and tool is OPENFACE_2):
-            raise FerError(f"{path}: {tool.name} names its action units; leave the mapping out")
-        columns = [name for units, name, _ in there if units.kind == "intensity"]
-        _check_mapping(path, mapping, len(columns))
-        similar = {au: cells.numbers(name) for au, name in zip(mapping, columns, strict=True)}
-        return {}, {"similarity": similar}, replace(tool, name=OPENFACE_3.name, first=None, smoothed=False)
-    if foreign:
-        hint = (
-            "; numbers of OpenFace 3 are often named so by their place: give its mapping"
-            if tool.smoothed
-            else ""
+        return {}, {"similarity": _misnamed(cells, tool, columns, mapping)}, _OPENFACE_3_AS_2
+    _check_columns(cells, tool, columns, problems)
+    own: _ByUnit = {}
+    numbers: dict[str, _ByUnit] = {}
+    letters = any(
+        word.lower() in _LETTERS
+        for units, name, _ in columns
+        if units.kind == "activation"
+        for word in cells.words(name)
+    )
+    for units, name, au in sorted(columns, key=lambda column: tool.units.index(column[0])):
+        kind, values = _values(cells, units.kind, name, letters)
+        into = own if kind == "occurrence" else numbers.setdefault(kind, {})
+        if au in into:
+            raise FerError(f"{cells.path}: two columns are AU{au}, one of them {name!r}; keep one of them")
+        into[au] = values
+    _take_out_classes(cells.path, own, numbers, problems)
+    return own, numbers, tool
+
+
+def _check_columns(cells: Cells, tool: Tool, columns: Sequence[_Column], problems: Problems) -> None:
+    """Account for every column that looks like an action unit: read, known and not used, or refused."""
+    path = cells.path
+    if foreign := _foreign(columns):
+        hint = "; numbers of OpenFace 3 are often named so by their place: give its mapping"
+        raise FerError(
+            f"{path}: {_listed(foreign)} cannot be of {tool.name}, which has no such unit{hint if tool is OPENFACE_2 else ''}"
         )
-        raise FerError(f"{path}: {_listed(foreign)} cannot be of {tool.name}, which has no such unit{hint}")
     if tool.needed and not any(name in cells for name in tool.needed):
         raise FerError(
             f"{path}: no column {' or '.join(map(repr, tool.needed))}, without which frames that {tool.name} lost look like absent units; "
             "keep it in the table"
         )
-    read = {name for _, name, _ in there}
+    known = {*LIBREFACE_FOLDED, *(name for _, name, _ in columns)}
     for reason, pattern in tool.unused.items():
-        if left := [name for name in cells.names if pattern.fullmatch(name) and name not in read]:
+        if left := [name for name in cells.names if pattern.fullmatch(name) and name not in known]:
             problems.add(path.name, _listed(left), f"not used: {reason}")
-            read.update(left)
-    if other := [
-        name for name in cells.names if LIKE_AU.search(name) and name not in {*read, *LIBREFACE_FOLDED}
-    ]:
+            known.update(left)
+    if other := [name for name in cells.names if LIKE_AU.search(name) and name not in known]:
         raise FerError(
             f"{path}: {_listed(other)} looks like an action unit and is not understood ({tool.name}); remove it, or name it as the "
             "program does"
         )
-    own: _ByUnit = {}
-    numbers: dict[str, _ByUnit] = {}
-    letters = any(word.lower() in _LETTERS for _, name, _ in there for word in cells.words(name))
-    for units, name, match in sorted(there, key=lambda column: tool.units.index(column[0])):
-        kind, values = _values(cells, units.kind, name, letters)
-        into = own if kind == "occurrence" else numbers.setdefault(kind, {})
-        if int(match[1]) in into:
-            raise FerError(
-                f"{path}: two columns are AU{int(match[1])}, one of them {name!r}; keep one of them"
-            )
-        into[int(match[1])] = values
-    _take_out_classes(path, own, numbers, problems)
-    return own, numbers, tool
+
+
+def _foreign(columns: Sequence[_Column]) -> list[str]:
+    """Columns of units that their program does not have."""
+    return [name for units, name, au in columns if au not in units.known]
+
+
+def _misnamed(cells: Cells, tool: Tool, columns: Sequence[_Column], mapping: Sequence[int]) -> _ByUnit:
+    """OpenFace 3's numbers where somebody named them by their place, as if they were OpenFace 2's intensities."""
+    if tool is not OPENFACE_2 or not _foreign(columns):
+        raise FerError(f"{cells.path}: {tool.name} names its action units; leave the mapping out")
+    names = [name for units, name, _ in columns if units.kind == "intensity"]
+    _check_mapping(cells.path, mapping, len(names))
+    return {au: cells.numbers(name) for au, name in zip(mapping, names, strict=True)}
 
 
 def _values(cells: Cells, kind: str, name: str, letters: bool) -> tuple[str, np.ndarray]:
     """Numbers of a column and their kind; FaceReader may write letters instead, which are FACS intensities."""
     words = cells.words(name)
-    if kind == "activation" and letters:
+    if letters:
         return "intensity", cells.to_numbers(name, [str(_LETTERS.get(word.lower(), word)) for word in words])
     return kind, cells.to_numbers(name, words)
 

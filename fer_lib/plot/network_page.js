@@ -7,9 +7,8 @@
   for (const element of root.querySelectorAll("[data-part]")) part[element.dataset.part] = element;
   const data = JSON.parse(part.data.textContent), { geometry } = data;
   const names = geometry.blocks.map((block) => block.name);
-  // The stored pictures and distances are those of the explorer below, if there is one.
-  const found = data.stored && document.getElementById(data.stored);
-  const stored = found ? JSON.parse(found.querySelector('[data-part="data"]').textContent) : { layers: [], names: {} };
+  // The stored pictures and distances are those of the explorer on this page, if there is one; it may come later.
+  let stored = { layers: [], names: {} };
   const storedOf = (i) => stored.layers.find((view) => view.name === names[i]);
 
   // What a unit of each layer sees: it begins at offset + stride * its place and is `size` wide.
@@ -107,7 +106,7 @@
     })();
     ready.catch((error) => {
       ready = null;
-      say("The network cannot run here: " + error.message + "." + (found ? " Its stored pictures are below." : ""));
+      say("The network cannot run here: " + error.message + "." + (stored.layers.length ? " Its stored pictures are on this page." : ""));
     });
     return ready;
   }
@@ -782,7 +781,16 @@
     part.preview.alt = "Maps of " + names[names.length - 1] + " on the first face";
     part.wake.addEventListener("click", () => part.faces.firstElementChild.click());
   }
-  orders();
-  // An address with a map starts the network on the first face.
-  if (follow() && data.faces.length) part.faces.firstElementChild.click();
+  function begin() {
+    const found = data.stored && document.getElementById(data.stored);
+    if (found) stored = JSON.parse(found.querySelector('[data-part="data"]').textContent);
+    // On a phone the face stays in sight, below what the book keeps on top.
+    const header = document.querySelector(".bd-header-article");
+    if (header) root.style.setProperty("--fer-top", header.offsetHeight + "px");
+    orders();
+    // An address with a map starts the network on the first face.
+    if (follow() && data.faces.length) part.faces.firstElementChild.click();
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
 })();
