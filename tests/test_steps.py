@@ -85,7 +85,9 @@ def test_no_reader_of_faces_shapes_a_training():
     """Hours of training outlive a change of a reader or of the table that leaves people, classes and pixels as they were."""
     found = source_digests([STEPS["fer_lib.steps.networks.training"].module], PACKAGE)
     assert [n for n in found if n.startswith("faces.")] == ["faces.crops", "faces.preprocess"]
-    assert not {"network.splits", "steps.stored", "facs", "checks"} & set(found), "who is on which side the examples say"
+    assert not {"network.splits", "steps.stored", "facs", "checks"} & set(found), (
+        "who is on which side the examples say"
+    )
 
 
 RENDERING = {f"fer_lib.steps.{name}" for name in ("built_in", "interventions", "measures", "rendered")}

@@ -8,13 +8,11 @@ are loaded when they are looked at (`fer_lib.book.beside`).
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from string import Template
 from typing import Any
 
@@ -24,6 +22,7 @@ from IPython.display import HTML
 from numpy.typing import ArrayLike, NDArray
 
 from fer_lib.errors import FerError
+from fer_lib.plot.fragment import asset, fragment, json_numbers
 from fer_lib.plot.pictures import HIDDEN, Gallery, data_uri, grey
 
 _MAPS_PER_SHEET = 32  # few enough that a page loads little before it is used
@@ -151,7 +150,7 @@ def slider(
     height, width = pictures[0].shape
     zoom = max(1, _WIDTH // width)
     uris = [data_uri(picture, lossless=min(height, width) < _LOSSLESS_BELOW) for picture in pictures]
-    body = Template(_asset("slider.html")).substitute(
+    body = Template(asset("slider.html")).substitute(
         picture=uris[0],
         alt=escape(alt),
         label=escape(labels[0]),
@@ -162,7 +161,7 @@ def slider(
         pixels=' class="fer-pixels"' if zoom > 1 else "",
     )
     data = {"pictures": uris, "labels": list(labels), "alt": alt}
-    return HTML(_fragment("slider", body, data, name=alt))
+    return HTML(fragment("slider", body, data, name=alt))
 
 
 def explorer_html(
@@ -211,26 +210,7 @@ def explorer_html(
     }
     name = "Explorer of the network's feature maps; left and right arrow keys change the map"
     attributes = f' id="{identifier}" tabindex="0"'
-    return _fragment("explorer", _asset("explorer.html"), data, name=name, attributes=attributes)
-
-
-def _fragment(kind: str, body: str, data: dict[str, Any], *, name: str, attributes: str = "") -> str:
-    """Return one element of a page with its style, data and script; its name is for readers who cannot see it."""
-    # "<" never stands in the data, so that nothing in it can end the element.
-    written = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return Template(_asset("fragment.html")).substitute(
-        kind=kind,
-        attributes=attributes,
-        name=escape(name),
-        style=_asset(f"{kind}.css"),
-        body=body,
-        data=written,
-        script=_asset(f"{kind}.js"),
-    )
-
-
-def _asset(name: str) -> str:
-    return resources.files("fer_lib.plot").joinpath(name).read_text(encoding="utf-8").strip()
+    return fragment("explorer", asset("explorer.html"), data, name=name, attributes=attributes)
 
 
 def _layer_data(layer: LayerView) -> dict[str, Any]:
@@ -241,22 +221,14 @@ def _layer_data(layer: LayerView) -> dict[str, Any]:
         "name": pictures.name,
         "originals": _sheet(pictures.originals) if pictures.public else None,
         "projections": _sheet(pictures.projections),
-        "centres": _numbers(layer.centres, 1),
+        "centres": json_numbers(layer.centres, 1),
         "dead": pictures.dead.astype(bool).tolist(),
-        "strength": _numbers(pictures.strength, 3),
-        "distances": None if distances is None else _numbers(distances, 4),
+        "strength": json_numbers(pictures.strength, 3),
+        "distances": None if distances is None else json_numbers(distances, 4),
         # The longest bar: one scale for the whole layer, so that maps can be compared.
         "largest": max(float(finite.max()), 1e-6) if finite is not None and finite.size else 1.0,
         "aus": list(layer.aus),
     }
-
-
-def _numbers(values: NDArray[Any], digits: int) -> list[Any]:
-    """Nested lists of rounded numbers, None for what JSON cannot hold."""
-    rounded = np.round(values.astype(float), digits).astype(object)
-    rounded[~np.isfinite(values.astype(float))] = None
-    listed: list[Any] = rounded.tolist()
-    return listed
 
 
 def _sheet(tiles: NDArray[np.uint8]) -> dict[str, Any]:

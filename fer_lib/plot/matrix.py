@@ -12,7 +12,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from fer_lib.errors import FerError
-from fer_lib.plot.explorer import _asset, _fragment, _numbers
+from fer_lib.plot.fragment import asset, fragment, json_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def matrix_of_maps(
         "views": [
             {
                 "name": view.name,
-                "values": _numbers(table.to_numpy(), 3),
+                "values": json_numbers(table.to_numpy(), 3),
                 "middle": view.middle,
                 "largest": _largest(table.to_numpy() - view.middle, view.by_unit),
                 "scale": view.scale,
@@ -114,14 +114,14 @@ def matrix_of_maps(
     for i, view in enumerate(views):
         button = f'<input type="radio" name="{escape(identifier)}" value="{i}"{"" if i else " checked"} autocomplete="off">'
         choices.append(f"<label>{button} {escape(view.name)}</label>")
-    body = Template(_asset("matrix.html")).substitute(
+    body = Template(asset("matrix.html")).substitute(
         choices="\n".join(choices),
         name=escape(name),
         first="Point at a cell.",
         rows="\n".join(f"<tr><td>{au}</td></tr>" for au in aus),
         best=_best_maps(views, tables, units, link),
     )
-    return HTML(_fragment("matrix", body, data, name=name))
+    return HTML(fragment("matrix", body, data, name=name))
 
 
 def _largest(distance: np.ndarray, by_unit: bool) -> list[float]:

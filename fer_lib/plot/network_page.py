@@ -7,13 +7,11 @@ are loaded when somebody asks for the class scores. `save_page` writes a page of
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -29,6 +27,7 @@ from fer_lib.faces.preprocess import Evaluate
 from fer_lib.network.model import ExpressionNet
 from fer_lib.network.stack import Step, read_stack
 from fer_lib.plot.bytes_beside import DATA_URI, as_uri, script_of
+from fer_lib.plot.fragment import asset, json_data
 from fer_lib.plot.pictures import data_uri, strip
 
 _LEVELS = 127  # largest whole number of a quantised weight
@@ -242,15 +241,14 @@ def network_html(
             "faces": as_uri(b"".join(face.pixels.tobytes() for face in faces)),
         },
     }
-    # "<" never stands in the data, so that nothing in it can end the element.
-    written = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    written = json_data(data)
     return (
         f'<div class="fer-network" id="{identifier}" role="region" aria-label="The network in this page">\n'
-        f"<style>\n{_asset('network_page.css')}\n</style>\n{_asset('network_page.html')}\n"
+        f"<style>\n{asset('network_page.css')}\n</style>\n{asset('network_page.html')}\n"
         "<noscript>The network needs JavaScript.</noscript>\n"
         f'<script type="application/json" data-part="data">{written}</script>\n'
-        f'<script type="text/plain" data-part="core">\n{_asset("network.js")}\n</script>\n'
-        f"<script>\n{_asset('network_page.js')}\n</script>\n</div>\n"
+        f'<script type="text/plain" data-part="core">\n{asset("network.js")}\n</script>\n'
+        f"<script>\n{asset('network_page.js')}\n</script>\n</div>\n"
     )
 
 
@@ -271,10 +269,6 @@ def _preview(model: ExpressionNet, resize: int, face: Face) -> str:
     columns = math.ceil(math.sqrt(planes.shape[0]))
     channels = [strip(tile.round().astype(np.uint8), columns=columns, fill=_COLOURS[0][0]) for tile in tiles]
     return data_uri(np.stack(channels, axis=-1), lossless=False)
-
-
-def _asset(name: str) -> str:
-    return resources.files("fer_lib.plot").joinpath(name).read_text(encoding="utf-8").strip()
 
 
 def save_page(folder: Path, *elements: str, title: str) -> Path:
@@ -303,6 +297,6 @@ def save_page(folder: Path, *elements: str, title: str) -> Path:
         return name
 
     body = DATA_URI.sub(beside, "".join(elements))
-    text = Template(_asset("page.html")).substitute(title=escape(title), body=body)
+    text = Template(asset("page.html")).substitute(title=escape(title), body=body)
     write_aside(folder / "explorer.html", text.encode())
     return folder / "explorer.html"
