@@ -110,7 +110,14 @@ def assemble(disk: Disk, pictures: Sequence[Picture], problems: Problems) -> Fac
     """Make the tidy table of some pictures, each of which is a face as a whole.
 
     Pictures that cannot be read are in it without a box, and the reason is noted.
+
+    Raises
+    ------
+    FerError
+        If there are none.
     """
+    if not pictures:
+        raise FerError(f"{disk.root}: no picture of a face in it")
     boxes, codes = np.full((len(pictures), 4), np.nan), np.full((len(pictures), len(AUS)), np.nan)
     for row, picture in enumerate(pictures):
         for au, code in picture.codes.items():
