@@ -38,15 +38,14 @@ class Faces:
     root : Path
         Folder that the paths in `table` are relative to.
     table : pandas.DataFrame
-        One row for each frame: ``path`` (relative, or ``archive.zip!/member``), ``subject``, ``sequence``, ``frame`` (number in the
-        file name), ``position`` (0 to length-1, 0 the neutral frame; pictures that are known to be missing leave their places free),
-        ``length`` (places of the sequence), ``expression`` (of the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``,
-        ``bottom`` (pixels of the upright picture, of the outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN
-        not coded for this frame, 0 coded and absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of the user's faces
-        also have ``stated``: the expression that the table gives for this very frame, or ``""``.
+        One row for each frame: ``path`` (relative, or ``archive.zip!/member``, see :mod:`fer_lib.faces.disk`), ``subject``
+        (``""``: not known), ``sequence``, ``frame`` (number in the file name), ``position`` (0 to length-1, 0 the neutral frame;
+        pictures that are known to be missing leave their places free), ``length`` (places of the sequence), ``expression`` (of
+        the sequence; ``""``: unlabelled), ``left``, ``top``, ``right``, ``bottom`` (pixels of the upright picture, of the
+        outermost landmarks; NaN: unknown or unusable) and a column for every AU: NaN not coded for this frame, 0 coded and
+        absent, 1 to 5 intensity A to E, -1 present, intensity not given. Tables of the user's faces also have ``stated``: the
+        expression that the table gives for this very frame, or ``""``.
         After :func:`select_frames` also ``label``, the expression of the frame itself.
-        ``subject`` is ``""`` in sets that do not say who it is. A path may lead into a table of pixels or a film, see
-        :mod:`fer_lib.faces.disk`.
     landmarks : np.ndarray
         float32 of shape (n, 68, 2): x and y in pixels of the upright picture, NaN where missing.
     problems : pandas.DataFrame
