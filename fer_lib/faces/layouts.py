@@ -137,7 +137,10 @@ def assemble(disk: Disk, pictures: Sequence[Picture], problems: Problems) -> Fac
     order = np.lexsort((table["frame"].to_numpy(), table["sequence"].to_numpy(str)))
     nowhere = np.full((len(pictures), LANDMARKS, 2), np.nan, np.float32)
     return Faces(
-        disk.root, table[list(COLUMNS)].iloc[order].reset_index(drop=True), nowhere, problems.table()
+        disk.root,
+        table.reindex(columns=list(COLUMNS)).iloc[order].reset_index(drop=True),
+        nowhere,
+        problems.table(),
     )
 
 
