@@ -530,7 +530,7 @@ def test_raf_dbs_pictures_as_they_were_found(tmp_path: Path) -> None:
 def test_raf_aus_lines_are_lists_of_what_is_present(tmp_path: Path) -> None:
     write_raf_au(tmp_path)
     with (tmp_path / "RAFAU_label.txt").open("a") as file:
-        file.write("0005.jpg 1;2\n")
+        file.write("\n0005.jpg\t1;2\n")
     draw(tmp_path / "picture/0005.jpg", "5")
     faces = read(tmp_path)
     assert [coded(faces, row) for row in range(5)] == [
@@ -670,6 +670,14 @@ def test_pixels_without_labels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "fer.csv").write_text("pixels,Usage\n1 2 3 4,Training\n")
     with pytest.raises(FerError, match=r"fer.csv: no column 'emotion'; found pixels, Usage"):
         read(tmp_path / "fer.csv")
+
+
+def test_tables_without_rows_and_tables_with_paths(tmp_path: Path) -> None:
+    with pytest.raises(FerError, match="no picture of a face in it"):
+        read(write_pixel_table(tmp_path / "fer2013.csv", []))
+    draw(tmp_path / "a.png", "a")
+    (tmp_path / "mine.csv").write_text("path,subject,pixels\na.png,Ann,2304\n")
+    assert read(tmp_path / "mine.csv").table["subject"].tolist() == ["Ann"]
 
 
 def test_a_table_of_the_users_may_name_rows_of_pixels(tmp_path: Path) -> None:

@@ -110,7 +110,14 @@ def assemble(disk: Disk, pictures: Sequence[Picture], problems: Problems) -> Fac
     """Make the tidy table of some pictures, each of which is a face as a whole.
 
     Pictures that cannot be read are in it without a box, and the reason is noted.
+
+    Raises
+    ------
+    FerError
+        If there are none.
     """
+    if not pictures:
+        raise FerError(f"{disk.root}: no picture of a face in it")
     boxes, codes = np.full((len(pictures), 4), np.nan), np.full((len(pictures), len(AUS)), np.nan)
     for row, picture in enumerate(pictures):
         for au, code in picture.codes.items():
@@ -130,7 +137,10 @@ def assemble(disk: Disk, pictures: Sequence[Picture], problems: Problems) -> Fac
     order = np.lexsort((table["frame"].to_numpy(), table["sequence"].to_numpy(str)))
     nowhere = np.full((len(pictures), LANDMARKS, 2), np.nan, np.float32)
     return Faces(
-        disk.root, table[list(COLUMNS)].iloc[order].reset_index(drop=True), nowhere, problems.table()
+        disk.root,
+        table.reindex(columns=list(COLUMNS)).iloc[order].reset_index(drop=True),
+        nowhere,
+        problems.table(),
     )
 
 

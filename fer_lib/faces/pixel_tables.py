@@ -151,7 +151,8 @@ def _recognised(source: Path) -> str:
     """Name of the only table of these that a folder holds, or of a file that is one; empty where there is none, or more."""
     if not source.is_dir():
         names = column_names(source) if source.suffix.lower() == ".csv" else ()
-        return source.name if PIXELS in names or _VOTES.keys() <= set(names) else ""
+        known = (PIXELS in names and "path" not in names) or _VOTES.keys() <= set(names)
+        return source.name if known else ""
     there = [found for name in _NAMED if (found := named(source, name))]
     return there[0] if len(there) == 1 else ""
 

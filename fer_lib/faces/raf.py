@@ -157,9 +157,8 @@ def _lines(disk: Disk, file: str) -> Iterator[tuple[str, str]]:
     except FerError as error:
         raise FerError(f"{disk.root / file}: {error}") from None
     for line in text.splitlines():
-        name, _, words = line.strip().partition(" ")
-        if name:
-            yield name, words.strip()
+        if words := line.split(maxsplit=1):
+            yield words[0], words[1].strip() if len(words) > 1 else ""
 
 
 def _aligned(name: str) -> str:
