@@ -124,13 +124,14 @@ class Published:
             If not; the message says what they are about and how to make others.
         """
         made, own = self.provenance, shaping(settings)
+        # A parameter that is younger than the results was what it is by default.
+        theirs = {f.name: f.default for f in fields(Settings) if f.name in own} | made["settings"]
         apart = set(made["fixed"]) - {"preset"}
-        names = sorted((own.keys() | made["settings"].keys()) - apart)
+        names = sorted((own.keys() | theirs.keys()) - apart)
         if dict(faces) != made["faces"]:
             what = f"other faces ({'rendered' if 'rendered' in made['faces'] else 'user-supplied'} faces)"
-        elif changed := [n for n in names if own.get(n) != made["settings"].get(n)]:
-            theirs = ", ".join(f"{name}={made['settings'].get(name)!r}" for name in changed)
-            what = f"other settings ({theirs})"
+        elif changed := [n for n in names if own.get(n) != theirs.get(n)]:
+            what = f"other settings ({', '.join(f'{name}={theirs.get(name)!r}' for name in changed)})"
         else:
             return self
         raise Lacking(

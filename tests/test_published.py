@@ -148,6 +148,18 @@ def test_numbers_of_other_faces_or_settings_are_not_shown(
     assert "`fer sweep sweeps/mine.yaml`" in str(caught.value)
 
 
+def test_a_parameter_that_is_younger_than_the_results_was_what_it_is_by_default(sweep: Path) -> None:
+    found = from_sweep(sweep)
+    del found.provenance["settings"]["au_threshold"]
+    assert found.made_with(record_of_faces(SMOKE), SMOKE) is found
+    changed = SMOKE.replace(au_threshold=2)
+    with pytest.raises(Lacking, match=r"other settings \(au_threshold=1\)"):
+        found.made_with(record_of_faces(changed), changed)
+    del found.provenance["settings"]["epochs"]  # which has no default that would not depend on the preset
+    with pytest.raises(Lacking, match="epochs"):
+        found.made_with(record_of_faces(SMOKE), SMOKE)
+
+
 def test_own_faces_are_told_apart_by_what_they_are(tmp_path: Path) -> None:
     def brought(name: str, grey: int) -> Settings:
         (tmp_path / name).mkdir()

@@ -23,6 +23,8 @@ SMALLEST_FACE = 16
 BOX = ("left", "top", "right", "bottom")
 AU_COLUMNS = tuple(f"AU{number}" for number in AUS)
 CODING = ("origin", "scale", "threshold")
+INTENSITY = "intensity 0-5"
+"""Scale of codes that say how strongly a unit shows, A to E as 1 to 5."""
 COLUMNS = (
     *("path", "subject", "sequence", "frame", "position", "length", "expression"),
     *(*BOX, *CODING, *AU_COLUMNS),
@@ -83,7 +85,7 @@ class Faces:
 
 def usual_scale(codes: np.ndarray) -> str:
     """Return the scale of codes of which nobody says it: intensities where one is above 0; empty where nothing is coded."""
-    return "intensity 0-5" if (codes > 0).any() else "" if np.isnan(codes).all() else "occurrence"
+    return INTENSITY if (codes > 0).any() else "" if np.isnan(codes).all() else "occurrence"
 
 
 def _with_coding(table: pd.DataFrame, root: Path) -> pd.DataFrame:
@@ -152,11 +154,16 @@ def from_intensity(faces: Faces, least: int) -> Faces:
     Returns
     -------
     Faces
-        With 0 in the place of each lower intensity.
+        With 0 in the place of each lower intensity, and ``threshold`` raised to `least` where intensities were coded: what is 0 then may
+        be a weak unit.
     """
     codes = faces.table[list(AU_COLUMNS)]
     weak = (codes > 0) & (codes < least)
-    return replace(faces, table=faces.table.assign(**codes.mask(weak, 0.0))) if weak.any(axis=None) else faces
+    if least <= 1:
+        return faces
+    graded = faces.table["scale"] == INTENSITY
+    threshold = faces.table["threshold"].mask(graded, np.fmax(faces.table["threshold"], float(least)))
+    return replace(faces, table=faces.table.assign(threshold=threshold, **codes.mask(weak, 0.0)))
 
 
 def au_present(table: pd.DataFrame) -> pd.DataFrame:

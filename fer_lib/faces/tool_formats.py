@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from fer_lib.faces.labels import LANDMARKS
+from fer_lib.faces.table import INTENSITY
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Scale:
 
 SCALES: Mapping[str, Scale] = {
     "occurrence": Scale("occurrence", 0, 1),
-    "intensity": Scale("intensity 0-5", 0, 5, 1, "A, a trace, is the weakest that FACS codes"),
+    "intensity": Scale(INTENSITY, 0, 5, 1, "A, a trace, is the weakest that FACS codes"),
     "activation": Scale("activation 0-1", 0, 1),
     "probability": Scale("probability", 0, 1, 0.5, "more likely than not"),
     "similarity": Scale("cosine similarity", -1, 1),
