@@ -487,7 +487,7 @@
 
   function drawGrid() {
     const { side, maps } = fields[state.layer], room = part.room.clientWidth || 480;
-    const columns = Math.min(maps, room < 420 ? (maps > 128 ? 12 : 8) : maps > 64 ? 16 : 8), gap = 2;
+    const columns = Math.min(maps, room < 380 ? (maps > 128 ? 12 : 8) : maps > 64 ? 16 : 8), gap = 2;
     const sharp = Math.min(2, window.devicePixelRatio || 1), tile = Math.floor((room * sharp) / columns) - gap;
     state.columns = columns;
     const canvas = part.grid, pen = canvas.getContext("2d"), pitch = tile + gap;
