@@ -114,7 +114,7 @@ def check_notebooks(shell: Any, tmp_path: Path, kind: str, notebooks: list[str])
 
 
 def test_every_notebook_is_looked_at() -> None:
-    assert len(WITH_FACES) == 13
+    assert len(WITH_FACES) == 14
 
 
 def test_without_a_network_every_notebook_says_so(shell: Any, tmp_path: Path) -> None:

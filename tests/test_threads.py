@@ -44,7 +44,7 @@ def test_equal_keys_mean_equal_bytes_whatever_the_threads(small_tree, tmp_path, 
         stored.append(artifacts(tmp_path / str(threads)))
     common = stored[0].keys() & stored[1].keys()
     # Networks that took no step, and their responses, are among them.
-    assert {step for step, _ in common} == {"pictures", "training", "responses"}
+    assert {step for step, _ in common} == {"pictures", "examples", "training", "responses"}
     assert {key: stored[0][key] for key in common} == {key: stored[1][key] for key in common}
     for only in stored:
         assert {step for step, _ in only.keys() - common} == {

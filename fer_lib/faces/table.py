@@ -90,7 +90,7 @@ def usual_scale(codes: np.ndarray) -> str:
 
 def _with_coding(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Fill in who coded the action units and on which scale, where a reader did not say."""
-    usual = usual_scale(table[list(AU_COLUMNS)].to_numpy(float))
+    usual = usual_scale(table.reindex(columns=list(AU_COLUMNS)).to_numpy(float))
     whose = "rendered" if (root / _EXACT).is_file() else "coder"
     given = table.reindex(columns=list(CODING))
     origin, scale = _words(given["origin"]), _words(given["scale"])
