@@ -322,6 +322,10 @@ UNREACHABLE = """() => {
       if (around.parentElement === article && (box.right > edge || box.left < -1)) say("beyond the page", e);
     }
   }
+  // Notes may stand in the page's margin, where it has one.
+  for (const e of article.querySelectorAll("aside.margin")) {
+    if (e.getBoundingClientRect().right > document.documentElement.clientWidth + 1) say("beyond the window", e);
+  }
   return found;
 }"""
 
