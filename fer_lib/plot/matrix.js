@@ -82,6 +82,10 @@
       say();
     });
   }
+  // Not before it is opened: a theme's scripts take addresses with "#" for places on this page, and fail at a "/" in them.
+  root.querySelector("details").addEventListener("toggle", () => {
+    for (const one of root.querySelectorAll("a[data-map]")) one.href = link.replace("{map}", one.dataset.map);
+  }, { once: true });
   part.scale.textContent = views[view].scale;
   new ResizeObserver(draw).observe(canvas);
   draw();

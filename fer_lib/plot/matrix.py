@@ -146,8 +146,8 @@ def _best_maps(
                 continue
             best = int(row.index[int(row.to_numpy().argmax())])
             shown = f"map {best}"
-            if link:
-                shown = f'<a href="{escape(link.replace("{map}", str(best)))}">{shown}</a>'
+            if link:  # the script gives it the address, once the page's own scripts have looked for theirs
+                shown = f'<a data-map="{best}">{shown}</a>'
             cells.append(f"{shown} ({row.max():.2f})")
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f'<div class="fer-wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
