@@ -48,13 +48,13 @@ def test_values_stand_in_the_order_of_the_maps_and_gaps_stay_gaps() -> None:
     assert second["values"][1] == [None] * 4 and second["largest"] == [3.0, 1.0], "a scale for each unit"
 
 
-def test_without_scripts_the_best_maps_are_a_table() -> None:
+def test_without_scripts_the_best_maps_are_a_list() -> None:
     fragment = matrix_of_maps(VIEWS, **OPTIONS).data
-    rows = re.findall(r"<tr><td>(AU.*?)</tr>", fragment)
-    assert rows[0] == (
-        'AU 1</td><td><a data-map="1">map 1</a> (0.90)</td><td><a data-map="1">map 1</a> (3.00)</td>'
+    rows = re.findall(r"<li>(.*?)</li>", fragment)
+    assert (
+        rows[0] == '<b>AU 1</b> AUC: <a data-map="1">map 1</a> (0.90); rise: <a data-map="1">map 1</a> (3.00)'
     )
-    assert rows[1].startswith("AU 12 lip corner puller &lt;</td>") and rows[1].endswith("<td>—</td>")
+    assert rows[1] == '<b>AU 12 lip corner puller &lt;</b> AUC: <a data-map="0">map 0</a> (0.70)'
     assert 'href="' not in fragment, "which scripts of a page would look for on the page itself"
     assert "<a " not in matrix_of_maps(VIEWS, **{**OPTIONS, "link": ""}).data
 

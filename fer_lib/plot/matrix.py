@@ -83,7 +83,7 @@ def matrix_of_maps(
     Returns
     -------
     HTML
-        A self-contained fragment; without scripts it is a table of each unit's best map by each measure.
+        A self-contained fragment; without scripts it is a list of each unit's best map by each measure.
 
     Raises
     ------
@@ -134,20 +134,18 @@ def _largest(distance: np.ndarray, by_unit: bool) -> list[float]:
 def _best_maps(
     views: Sequence[MatrixView], tables: Sequence[pd.DataFrame], units: Sequence[str], link: str
 ) -> str:
-    """HTML of a table: for each unit the map with the largest value by each measure."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in ("unit", *(view.name for view in views)))
+    """HTML of a list, which any width holds: for each unit the map with the largest value by each measure."""
     rows = []
     for i, unit in enumerate(units):
-        cells = [escape(unit)]
-        for table in tables:
+        parts = []
+        for view, table in zip(views, tables, strict=True):
             row = table.iloc[i][np.isfinite(table.iloc[i])]
             if row.empty:
-                cells.append("—")
                 continue
             best = int(row.index[int(row.to_numpy().argmax())])
             shown = f"map {best}"
             if link:  # the script gives it the address, once the page's own scripts have looked for theirs
                 shown = f'<a data-map="{best}">{shown}</a>'
-            cells.append(f"{shown} ({row.max():.2f})")
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return f'<div class="fer-wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+            parts.append(f"{escape(view.name)}: {shown} ({row.max():.2f})")
+        rows.append(f"<li><b>{escape(unit)}</b> {'; '.join(parts) or '—'}</li>")
+    return f"<ul>{''.join(rows)}</ul>"
