@@ -397,7 +397,7 @@ def alternatives() -> Iterator[tuple[str, str]]:
             source = "".join(cell["source"])
             # Networks side by side on a GPU are shown where somebody has run them, those of a sweep in the default book alone.
             kept = "training_curves" not in source or (ROOT / "benchmarks/gpu.json").is_file()
-            kept &= not re.search(r"measures_over_networks|regimes\.\w+\(", source)
+            kept &= not re.search(r"measures_over_networks|selectivity_against_movement", source)
             if image and kept:
                 yield f"notebooks/{path.stem}", image["alt"]
 
