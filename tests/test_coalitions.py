@@ -1,24 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from test_dose_response import AUS, pictures
 
 from fer_lib.errors import FerError
 from fer_lib.measures.coalitions import ALL, coalition_tests, coalitions
 from fer_lib.measures.dose_response import dose_response, dose_tests
-
-AUS = [1, 4, 12]
-
-
-def pictures(people=20, maps=8, effect=1.0, seed=0, doses=5):
-    """Map 2 answers to AU 1, map 5 to AU 12, and no map to AU 4."""
-    rng = np.random.default_rng(seed)
-    plan = [(0, 0), *((au, dose) for au in AUS for dose in range(1, doses + 1))]
-    subject = np.repeat(np.arange(people), len(plan))
-    au, dose = np.tile(np.array(plan), (people, 1)).T
-    maximum = 3 * rng.normal(size=(people, maps))[subject] + 0.5 * rng.normal(size=(len(au), maps)) + 10
-    maximum[:, 2] += effect * dose * (au == 1)
-    maximum[:, 5] += 2 * effect * dose * (au == 12)
-    return maximum, subject, au, dose
 
 
 def test_coalitions_see_what_each_of_their_maps_hardly_sees():

@@ -47,6 +47,8 @@ def page(browser, tmp_path):
         answer_box({"fear", "Anger"}),
         answer_box(1234.5),
         answer_box(-0.5, tolerance=0.1),
+        answer_box("AU 1"),
+        answer_box({1, 12}),
     ]
     file = tmp_path / "page.html"
     body = "".join(box.data for box in boxes)
@@ -80,6 +82,9 @@ def page(browser, tmp_path):
         (3, "1,234.5", "Right."),
         (3, "1.2345", "Not yet."),
         (4, "\N{MINUS SIGN}0.55", "Right."),
+        (5, "au 1", "Right."),
+        (5, "AU 12", "Not yet."),
+        (6, "{12, 1}", "Right."),
     ],
 )
 def test_answers_are_checked_in_the_page(page, box, answer, said):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from importlib import resources
 from string import Template
 from typing import Any
@@ -61,11 +62,9 @@ def answer_box(truth: Any, *, hint: str = "", tolerance: float = 0.0) -> HTML | 
         return None
     if isinstance(truth, set | str):
         members = truth if isinstance(truth, set) else {truth}
-        content = {
-            "kind": "words",
-            "truth": sorted(str(member).lower() for member in members),
-            "tolerance": 0.0,
-        }
+        # Taken apart as the box takes an answer apart: "AU 1" is two words, in any order.
+        words = re.split(r"[\s,;{}'\"]+", " ".join(str(member).lower() for member in members))
+        content = {"kind": "words", "truth": sorted(filter(None, words)), "tolerance": 0.0}
     else:
         value = np.asarray(truth)
         if value.ndim or not np.isfinite(value):

@@ -117,7 +117,6 @@ def matrix_of_maps(
     body = Template(asset("matrix.html")).substitute(
         choices="\n".join(choices),
         name=escape(name),
-        first="Point at a cell.",
         rows="\n".join(f"<tr><td>{au}</td></tr>" for au in aus),
         best=_best_maps(views, tables, units, link),
     )

@@ -113,9 +113,8 @@ def _claimed(staging: Path, out: Path) -> Iterator[None]:
         raise FerError(f"another run renders into {out}: wait for it or give another folder") from None
     finally:
         with suppress(OSError, filelock.Timeout):
-            lock.acquire(
-                timeout=0
-            )  # once more, for runs that are stopped while they do; refused where another run is at it
+            # Once more, for runs that are stopped while they do; refused where another run is at it.
+            lock.acquire(timeout=0)
             (staging / "lock").unlink()
             staging.rmdir()
         lock.release(force=True)
